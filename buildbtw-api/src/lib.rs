@@ -1,1 +1,27 @@
-//! Placeholder
+//! The vocabulary of buildbtw's HTTP API, and its typed client.
+//!
+//! Everything that crosses the wire between the server and its clients, workers
+//! and executors is defined here, once. The types carry no behaviour beyond their
+//! own validity; [`client::Client`] speaks them over HTTP.
+//!
+//! `/api/v1` only grows: a field may be added, never renamed or removed, and a
+//! reader ignores fields it does not know.
+
+pub mod builds;
+pub mod client;
+pub mod events;
+pub mod ids;
+pub mod namespaces;
+pub mod problem;
+pub mod runs;
+pub mod sources;
+pub mod status;
+pub mod workers;
+
+pub use ids::{Changeset, NamespaceName, RunId, WorkerId};
+pub use problem::{Problem, ProblemType};
+pub use status::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, RunStatus};
+
+/// The version of the protocol that workers and executors speak. A server refuses
+/// a worker whose version it does not know, and says which it wants.
+pub const WORKER_PROTOCOL: u32 = 1;

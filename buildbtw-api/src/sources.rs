@@ -1,0 +1,55 @@
+//! Source repositories, as the server sees them.
+
+use buildbtw_graph::{PkgBase, Version};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The source repository of one pkgbase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SourceRepository {
+    /// The package base: the repository's name.
+    #[schema(value_type = String)]
+    pub pkgbase: PkgBase,
+    /// The branch that is planned with.
+    pub default_branch: Option<String>,
+    /// The commit it points to.
+    pub commit: Option<String>,
+    /// The version there.
+    #[schema(value_type = Option<String>)]
+    pub version: Option<Version>,
+    /// Why it cannot be planned with.
+    pub problem: Option<String>,
+    /// What was passed over in reading it.
+    pub warnings: Vec<String>,
+}
+
+/// Which source repositories to list: the query of `GET /api/v1/sources`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+pub struct SourceQuery {
+    /// Only those with a problem or a warning.
+    #[serde(default)]
+    pub problems: bool,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// How the server is: `GET /api/v1/health`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok` when it works.
+    pub status: String,
+    /// The server's version.
+    pub version: String,
+    /// How many source repositories are known.
+    pub sources: u64,
+    /// How many of them cannot be planned with.
+    pub source_problems: u64,
+    /// Whether the first reading of the sources is over.
+    pub sources_in_sync: bool,
+    /// Workers heard of within the last lease.
+    pub workers: u32,
+}
