@@ -1,0 +1,159 @@
+//! The database: the only room with SQL. One file a table or two that belong together.
+//!
+//! Functions take a connection, so that the caller decides what belongs into one transaction.
+//! Reading goes through a pool; writing through one connection, whose transactions begin
+//! immediately, so that none ever waits for another in the middle.
+
+pub mod status_tables;
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite or the driver says no.
+    #[error("the database: {0}")]
+    Sqlx(#[from] sqlx::Error),
+    /// The tables could not be brought to this version.
+    #[error("cannot bring the database to this version: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this version cannot read.
+    #[error("the database holds a {what} that cannot be read: {reason}")]
+    Unreadable {
+        /// What it should be.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl DbError {
+    /// The disk, or the file system's quota, is full (SQLITE_FULL).
+    pub fn is_full(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        error.code().is_some_and(|code| code == "13")
+    }
+
+    /// A row of that unique key is there already (SQLITE_CONSTRAINT_UNIQUE).
+    pub fn is_duplicate(&self) -> bool {
+        let Self::Sqlx(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        error.is_unique_violation()
+    }
+}
+
+/// What every function of this room hands back.
+pub type DbResult<T> = Result<T, DbError>;
+
+/// The database.
+#[derive(Debug, Clone)]
+pub struct Db {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Db {
+    /// Opens the database at a URL (`sqlite:...`), or the file `buildbtw.db` of a folder, and brings
+    /// its tables to this version.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or a migration fails; the tables are then as before.
+    pub async fn open(url: Option<&str>, data_dir: &Path) -> DbResult<Self> {
+        let options = match url {
+            Some(url) => SqliteConnectOptions::from_str(url)?,
+            None => SqliteConnectOptions::new().filename(data_dir.join("buildbtw.db")),
+        }
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        .pragma("cache_size", "-8000")
+        .pragma("temp_store", "memory");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone().optimize_on_close(true, None))
+            .await?;
+        MIGRATIONS.run(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Begins a transaction that writes. There is one at a time; dropping it undoes it.
+    pub async fn write(&self) -> DbResult<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Begins a transaction that reads one state of the database.
+    pub async fn read(&self) -> DbResult<Transaction<'static, Sqlite>> {
+        Ok(self.readers.begin().await?)
+    }
+
+    /// Closes all connections, so that the write-ahead log is folded into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The next value of a counter: it only grows.
+pub(crate) async fn next_value(db: &mut SqliteConnection, counter: &str) -> DbResult<i64> {
+    Ok(sqlx::query_scalar("UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value")
+        .bind(counter)
+        .fetch_one(db)
+        .await?)
+}
+
+/// Now, as it is stored.
+pub(crate) fn now() -> i64 {
+    Timestamp::now().as_microsecond()
+}
+
+/// A stored time.
+pub(crate) fn timestamp(micros: i64) -> DbResult<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(|error| DbError::Unreadable {
+        what: "time",
+        reason: error.to_string(),
+    })
+}
+
+/// A stored word that must be one of ours.
+pub(crate) fn word<T: FromStr>(what: &'static str, text: &str) -> DbResult<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| DbError::Unreadable {
+        what,
+        reason: error.to_string(),
+    })
+}
+
+/// A stored JSON value.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> DbResult<T> {
+    serde_json::from_str(text).map_err(|error| DbError::Unreadable {
+        what,
+        reason: error.to_string(),
+    })
+}
+
+/// A value as JSON text. Our own types always have one.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("types of the vocabulary are JSON")
+}

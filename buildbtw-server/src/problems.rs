@@ -1,0 +1,79 @@
+//! How errors become answers. Every error of the server ends here, and only here is decided
+//! what its sender gets to know.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use buildbtw_api::problem::PROBLEM_JSON;
+use buildbtw_api::{Problem, ProblemType};
+
+use crate::db::DbError;
+
+/// An answer that is a problem.
+#[derive(Debug)]
+pub struct HttpProblem(pub Problem);
+
+/// What every handler hands back.
+pub type HttpResult<T> = Result<T, HttpProblem>;
+
+impl HttpProblem {
+    /// A problem of a type, with what went wrong this time.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self(Problem::new(kind, detail))
+    }
+
+    /// The same with what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0 = self.0.with_hint(hint);
+        self
+    }
+
+    /// A failure of the server itself. The log says more than the answer.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %error, cause = ?error.source(), "a request failed");
+        Self::new(ProblemType::Internal, "the server could not carry out the request").hint("the server's log says more")
+    }
+
+    /// The server's disk is full. Nothing was lost: what was not taken can be sent again.
+    pub fn storage_full() -> Self {
+        Self::new(ProblemType::StorageFull, "the server's disk is full; nothing was stored")
+            .hint("try again when an operator has made room")
+    }
+}
+
+impl From<Problem> for HttpProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<DbError> for HttpProblem {
+    fn from(error: DbError) -> Self {
+        if error.is_full() { Self::storage_full() } else { Self::internal(&error) }
+    }
+}
+
+impl From<sqlx::Error> for HttpProblem {
+    fn from(error: sqlx::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+impl From<std::io::Error> for HttpProblem {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::storage_full(),
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for HttpProblem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.0)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response
+    }
+}
