@@ -1,0 +1,2 @@
+/* The words that the library greets with. */
+#define GREETING "Hello"
