@@ -1,1 +1,35 @@
-//! Placeholder
+//! Names, versions, relations and the plan: what must be rebuilt, in which
+//! order.
+//!
+//! This crate is pure: it reads no clock, no randomness, no network, no disk
+//! and no database. Equal input gives equal output, byte for byte.
+//!
+//! The way through it: [`read_srcinfo`] turns a `.SRCINFO` into a
+//! [`SourcePackage`], a [`SourceIndex`] holds those of all default branches, a
+//! [`ReleasedIndex`] those of the released repositories, and [`plan`] makes
+//! build sets from both and some changes. [`resolve_installation`] says what
+//! pacman would install from real packages.
+
+mod index;
+mod names;
+mod plan;
+mod relation;
+mod released;
+mod source;
+mod srcinfo;
+mod version;
+
+pub use index::{ReleasedIndex, SourceIndex};
+pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
+pub use plan::{
+    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, PkgrelMode, Plan,
+    PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, Unbuildable,
+    UnbuildableReason, Unresolved, Via, World,
+};
+pub use relation::{
+    Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,
+};
+pub use released::{ReleasedPackage, ReleasedRepository};
+pub use source::{PerArchitecture, RelationKind, SourcePackage, SplitPackage};
+pub use srcinfo::{MAX_SRCINFO_LENGTH, SrcinfoError, SrcinfoReading, SrcinfoWarning, read_srcinfo};
+pub use version::{MAX_VERSION_LENGTH, Version, VersionError, vercmp};

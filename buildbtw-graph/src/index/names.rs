@@ -1,0 +1,125 @@
+//! What is known about a name: who is called so, who provides it, who wants it.
+//!
+//! The table is cut into shards, each behind an [`Arc`]. A clone shares them
+//! all, and a change copies only the shards that it touches: a plan can hold
+//! the table of a moment while the next change goes in.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+
+/// Where a package stands: the source (or repository) it belongs to, and its
+/// number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The number of the source or repository.
+    pub container: u32,
+    /// The number of the package in it, or [`Place::BUILD`].
+    pub item: u32,
+}
+
+impl Place {
+    /// Stands for the pkgbase section of a source instead of one package.
+    pub const BUILD: u32 = u32::MAX;
+}
+
+/// What is known about one name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Slot {
+    /// Whose pkgbase has the name.
+    pub bases: Vec<Place>,
+    /// Packages of that name.
+    pub packages: Vec<Place>,
+    /// Packages that provide the name, besides their own.
+    pub providers: Vec<Place>,
+    /// Packages (or pkgbase sections) with a relation to the name; each once.
+    pub wanted_by: Vec<Place>,
+}
+
+impl Slot {
+    fn is_empty(&self) -> bool {
+        self.bases.is_empty()
+            && self.packages.is_empty()
+            && self.providers.is_empty()
+            && self.wanted_by.is_empty()
+    }
+}
+
+/// The list of a [`Slot`] that an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    Bases,
+    Packages,
+    Providers,
+    WantedBy,
+}
+
+impl List {
+    fn of(self, slot: &mut Slot) -> &mut Vec<Place> {
+        match self {
+            List::Bases => &mut slot.bases,
+            List::Packages => &mut slot.packages,
+            List::Providers => &mut slot.providers,
+            List::WantedBy => &mut slot.wanted_by,
+        }
+    }
+}
+
+const SHARD_BITS: u32 = 8;
+
+type Shard = HashMap<Box<str>, Slot, FxBuildHasher>;
+
+/// All names with their [`Slot`]s.
+#[derive(Debug, Clone)]
+pub(crate) struct NameTable {
+    shards: Vec<Arc<Shard>>,
+}
+
+impl Default for NameTable {
+    fn default() -> Self {
+        NameTable {
+            shards: vec![Arc::default(); 1 << SHARD_BITS],
+        }
+    }
+}
+
+impl NameTable {
+    /// What is known about a name.
+    pub fn get(&self, name: &str) -> Option<&Slot> {
+        self.shards[shard_of(name)].get(name)
+    }
+
+    /// Adds an entry; one that is there already stays single.
+    pub fn add(&mut self, list: List, name: &str, place: Place) {
+        let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);
+        let slot = match shard.get_mut(name) {
+            Some(slot) => slot,
+            None => shard.entry(name.into()).or_default(),
+        };
+        let entries = list.of(slot);
+        // Entries of one package come one after the other, so a double one is
+        // the last.
+        if entries.last() != Some(&place) {
+            entries.push(place);
+        }
+    }
+
+    /// Takes an entry out again, if it is there.
+    pub fn remove(&mut self, list: List, name: &str, place: Place) {
+        let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);
+        let Some(slot) = shard.get_mut(name) else {
+            return;
+        };
+        list.of(slot).retain(|&entry| entry != place);
+        if slot.is_empty() {
+            shard.remove(name);
+        }
+    }
+}
+
+fn shard_of(name: &str) -> usize {
+    // The highest bits: the table inside the shard uses the lowest.
+    (FxBuildHasher.hash_one(name) >> (64 - SHARD_BITS)) as usize
+}

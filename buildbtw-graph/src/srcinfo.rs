@@ -1,0 +1,422 @@
+//! Reading a `.SRCINFO`.
+//!
+//! alpm-srcinfo does the parsing. It refuses a whole file for one value that
+//! it does not like, also in fields that planning never looks at; makepkg is
+//! content with most of those. So a refused file is looked at line by line,
+//! the lines that planning does not need and that are refused by themselves
+//! are left out with a warning each, and the rest is read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use alpm_srcinfo::SourceInfoV1;
+use alpm_srcinfo::source_info::v1::package::{Override, Package};
+use alpm_srcinfo::source_info::v1::package_base::{PackageBase, PackageBaseArchitecture};
+use alpm_types::Architectures;
+
+use crate::names::{Architecture, NameError};
+use crate::relation::{Relation, RelationError};
+use crate::source::{PerArchitecture, SourcePackage, SplitPackage};
+use crate::version::VersionError;
+
+/// Longest `.SRCINFO` that is read, in bytes. The longest real ones have a few
+/// hundred kilobytes.
+pub const MAX_SRCINFO_LENGTH: usize = 4 * 1024 * 1024;
+
+/// Most packages that one source may make.
+const MAX_PACKAGES: usize = 10_000;
+
+/// Fields that planning has no use for, so that a bad value costs nothing.
+/// Checksums are recognised by their ending.
+const UNUSED_FIELDS: [&str; 9] = [
+    "backup",
+    "changelog",
+    "install",
+    "license",
+    "noextract",
+    "options",
+    "source",
+    "url",
+    "validpgpkeys",
+];
+
+/// A `.SRCINFO` that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrcinfoReading {
+    /// What it describes.
+    pub package: SourcePackage,
+    /// The lines that were left out.
+    pub warnings: Vec<SrcinfoWarning>,
+}
+
+/// A line that was left out of the reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrcinfoWarning {
+    /// The line's number; the first is 1.
+    pub line: usize,
+    /// The field's name.
+    pub field: String,
+    /// What is wrong with the line.
+    pub message: String,
+}
+
+/// A `.SRCINFO` that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SrcinfoError {
+    /// Above [`MAX_SRCINFO_LENGTH`].
+    #[error("the .SRCINFO has {length} bytes; {MAX_SRCINFO_LENGTH} are the limit")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// More packages than any source makes.
+    #[error("the .SRCINFO has {count} packages; {MAX_PACKAGES} are the limit")]
+    TooManyPackages {
+        /// How many it has.
+        count: usize,
+    },
+    /// Not the format, or a bad value in a field that planning needs.
+    #[error("the .SRCINFO is not valid; write it anew with 'makepkg --printsrcinfo': {0}")]
+    Syntax(String),
+    /// A name that no package or architecture can have.
+    #[error("the .SRCINFO names something impossible: {0}")]
+    Name(#[from] NameError),
+    /// A version that no package can have.
+    #[error("the .SRCINFO has an impossible version: {0}")]
+    Version(#[from] VersionError),
+    /// A relation that nothing can satisfy.
+    #[error("the .SRCINFO has an impossible relation: {0}")]
+    Relation(#[from] RelationError),
+}
+
+/// Reads the text of a `.SRCINFO`.
+///
+/// # Errors
+///
+/// When the text is too long, is not a `.SRCINFO`, or has a bad value in a
+/// field that planning needs.
+pub fn read_srcinfo(text: &str) -> Result<SrcinfoReading, SrcinfoError> {
+    if text.len() > MAX_SRCINFO_LENGTH {
+        return Err(SrcinfoError::TooLong { length: text.len() });
+    }
+    let (info, warnings) = match SourceInfoV1::from_string(text) {
+        Ok(info) => (info, Vec::new()),
+        Err(_) => read_without_bad_lines(text)?,
+    };
+    Ok(SrcinfoReading {
+        package: convert(&info)?,
+        warnings,
+    })
+}
+
+/// Leaves out the lines that alpm-srcinfo refuses by themselves.
+fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarning>), SrcinfoError> {
+    let mut warnings = Vec::new();
+    let mut kept = String::with_capacity(text.len() + 16);
+    for (number, line) in text.lines().enumerate() {
+        if let Some(field) = unused_field(line)
+            && let Err(error) = SourceInfoV1::from_string(&document_of(line))
+        {
+            warnings.push(SrcinfoWarning {
+                line: number + 1,
+                field: field.to_owned(),
+                message: format!(
+                    "left out, planning does not need it: {:?} ({})",
+                    shortened(line.trim()),
+                    last_line(&error.to_string())
+                ),
+            });
+            continue;
+        }
+        kept.push_str(line.trim_end());
+        // An editor that cuts blanks at line ends also cuts the one after the
+        // '=' of a cleared list.
+        if line.trim_end().ends_with(" =") {
+            kept.push(' ');
+        }
+        kept.push('\n');
+    }
+    match SourceInfoV1::from_string(&kept) {
+        Ok(info) => Ok((info, warnings)),
+        Err(error) => Err(SrcinfoError::Syntax(error.to_string())),
+    }
+}
+
+/// The name of the field a line sets, if planning has no use for it.
+fn unused_field(line: &str) -> Option<&str> {
+    let (field, _) = line.split_once('=')?;
+    let field = field.trim();
+    let plain = field.split('_').next().unwrap_or(field);
+    (UNUSED_FIELDS.contains(&plain) || plain.ends_with("sums")).then_some(field)
+}
+
+/// The smallest `.SRCINFO` with one line in it.
+fn document_of(line: &str) -> String {
+    let line = line.trim();
+    format!("pkgbase = a\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n\t{line}\n\npkgname = a\n")
+}
+
+fn shortened(line: &str) -> String {
+    const LIMIT: usize = 120;
+    match line.char_indices().nth(LIMIT) {
+        None => line.to_owned(),
+        Some((at, _)) => format!("{}...", &line[..at]),
+    }
+}
+
+/// alpm-srcinfo's messages draw the place and end with the reason.
+fn last_line(message: &str) -> &str {
+    message
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or("")
+}
+
+fn convert(info: &SourceInfoV1) -> Result<SourcePackage, SrcinfoError> {
+    if info.packages.len() > MAX_PACKAGES {
+        return Err(SrcinfoError::TooManyPackages {
+            count: info.packages.len(),
+        });
+    }
+    let base = &info.base;
+    let architectures = convert_architectures(&base.architectures)?;
+    Ok(SourcePackage {
+        pkgbase: base.name.to_string().parse()?,
+        version: base.version.to_string().parse()?,
+        depends: base_list(base, &base.dependencies, |p| &p.dependencies)?,
+        makedepends: base_list(base, &base.make_dependencies, |p| &p.make_dependencies)?,
+        checkdepends: base_list(base, &base.check_dependencies, |p| &p.check_dependencies)?,
+        packages: info
+            .packages
+            .iter()
+            .map(|package| convert_package(base, package, &architectures))
+            .collect::<Result<_, _>>()?,
+        architectures,
+    })
+}
+
+fn convert_architectures(architectures: &Architectures) -> Result<Vec<Architecture>, NameError> {
+    match architectures {
+        Architectures::Any => Ok(vec![Architecture::any()]),
+        Architectures::Some(list) => list.iter().map(|a| a.to_string().parse()).collect(),
+    }
+}
+
+fn convert_package(
+    base: &PackageBase,
+    package: &Package,
+    inherited: &[Architecture],
+) -> Result<SplitPackage, SrcinfoError> {
+    let architectures = match &package.architectures {
+        Some(own) => convert_architectures(own)?,
+        None => inherited.to_vec(),
+    };
+    let of_base = &base.architecture_properties;
+    let of_package = &package.architecture_properties;
+    // Each list may be replaced or cleared by the package, as a whole and for
+    // single architectures, and the two do not touch each other.
+    macro_rules! list {
+        ($field:ident) => {{
+            let mut list = PerArchitecture {
+                every: parse_all(overridden(&base.$field, &package.$field))?,
+                only: BTreeMap::new(),
+            };
+            let all: BTreeSet<_> = of_base.keys().chain(of_package.keys()).collect();
+            for architecture in all {
+                let base = of_base.get(architecture).map_or(&[][..], |p| &p.$field);
+                let values = match of_package.get(architecture) {
+                    Some(package) => overridden(base, &package.$field),
+                    None => base,
+                };
+                if !values.is_empty() {
+                    let name = architecture.to_string().parse()?;
+                    list.only.insert(name, parse_all(values)?);
+                }
+            }
+            list
+        }};
+    }
+    let groups = match &package.groups {
+        Override::No => base.groups.clone(),
+        Override::Clear => Vec::new(),
+        Override::Yes { value } => value.clone(),
+    };
+    Ok(SplitPackage {
+        pkgname: package.name.to_string().parse()?,
+        architectures,
+        depends: list!(dependencies),
+        provides: list!(provides),
+        conflicts: list!(conflicts),
+        replaces: list!(replaces),
+        optdepends: list!(optional_dependencies),
+        groups,
+    })
+}
+
+fn overridden<'a, T>(base: &'a [T], package: &'a Override<Vec<T>>) -> &'a [T] {
+    match package {
+        Override::No => base,
+        Override::Clear => &[],
+        Override::Yes { value } => value,
+    }
+}
+
+/// A list of the pkgbase section, with what it has for single architectures.
+fn base_list<T: ToString>(
+    base: &PackageBase,
+    every: &[T],
+    only: impl Fn(&PackageBaseArchitecture) -> &[T],
+) -> Result<PerArchitecture<Relation>, SrcinfoError> {
+    let mut list = PerArchitecture {
+        every: parse_all(every)?,
+        only: BTreeMap::new(),
+    };
+    for (architecture, properties) in &base.architecture_properties {
+        let values = only(properties);
+        if !values.is_empty() {
+            let name = architecture.to_string().parse()?;
+            list.only.insert(name, parse_all(values)?);
+        }
+    }
+    Ok(list)
+}
+
+/// Goes through the text, whose form is pacman's own: alpm-types' versions
+/// compare differently, so none of its types stay.
+fn parse_all<T, P>(values: &[T]) -> Result<Vec<P>, RelationError>
+where
+    T: ToString,
+    P: FromStr<Err = RelationError>,
+{
+    values
+        .iter()
+        .map(|value| {
+            let text = value.to_string();
+            // Only optdepends have a reason behind a colon and a blank.
+            text.split_once(": ")
+                .map_or(&*text, |(relation, _)| relation)
+                .parse()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPLIT: &str = "\
+pkgbase = greet
+\tpkgver = 1.0
+\tpkgrel = 2
+\tepoch = 1
+\turl = https://greet.example
+\tarch = x86_64
+\tarch = aarch64
+\tmakedepends = meson>=1.0
+\tmakedepends_x86_64 = nasm
+\tcheckdepends = python
+\tdepends = glibc
+\tdepends_x86_64 = lib32-glibc
+\tprovides = libgreet.so
+\tsource = greet.tar.gz
+
+pkgname = greet
+
+pkgname = greet-data
+\tarch = any
+\tdepends = 
+\tdepends_x86_64 = 
+\tprovides = greet-files=1.0
+\toptdepends = python>=1:3: for the examples
+
+pkgname = greet-extra
+\tdepends = greet=1:1.0-2
+\tdepends = libz.so=1-64
+";
+
+    fn texts(list: &PerArchitecture<Relation>, on: &str) -> Vec<String> {
+        list.on(&on.parse().unwrap())
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn reads_overrides_and_architectures() {
+        let reading = read_srcinfo(SPLIT).unwrap();
+        assert!(reading.warnings.is_empty());
+        let source = reading.package;
+        assert_eq!(source.version.as_str(), "1:1.0-2");
+        assert_eq!(texts(&source.makedepends, "x86_64"), ["meson>=1.0", "nasm"]);
+        assert_eq!(texts(&source.makedepends, "aarch64"), ["meson>=1.0"]);
+        let [greet, data, extra] = &source.packages[..] else {
+            panic!("three packages");
+        };
+        assert_eq!(texts(&greet.depends, "x86_64"), ["glibc", "lib32-glibc"]);
+        assert_eq!(texts(&data.depends, "x86_64"), [""; 0]);
+        assert_eq!(data.provides.every[0].to_string(), "greet-files=1.0");
+        assert_eq!(data.optdepends.every[0].to_string(), "python>=1:3");
+        assert_eq!(data.architectures, [Architecture::any()]);
+        assert_eq!(
+            texts(&extra.depends, "x86_64"),
+            ["greet=1:1.0-2", "libz.so=1-64", "lib32-glibc"]
+        );
+        assert!(!source.is_any_only());
+        assert!(source.builds_on(&"aarch64".parse().unwrap()));
+        assert!(!source.builds_on(&"riscv64".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_bumped_pkgrel_takes_exact_relations_along() {
+        let source = read_srcinfo(SPLIT).unwrap().package;
+        let bumped = source.with_pkgrel("3").unwrap();
+        assert_eq!(bumped.version.as_str(), "1:1.0-3");
+        assert_eq!(
+            texts(&bumped.packages[2].depends, "aarch64"),
+            ["greet=1:1.0-3", "libz.so=1-64"]
+        );
+    }
+
+    #[test]
+    fn leaves_out_bad_lines_that_planning_does_not_need() {
+        let text = SPLIT
+            .replace("source = greet.tar.gz", "source = /files/greet.tar.gz")
+            .replace("https://greet.example", "not a url");
+        let reading = read_srcinfo(&text).unwrap();
+        assert_eq!(reading.package, read_srcinfo(SPLIT).unwrap().package);
+        let found: Vec<_> = reading
+            .warnings
+            .iter()
+            .map(|warning| (warning.line, warning.field.as_str()))
+            .collect();
+        assert_eq!(found, [(5, "url"), (14, "source")]);
+    }
+
+    #[test]
+    fn reads_files_whose_line_ends_were_trimmed() {
+        let trimmed: String = SPLIT
+            .lines()
+            .map(|line| format!("{}\r\n", line.trim_end()))
+            .collect();
+        let reading = read_srcinfo(&trimmed).unwrap();
+        assert_eq!(reading.package, read_srcinfo(SPLIT).unwrap().package);
+    }
+
+    #[test]
+    fn refuses_rubbish_with_a_message() {
+        for text in [
+            "",
+            "rubbish",
+            "pkgbase = a\n",
+            "\0\u{1}\u{2}",
+            "pkgname = a",
+        ] {
+            let error = read_srcinfo(text).unwrap_err();
+            assert!(matches!(error, SrcinfoError::Syntax(_)), "{error}");
+        }
+        let error = read_srcinfo(&SPLIT.replace("pkgname = greet-data", "pkgname = ../data"));
+        assert!(error.is_err());
+        let error = read_srcinfo(&"#".repeat(MAX_SRCINFO_LENGTH + 1)).unwrap_err();
+        assert!(matches!(error, SrcinfoError::TooLong { .. }));
+    }
+}
