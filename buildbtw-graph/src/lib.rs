@@ -11,6 +11,7 @@
 //! pacman would install from real packages.
 
 mod index;
+mod install;
 mod names;
 mod plan;
 mod relation;
@@ -20,6 +21,7 @@ mod srcinfo;
 mod version;
 
 pub use index::{ReleasedIndex, SourceIndex};
+pub use install::{InstallRequest, Unsatisfied, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, PkgrelMode, Plan,
