@@ -31,7 +31,7 @@ pub struct Build {
     /// The packages it makes.
     #[schema(value_type = Vec<String>)]
     pub pkgnames: Vec<PkgName>,
-    /// The wave it belongs to, from 0.
+    /// The wave it belongs to, from 1.
     pub wave: u32,
     /// Whether its check is skipped, to break a cycle.
     pub nocheck: bool,
@@ -79,7 +79,9 @@ pub struct Neighbour {
 }
 
 /// Which builds to list: the query of `GET .../builds`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
 pub struct BuildQuery {
     /// Only builds in this status.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ mod worker;
 
 use std::time::Duration;
 
-use buildbtw_graph::{Architecture, Plan, PkgBase};
+use buildbtw_graph::{Architecture, PkgBase, Plan};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -15,7 +15,8 @@ use url::Url;
 
 use crate::builds::{Build, BuildDetails, BuildQuery};
 use crate::namespaces::{
-    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried, RetryRequest,
+    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
+    RetryRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -35,7 +36,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address of the server is not a URL.
-    #[error("`{text}` is not the address of a server: {source}\n  hint: write it like http://127.0.0.1:8080")]
+    #[error(
+        "`{text}` is not the address of a server: {source}\n  hint: write it like http://127.0.0.1:8080"
+    )]
     Address {
         /// The text as given.
         text: String,
@@ -64,7 +67,9 @@ pub enum ClientError {
     #[error("{0}")]
     Problem(Box<Problem>),
     /// The answer is not what a buildbtw server sends.
-    #[error("{url} answered with {status}, but not as a buildbtw server does: {reason}\n  hint: is this the right address?")]
+    #[error(
+        "{url} answered with {status}, but not as a buildbtw server does: {reason}\n  hint: is this the right address?"
+    )]
     NotOurs {
         /// The address that was asked.
         url: Url,
@@ -122,7 +127,10 @@ impl Client {
     ///
     /// When the address is not a URL of http or https, or TLS cannot be set up.
     pub fn new(address: &str, token: Option<String>) -> Result<Self, ClientError> {
-        let bad = |source| ClientError::Address { text: address.to_owned(), source };
+        let bad = |source| ClientError::Address {
+            text: address.to_owned(),
+            source,
+        };
         let mut base: Url = address.parse().map_err(bad)?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
             return Err(bad(url::ParseError::RelativeUrlWithoutBase));
@@ -135,7 +143,10 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()
-            .map_err(|error| ClientError::Unreachable { url: base.clone(), reason: innermost(&error) })?;
+            .map_err(|error| ClientError::Unreachable {
+                url: base.clone(),
+                reason: innermost(&error),
+            })?;
         Ok(Self { http, base, token })
     }
 
@@ -166,9 +177,15 @@ impl Client {
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|error| {
             if error.is_connect() || error.is_timeout() || error.is_request() {
-                ClientError::Unreachable { url: self.base.clone(), reason: innermost(&error) }
+                ClientError::Unreachable {
+                    url: self.base.clone(),
+                    reason: innermost(&error),
+                }
             } else {
-                ClientError::Broken { url: self.base.clone(), reason: innermost(&error) }
+                ClientError::Broken {
+                    url: self.base.clone(),
+                    reason: innermost(&error),
+                }
             }
         })?;
         if response.status().is_success() {
@@ -193,15 +210,31 @@ impl Client {
         let body = response
             .bytes()
             .await
-            .map_err(|error| ClientError::Broken { url: self.base.clone(), reason: innermost(&error) })?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::NotOurs { url, status, reason: error.to_string() })
+            .map_err(|error| ClientError::Broken {
+                url: self.base.clone(),
+                reason: innermost(&error),
+            })?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::NotOurs {
+            url,
+            status,
+            reason: error.to_string(),
+        })
     }
 
-    async fn get<T: DeserializeOwned>(&self, segments: &[&str], query: &impl Serialize) -> Result<T, ClientError> {
-        self.json(self.api(Method::GET, segments).query(query)).await
+    async fn get<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(self.api(Method::GET, segments).query(query))
+            .await
     }
 
-    async fn post<T: DeserializeOwned>(&self, segments: &[&str], body: &impl Serialize) -> Result<T, ClientError> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         self.json(self.api(Method::POST, segments).json(body)).await
     }
 
@@ -216,7 +249,10 @@ impl Client {
     }
 
     /// Makes a namespace.
-    pub async fn create_namespace(&self, request: &CreateNamespace) -> Result<Namespace, ClientError> {
+    pub async fn create_namespace(
+        &self,
+        request: &CreateNamespace,
+    ) -> Result<Namespace, ClientError> {
         self.post(&["namespaces"], request).await
     }
 
@@ -231,8 +267,22 @@ impl Client {
     }
 
     /// The plan of an iteration.
-    pub async fn iteration_plan(&self, name: &NamespaceName, iteration: u32) -> Result<Plan, ClientError> {
-        self.get(&["namespaces", name.as_str(), "iterations", &iteration.to_string(), "plan"], &()).await
+    pub async fn iteration_plan(
+        &self,
+        name: &NamespaceName,
+        iteration: u32,
+    ) -> Result<Plan, ClientError> {
+        self.get(
+            &[
+                "namespaces",
+                name.as_str(),
+                "iterations",
+                &iteration.to_string(),
+                "plan",
+            ],
+            &(),
+        )
+        .await
     }
 
     /// One page of the builds of an iteration, by wave and name.
@@ -242,7 +292,17 @@ impl Client {
         iteration: u32,
         query: &BuildQuery,
     ) -> Result<Page<Build>, ClientError> {
-        self.get(&["namespaces", name.as_str(), "iterations", &iteration.to_string(), "builds"], query).await
+        self.get(
+            &[
+                "namespaces",
+                name.as_str(),
+                "iterations",
+                &iteration.to_string(),
+                "builds",
+            ],
+            query,
+        )
+        .await
     }
 
     /// One build with its neighbours and runs.
@@ -270,27 +330,36 @@ impl Client {
 
     /// Calls a namespace off.
     pub async fn cancel(&self, name: &NamespaceName) -> Result<Namespace, ClientError> {
-        self.post(&["namespaces", name.as_str(), "cancel"], &()).await
+        self.post(&["namespaces", name.as_str(), "cancel"], &())
+            .await
     }
 
     /// Goes on with a namespace that was cancelled or paused.
     pub async fn resume(&self, name: &NamespaceName) -> Result<Namespace, ClientError> {
-        self.post(&["namespaces", name.as_str(), "resume"], &()).await
+        self.post(&["namespaces", name.as_str(), "resume"], &())
+            .await
     }
 
     /// Stops handing out builds of a namespace for a while.
     pub async fn pause(&self, name: &NamespaceName) -> Result<Namespace, ClientError> {
-        self.post(&["namespaces", name.as_str(), "pause"], &()).await
+        self.post(&["namespaces", name.as_str(), "pause"], &())
+            .await
     }
 
     /// Runs failures again.
-    pub async fn retry(&self, name: &NamespaceName, request: &RetryRequest) -> Result<Retried, ClientError> {
-        self.post(&["namespaces", name.as_str(), "retry"], request).await
+    pub async fn retry(
+        &self,
+        name: &NamespaceName,
+        request: &RetryRequest,
+    ) -> Result<Retried, ClientError> {
+        self.post(&["namespaces", name.as_str(), "retry"], request)
+            .await
     }
 
     /// Puts a namespace away; its name is free again.
     pub async fn archive(&self, name: &NamespaceName) -> Result<Namespace, ClientError> {
-        self.post(&["namespaces", name.as_str(), "archive"], &()).await
+        self.post(&["namespaces", name.as_str(), "archive"], &())
+            .await
     }
 
     /// One run.
@@ -307,16 +376,25 @@ impl Client {
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + use<>, ClientError> {
         let request = self
             .api(Method::GET, &["runs", &run.to_string(), "log"])
-            .query(&[("offset", offset.to_string()), ("follow", follow.to_string())]);
+            .query(&[
+                ("offset", offset.to_string()),
+                ("follow", follow.to_string()),
+            ]);
         let response = self.send(request).await?;
         let url = self.base.clone();
         Ok(response
             .bytes_stream()
-            .map_err(move |error| ClientError::Broken { url: url.clone(), reason: innermost(&error) }))
+            .map_err(move |error| ClientError::Broken {
+                url: url.clone(),
+                reason: innermost(&error),
+            }))
     }
 
     /// One page of the source repositories, by name.
-    pub async fn sources(&self, query: &SourceQuery) -> Result<Page<SourceRepository>, ClientError> {
+    pub async fn sources(
+        &self,
+        query: &SourceQuery,
+    ) -> Result<Page<SourceRepository>, ClientError> {
         self.get(&["sources"], query).await
     }
 
@@ -329,7 +407,13 @@ impl Client {
     pub async fn file(
         &self,
         path: &str,
-    ) -> Result<(Option<u64>, impl Stream<Item = Result<Bytes, ClientError>> + use<>), ClientError> {
+    ) -> Result<
+        (
+            Option<u64>,
+            impl Stream<Item = Result<Bytes, ClientError>> + use<>,
+        ),
+        ClientError,
+    > {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let request = self.http.get(self.url(&segments));
         let request = match &self.token {
@@ -341,7 +425,10 @@ impl Client {
         let url = self.base.clone();
         let stream = response
             .bytes_stream()
-            .map_err(move |error| ClientError::Broken { url: url.clone(), reason: innermost(&error) });
+            .map_err(move |error| ClientError::Broken {
+                url: url.clone(),
+                reason: innermost(&error),
+            });
         Ok((length, stream))
     }
 }

@@ -79,7 +79,9 @@ pub struct Event {
 }
 
 /// Which events to send: the query of `GET /api/v1/events`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
 pub struct EventQuery {
     /// Only of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]

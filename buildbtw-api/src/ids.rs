@@ -40,8 +40,18 @@ pub enum IdError {
     Uuid(String),
 }
 
+/// JSON for a type that is text with rules: its `Display` and `FromStr`.
 macro_rules! serde_as_text {
-    ($name:ident) => {
+    ($name:ident, $example:literal) => {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .examples([$example])
+                    .into()
+            }
+        }
+        impl utoipa::ToSchema for $name {}
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -57,9 +67,10 @@ macro_rules! serde_as_text {
     };
 }
 
+pub(crate) use serde_as_text;
+
 /// The name of a build namespace. It is also the name of its pacman repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, example = "libgreet")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamespaceName(String);
 
 impl NamespaceName {
@@ -112,13 +123,12 @@ impl fmt::Display for NamespaceName {
     }
 }
 
-serde_as_text!(NamespaceName);
+serde_as_text!(NamespaceName, "libgreet");
 
 /// One thing the packager changed: a package base at a branch, tag or commit.
 ///
 /// As text it is split at the first `/`, since a pkgbase has none and branches may.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
-#[schema(value_type = String, example = "libgreet/main")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Changeset {
     /// The package base.
     pub pkgbase: PkgBase,
@@ -158,7 +168,9 @@ fn is_reference(text: &str) -> bool {
         && !text.contains("@{")
         && !text.starts_with(['/', '-', '.'])
         && !text.ends_with(['/', '.'])
-        && !text.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock"))
+        && !text
+            .split('/')
+            .any(|part| part.starts_with('.') || part.ends_with(".lock"))
         && !text
             .chars()
             .any(|c| c.is_control() || c == ' ' || "~^:?*[\\".contains(c))
@@ -170,7 +182,7 @@ impl fmt::Display for Changeset {
     }
 }
 
-serde_as_text!(Changeset);
+serde_as_text!(Changeset, "libgreet/main");
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -225,7 +237,18 @@ mod tests {
 
     #[test]
     fn what_is_not_a_changeset_is_refused() {
-        for text in ["", "a", "a/", "/main", "a/..", "a/x y", "a/-x", "a/x.lock", "../a/main", "a/b\u{7}"] {
+        for text in [
+            "",
+            "a",
+            "a/",
+            "/main",
+            "a/..",
+            "a/x y",
+            "a/-x",
+            "a/x.lock",
+            "../a/main",
+            "a/b\u{7}",
+        ] {
             assert!(text.parse::<Changeset>().is_err(), "{text:?} was taken");
         }
     }
@@ -233,7 +256,10 @@ mod tests {
     #[test]
     fn namespace_names_are_repository_names() {
         for text in ["libgreet", "libgreet-2", "gtk+3.0", "0ad"] {
-            assert!(text.parse::<NamespaceName>().is_ok(), "{text:?} was refused");
+            assert!(
+                text.parse::<NamespaceName>().is_ok(),
+                "{text:?} was refused"
+            );
         }
         for text in ["", "-a", ".a", "a/b", "a b", "local", "ü", &"a".repeat(101)] {
             assert!(text.parse::<NamespaceName>().is_err(), "{text:?} was taken");

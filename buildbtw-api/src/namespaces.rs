@@ -16,8 +16,7 @@ use crate::{BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceSta
 /// As text `name=URL` or `namespace:NAME`, with `ARCHITECTURE/` in front where it is for one
 /// architecture only. `$repo` and `$arch` in a URL stand for the name and the architecture,
 /// as in pacman.conf(5).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, ToSchema)]
-#[schema(value_type = String, example = "extra=https://mirror.example.org/$repo/os/$arch")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BaseRepository {
     /// The architecture it is for; all of them where that is not said.
     pub architecture: Option<Architecture>,
@@ -41,7 +40,9 @@ pub enum BaseOrigin {
 
 /// Why a text does not say what a base repository is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a base repository: {reason}; write `name=https://mirror/$repo/os/$arch` or `namespace:NAME`")]
+#[error(
+    "`{text}` is not a base repository: {reason}; write `name=https://mirror/$repo/os/$arch` or `namespace:NAME`"
+)]
 pub struct BaseRepositoryError {
     text: String,
     reason: String,
@@ -62,7 +63,10 @@ impl FromStr for BaseRepository {
             }
             _ => (None, text),
         };
-        let name = |name: &str| name.parse::<NamespaceName>().map_err(|error| fail(error.to_string()));
+        let name = |name: &str| {
+            name.parse::<NamespaceName>()
+                .map_err(|error| fail(error.to_string()))
+        };
         let origin = if let Some(namespace) = rest.strip_prefix("namespace:") {
             BaseOrigin::Namespace(name(namespace)?)
         } else {
@@ -71,14 +75,20 @@ impl FromStr for BaseRepository {
                 .ok_or_else(|| fail("it has no `=`".to_owned()))?;
             let parsed = url::Url::parse(url).map_err(|error| fail(format!("its URL: {error}")))?;
             if !matches!(parsed.scheme(), "http" | "https" | "file") {
-                return Err(fail(format!("the scheme `{}` is not http, https or file", parsed.scheme())));
+                return Err(fail(format!(
+                    "the scheme `{}` is not http, https or file",
+                    parsed.scheme()
+                )));
             }
             BaseOrigin::Mirror {
                 name: name(repository)?,
                 url: url.trim_end_matches('/').to_owned(),
             }
         };
-        Ok(Self { architecture, origin })
+        Ok(Self {
+            architecture,
+            origin,
+        })
     }
 }
 
@@ -94,19 +104,10 @@ impl fmt::Display for BaseRepository {
     }
 }
 
-impl Serialize for BaseRepository {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for BaseRepository {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+crate::ids::serde_as_text!(
+    BaseRepository,
+    "extra=https://mirror.example.org/$repo/os/$arch"
+);
 
 /// What a namespace is to rebuild, and how. Kept with the namespace; every iteration uses it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -236,7 +237,13 @@ impl fmt::Display for IterationReason {
         let moved = |f: &mut fmt::Formatter<'_>, moves: &[ChangesetMove]| {
             for (index, step) in moves.iter().enumerate() {
                 let comma = if index == 0 { "" } else { ", " };
-                write!(f, "{comma}{} moved from {} to {}", step.changeset, short(&step.from), short(&step.to))?;
+                write!(
+                    f,
+                    "{comma}{} moved from {} to {}",
+                    step.changeset,
+                    short(&step.from),
+                    short(&step.to)
+                )?;
             }
             Ok(())
         };
@@ -312,7 +319,11 @@ impl BuildSetSummary {
 
     /// The number of builds in statuses that a test picks.
     pub fn count(&self, pick: impl Fn(BuildStatus) -> bool) -> u32 {
-        self.counts.iter().filter(|(status, _)| pick(**status)).map(|(_, count)| count).sum()
+        self.counts
+            .iter()
+            .filter(|(status, _)| pick(**status))
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 
@@ -351,7 +362,9 @@ pub struct Retried {
 }
 
 /// Which namespaces to list: the query of `GET /api/v1/namespaces`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
 pub struct NamespaceQuery {
     /// Archived ones as well.
     #[serde(default)]
@@ -388,8 +401,19 @@ mod tests {
         ] {
             assert_eq!(text.parse::<BaseRepository>().unwrap().to_string(), text);
         }
-        for text in ["", "core", "core=ftp://x/", "=https://x/", "namespace:", "core=nonsense", "a b/namespace:x"] {
-            assert!(text.parse::<BaseRepository>().is_err(), "{text:?} was taken");
+        for text in [
+            "",
+            "core",
+            "core=ftp://x/",
+            "=https://x/",
+            "namespace:",
+            "core=nonsense",
+            "a b/namespace:x",
+        ] {
+            assert!(
+                text.parse::<BaseRepository>().is_err(),
+                "{text:?} was taken"
+            );
         }
     }
 

@@ -9,7 +9,9 @@ use crate::{NamespaceName, OutcomeClass, RunId, RunStatus};
 
 /// A fencing number. It grows with every lease that the server gives, and a report
 /// under an older number than the run's is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct Fence(pub i64);
 
@@ -108,7 +110,7 @@ pub struct BuildRepository {
 }
 
 /// A package that must be installed for a build, and just so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExpectedPackage {
     /// The package's name.
     #[schema(value_type = String)]

@@ -24,7 +24,9 @@ pub struct SourceRepository {
 }
 
 /// Which source repositories to list: the query of `GET /api/v1/sources`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
 pub struct SourceQuery {
     /// Only those with a problem or a warning.
     #[serde(default)]

@@ -111,7 +111,10 @@ statuses! {
 impl BuildStatus {
     /// Nothing more happens to it unless somebody asks.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Blocked | Self::Pending | Self::Scheduled | Self::Building)
+        !matches!(
+            self,
+            Self::Blocked | Self::Pending | Self::Scheduled | Self::Building
+        )
     }
 
     /// Builds that wait for it may go on.
@@ -121,7 +124,10 @@ impl BuildStatus {
 
     /// It ended without packages, and not because a person wanted it so.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::DependencyFailed | Self::Unbuildable)
+        matches!(
+            self,
+            Self::Failed | Self::DependencyFailed | Self::Unbuildable
+        )
     }
 }
 
@@ -211,13 +217,20 @@ mod tests {
 
     #[test]
     fn what_is_built_or_reused_stays_so() {
-        assert!(!BuildStatus::STEPS.iter().any(|(from, _)| matches!(from, BuildStatus::Built | BuildStatus::Reused)));
+        assert!(
+            !BuildStatus::STEPS
+                .iter()
+                .any(|(from, _)| matches!(from, BuildStatus::Built | BuildStatus::Reused))
+        );
     }
 
     #[test]
     fn every_unfinished_build_can_be_cancelled() {
         for status in BuildStatus::ALL.iter().filter(|status| !status.is_final()) {
-            assert!(status.may_become(BuildStatus::Cancelled), "{status} cannot be cancelled");
+            assert!(
+                status.may_become(BuildStatus::Cancelled),
+                "{status} cannot be cancelled"
+            );
         }
     }
 

@@ -1,1 +1,63 @@
-fn main() {}
+//! The server program: settings, logging, signals.
+
+use buildbtw_server::config::Config;
+use buildbtw_server::start;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+fn main() -> anyhow::Result<()> {
+    // A missing `.env` is fine; one that cannot be read is not.
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        anyhow::bail!("cannot read the file .env: {error}");
+    }
+    let config = Config::parse();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let console = config.tokio_console.map(|address| {
+        console_subscriber::ConsoleLayer::builder()
+            .server_addr(address)
+            .spawn()
+    });
+    tracing_subscriber::registry()
+        .with(console)
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_filter(filter),
+        )
+        .init();
+    // Fails only if a provider is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+
+    let shutdown = CancellationToken::new();
+    let running = start(config, shutdown.clone()).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; again to stop at once");
+        shutdown.cancel();
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    running.stopped().await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -17,7 +17,9 @@ impl Client {
         &self,
         query: &EventQuery,
     ) -> Result<impl Stream<Item = Result<Event, ClientError>> + use<>, ClientError> {
-        let response = self.send(self.api(Method::GET, &["events"]).query(query)).await?;
+        let response = self
+            .send(self.api(Method::GET, &["events"]).query(query))
+            .await?;
         let (url, status) = (response.url().clone(), response.status());
         let bytes = response.bytes_stream().boxed();
         let state = (bytes, Vec::<u8>::new());
@@ -27,22 +29,33 @@ impl Client {
                 loop {
                     while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
                         let line: Vec<u8> = buffer.drain(..=end).collect();
-                        let Some(data) = line.strip_prefix(b"data:") else { continue };
-                        let event = serde_json::from_slice::<Event>(data).map_err(|error| ClientError::NotOurs {
-                            url: url.clone(),
-                            status,
-                            reason: error.to_string(),
+                        let Some(data) = line.strip_prefix(b"data:") else {
+                            continue;
+                        };
+                        let event = serde_json::from_slice::<Event>(data).map_err(|error| {
+                            ClientError::NotOurs {
+                                url: url.clone(),
+                                status,
+                                reason: error.to_string(),
+                            }
                         })?;
                         return Ok(Some((event, (bytes, buffer))));
                     }
                     if buffer.len() > LINE_MAX {
                         let reason = "a line of the event stream is too long".to_owned();
-                        return Err(ClientError::NotOurs { url, status, reason });
+                        return Err(ClientError::NotOurs {
+                            url,
+                            status,
+                            reason,
+                        });
                     }
                     match bytes.next().await {
                         Some(Ok(part)) => buffer.extend_from_slice(&part),
                         Some(Err(error)) => {
-                            return Err(ClientError::Broken { url, reason: super::innermost(&error) });
+                            return Err(ClientError::Broken {
+                                url,
+                                reason: super::innermost(&error),
+                            });
                         }
                         None => return Ok(None),
                     }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use reqwest::{Body, Method, StatusCode};
 
 use super::{Client, ClientError};
-use crate::runs::{Assignment, DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, StepsReport};
+use crate::runs::{
+    Assignment, DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, StepsReport,
+};
 use crate::workers::{Heartbeat, HeartbeatAnswer, RegisterWorker, Registered};
 use crate::{ProblemType, RunId, WorkerId};
 
@@ -37,7 +39,10 @@ fn sort(error: ClientError) -> UploadError {
 
 impl Client {
     /// Introduces a worker.
-    pub async fn register_worker(&self, request: &RegisterWorker) -> Result<Registered, ClientError> {
+    pub async fn register_worker(
+        &self,
+        request: &RegisterWorker,
+    ) -> Result<Registered, ClientError> {
         self.post(&["workers"], request).await
     }
 
@@ -50,20 +55,35 @@ impl Client {
             return Ok(None);
         }
         let (url, status) = (response.url().clone(), response.status());
-        response.json().await.map(Some).map_err(|error| ClientError::NotOurs {
-            url,
-            status,
-            reason: super::innermost(&error),
-        })
+        response
+            .json()
+            .await
+            .map(Some)
+            .map_err(|error| ClientError::NotOurs {
+                url,
+                status,
+                reason: super::innermost(&error),
+            })
     }
 
     /// Says which runs are still carried out.
-    pub async fn heartbeat(&self, worker: WorkerId, beat: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
-        self.post(&["workers", &worker.to_string(), "heartbeat"], beat).await
+    pub async fn heartbeat(
+        &self,
+        worker: WorkerId,
+        beat: &Heartbeat,
+    ) -> Result<HeartbeatAnswer, ClientError> {
+        self.post(&["workers", &worker.to_string(), "heartbeat"], beat)
+            .await
     }
 
     /// Sends a part of a run's log that begins at a byte.
-    pub async fn append_log(&self, run: RunId, fence: Fence, offset: u64, part: Bytes) -> Result<LogLength, UploadError> {
+    pub async fn append_log(
+        &self,
+        run: RunId,
+        fence: Fence,
+        offset: u64,
+        part: Bytes,
+    ) -> Result<LogLength, UploadError> {
         let request = self
             .api(Method::PUT, &["runs", &run.to_string(), "log"])
             .query(&[("offset", offset)])
@@ -74,7 +94,9 @@ impl Client {
 
     /// Sends all steps so far. The first time, it says that the run has begun.
     pub async fn report_steps(&self, run: RunId, report: &StepsReport) -> Result<(), UploadError> {
-        let request = self.api(Method::PUT, &["runs", &run.to_string(), "steps"]).json(report);
+        let request = self
+            .api(Method::PUT, &["runs", &run.to_string(), "steps"])
+            .json(report);
         self.send(request).await.map(drop).map_err(sort)
     }
 
@@ -89,7 +111,10 @@ impl Client {
         body: impl Into<Body>,
     ) -> Result<(), UploadError> {
         let request = self
-            .api(Method::PUT, &["runs", &run.to_string(), "packages", file_name])
+            .api(
+                Method::PUT,
+                &["runs", &run.to_string(), "packages", file_name],
+            )
             .header(FENCE_HEADER, fence.0)
             .header(DIGEST_HEADER, sha256)
             .header(reqwest::header::CONTENT_LENGTH, size)
@@ -99,7 +124,9 @@ impl Client {
 
     /// Says how a run ended. Saying the same again does no harm.
     pub async fn finish_run(&self, run: RunId, report: &FinishReport) -> Result<(), UploadError> {
-        let request = self.api(Method::POST, &["runs", &run.to_string(), "finish"]).json(report);
+        let request = self
+            .api(Method::POST, &["runs", &run.to_string(), "finish"])
+            .json(report);
         self.send(request).await.map(drop).map_err(sort)
     }
 }

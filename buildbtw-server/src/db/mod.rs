@@ -4,7 +4,15 @@
 //! Reading goes through a pool; writing through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
 
+pub mod builds;
+pub mod events;
+pub mod iterations;
+pub mod keys;
+pub mod namespaces;
+pub mod plans;
+pub mod runs;
 pub mod status_tables;
+pub mod workers;
 
 use std::path::Path;
 use std::str::FromStr;

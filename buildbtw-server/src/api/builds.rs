@@ -1,0 +1,63 @@
+//! Builds of an iteration.
+
+use axum::extract::State;
+use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
+use buildbtw_api::namespaces::Page;
+use buildbtw_api::{NamespaceName, Problem, ProblemType};
+
+use super::extract::{self, Json, Path, Query};
+use crate::Server;
+use crate::db::builds::{self, BuildPosition, Side};
+use crate::db::runs;
+use crate::problems::{HttpProblem, HttpResult};
+
+/// How many builds a page has unless the query says otherwise.
+const PAGE: u32 = 200;
+
+/// The builds of an iteration, by wave and name.
+#[utoipa::path(get, path = "/api/v1/namespaces/{name}/iterations/{number}/builds", tag = "builds",
+    params(("name" = String, Path), ("number" = u32, Path), BuildQuery),
+    responses((status = 200, body = Page<Build>), (status = 404, body = Problem)))]
+pub async fn list(
+    State(server): State<Server>,
+    Path((name, number)): Path<(NamespaceName, u32)>,
+    Query(query): Query<BuildQuery>,
+) -> HttpResult<Json<Page<Build>>> {
+    let (_, iteration) = extract::iteration(&server, &name, number).await?;
+    let after: Option<BuildPosition> = match query.after.as_deref() {
+        Some(text) => Some(text.parse().map_err(|()| {
+            HttpProblem::new(ProblemType::BadRequest, "`after` is not the `next` of a page")
+        })?),
+        None => None,
+    };
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, 1000);
+    let mut tx = server.db.read().await?;
+    let (items, next) = builds::page(&mut tx, iteration.key, &query, after.as_ref(), limit).await?;
+    Ok(Json(Page { items, next: next.map(|next| next.to_string()) }))
+}
+
+/// One build with its neighbours and runs.
+#[utoipa::path(get, path = "/api/v1/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}",
+    tag = "builds", params(("name" = String, Path), ("number" = u32, Path), ("architecture" = String, Path),
+    ("pkgbase" = String, Path), ("pass" = u8, Path)),
+    responses((status = 200, body = BuildDetails), (status = 404, body = Problem)))]
+pub async fn get(
+    State(server): State<Server>,
+    Path((name, number, architecture, pkgbase, pass)): Path<(NamespaceName, u32, String, String, u8)>,
+) -> HttpResult<Json<BuildDetails>> {
+    let (_, iteration) = extract::iteration(&server, &name, number).await?;
+    let mut tx = server.db.read().await?;
+    let found = builds::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
+    let (key, build) = found.ok_or_else(|| {
+        let detail = format!("iteration {number} of {name} does not build {pkgbase} (pass {pass}) for {architecture}");
+        HttpProblem::new(ProblemType::NotFound, detail).hint(format!("`bbtw show {name}` lists its builds"))
+    })?;
+    Ok(Json(BuildDetails {
+        namespace: name,
+        iteration: number,
+        build,
+        needs: builds::neighbours(&mut tx, key, Side::Needs).await?,
+        needed_by: builds::neighbours(&mut tx, key, Side::NeededBy).await?,
+        runs: runs::of_build(&mut tx, key).await?,
+    }))
+}

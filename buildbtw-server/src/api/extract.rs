@@ -1,0 +1,114 @@
+//! Extractors whose refusals are problems, as everything else that the API says.
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use buildbtw_api::runs::{FENCE_HEADER, Fence};
+use buildbtw_api::{NamespaceName, ProblemType};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Server;
+use crate::db::iterations::StoredIteration;
+use crate::db::namespaces::StoredNamespace;
+use crate::db::{iterations, namespaces};
+use crate::problems::{HttpProblem, HttpResult};
+
+/// A JSON body, in requests and answers.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = HttpProblem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpProblem> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refused_json(&rejection)),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+fn refused_json(rejection: &JsonRejection) -> HttpProblem {
+    let kind = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemType::TooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ProblemType::UnsupportedMediaType,
+        _ => ProblemType::BadRequest,
+    };
+    HttpProblem::new(kind, rejection.body_text())
+}
+
+/// Parts of the path.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = HttpProblem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpProblem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection @ PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(HttpProblem::new(ProblemType::InvalidName, rejection.body_text()))
+            }
+            Err(rejection) => Err(HttpProblem::new(ProblemType::BadRequest, rejection.body_text())),
+        }
+    }
+}
+
+/// The query.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = HttpProblem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpProblem> {
+        let result: Result<_, QueryRejection> = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        match result {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(HttpProblem::new(ProblemType::BadRequest, rejection.body_text())),
+        }
+    }
+}
+
+/// The fencing number that an upload carries.
+pub fn fence(headers: &HeaderMap) -> HttpResult<Fence> {
+    headers
+        .get(FENCE_HEADER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Fence)
+        .ok_or_else(|| HttpProblem::new(ProblemType::BadRequest, format!("the header {FENCE_HEADER} is missing or no number")))
+}
+
+/// The namespace of that name.
+pub async fn namespace(server: &Server, name: &NamespaceName) -> HttpResult<StoredNamespace> {
+    let mut tx = server.db.read().await?;
+    namespaces::by_name(&mut tx, name).await?.ok_or_else(|| unknown_namespace(name))
+}
+
+/// There is no namespace of that name.
+pub fn unknown_namespace(name: &NamespaceName) -> HttpProblem {
+    HttpProblem::new(ProblemType::UnknownNamespace, format!("there is no namespace {name}"))
+        .hint("`bbtw list` shows those that there are")
+}
+
+/// An iteration of a namespace by its number.
+pub async fn iteration(
+    server: &Server,
+    name: &NamespaceName,
+    number: u32,
+) -> HttpResult<(StoredNamespace, StoredIteration)> {
+    let mut tx = server.db.read().await?;
+    let namespace = namespaces::by_name(&mut tx, name).await?.ok_or_else(|| unknown_namespace(name))?;
+    match iterations::by_number(&mut tx, namespace.key, number).await? {
+        Some(iteration) => Ok((namespace, iteration)),
+        None => Err(HttpProblem::new(ProblemType::NotFound, format!("namespace {name} has no iteration {number}"))),
+    }
+}

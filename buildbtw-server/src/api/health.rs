@@ -1,0 +1,26 @@
+//! `GET /api/v1/health`
+
+use std::time::Instant;
+
+use axum::extract::State;
+use buildbtw_api::sources::Health;
+
+use super::extract::Json;
+use crate::Server;
+use crate::problems::HttpResult;
+
+/// How the server is.
+#[utoipa::path(get, path = "/api/v1/health", tag = "server", responses((status = 200, body = Health)))]
+pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
+    // A server that cannot read its database is not well.
+    drop(server.db.read().await?);
+    let (sources, problems) = server.sources.counts();
+    Ok(Json(Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sources: sources as u64,
+        source_problems: problems as u64,
+        sources_in_sync: *server.sources.in_sync().borrow(),
+        workers: server.dispatch.leases.workers_alive(Instant::now()),
+    }))
+}

@@ -1,0 +1,45 @@
+//! The description of the API, made from the code.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{builds, events, health, namespaces, plans, runs, sources, workers};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "buildbtw", description = "Rebuilds everything that a changed package touches."),
+    paths(
+        health::get,
+        plans::create,
+        plans::get,
+        namespaces::list,
+        namespaces::create,
+        namespaces::get,
+        namespaces::cancel,
+        namespaces::pause,
+        namespaces::resume,
+        namespaces::retry,
+        namespaces::archive,
+        builds::list,
+        builds::get,
+        runs::get,
+        runs::log,
+        runs::append_log,
+        runs::source,
+        runs::steps,
+        runs::upload,
+        runs::finish,
+        workers::list,
+        workers::register,
+        workers::claim,
+        workers::heartbeat,
+        sources::list,
+        events::stream,
+    )
+)]
+struct Description;
+
+/// The description as OpenAPI.
+pub async fn get() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}

@@ -1,0 +1,451 @@
+//! Builds: reading them for people, and every step from one status to another.
+
+use buildbtw_api::builds::{Build, BuildQuery, Neighbour};
+use buildbtw_api::events::EventKind;
+use buildbtw_api::BuildStatus;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::events::{NewEvent, record};
+use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey};
+use super::{DbResult, json, now, runs, timestamp, word};
+
+#[derive(FromRow)]
+struct Row {
+    id: BuildKey,
+    architecture: String,
+    pkgbase: String,
+    pass: u8,
+    status: String,
+    reason: Option<String>,
+    version: String,
+    commit_id: String,
+    pkgnames: String,
+    wave: u32,
+    nocheck: bool,
+    because: String,
+    changed_at: i64,
+}
+
+const COLUMNS: &str = "SELECT build.id, architecture, pkgbase, pass, build.status, build.reason, version, commit_id, \
+     pkgnames, wave, nocheck, because, build.changed_at \
+     FROM build JOIN build_set ON build_set.id = build_set_id";
+
+async fn shown(db: &mut SqliteConnection, row: Row) -> DbResult<Build> {
+    Ok(Build {
+        run: runs::newest_of_build(db, row.id).await?,
+        pkgbase: word("pkgbase", &row.pkgbase)?,
+        architecture: word("architecture", &row.architecture)?,
+        pass: row.pass,
+        status: word("build status", &row.status)?,
+        reason: row.reason,
+        version: word("version", &row.version)?,
+        commit: row.commit_id,
+        pkgnames: json("build's pkgnames", &row.pkgnames)?,
+        wave: row.wave,
+        nocheck: row.nocheck,
+        because: row.because,
+        changed_at: timestamp(row.changed_at)?,
+    })
+}
+
+/// The place of a build in its list, for paging: wave, package base, pass, row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildPosition {
+    wave: u32,
+    pkgbase: String,
+    pass: u8,
+    key: i64,
+}
+
+impl std::fmt::Display for BuildPosition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}~{}~{}~{}", self.wave, self.pkgbase, self.pass, self.key)
+    }
+}
+
+impl std::str::FromStr for BuildPosition {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(4, '~');
+        let mut next = || parts.next().ok_or(());
+        Ok(Self {
+            wave: next()?.parse().map_err(drop)?,
+            pkgbase: next()?.to_owned(),
+            pass: next()?.parse().map_err(drop)?,
+            key: next()?.parse().map_err(drop)?,
+        })
+    }
+}
+
+/// At most `limit` builds of an iteration, by wave and name, and where the next page begins.
+pub async fn page(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    query: &BuildQuery,
+    after: Option<&BuildPosition>,
+    limit: u32,
+) -> DbResult<(Vec<Build>, Option<BuildPosition>)> {
+    let sql = format!(
+        "{COLUMNS} WHERE iteration_id = ?1 AND (?2 IS NULL OR build.status = ?2) AND (?3 IS NULL OR architecture = ?3) \
+         AND (?4 IS NULL OR (wave, pkgbase, pass, build.id) > (?4, ?5, ?6, ?7)) \
+         ORDER BY wave, pkgbase, pass, build.id LIMIT ?8"
+    );
+    let mut rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(iteration)
+        .bind(query.status.map(BuildStatus::as_str))
+        .bind(query.architecture.as_ref().map(|architecture| architecture.as_ref().to_owned()))
+        .bind(after.map(|after| after.wave))
+        .bind(after.map(|after| after.pkgbase.clone()))
+        .bind(after.map(|after| after.pass))
+        .bind(after.map(|after| after.key))
+        .bind(limit.saturating_add(1))
+        .fetch_all(&mut *db)
+        .await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|last| BuildPosition {
+        wave: last.wave,
+        pkgbase: last.pkgbase.clone(),
+        pass: last.pass,
+        key: last.id.0,
+    });
+    let mut builds = Vec::with_capacity(rows.len());
+    for row in rows {
+        builds.push(shown(&mut *db, row).await?);
+    }
+    Ok((builds, next))
+}
+
+/// One build of an iteration.
+pub async fn find(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    architecture: &str,
+    pkgbase: &str,
+    pass: u8,
+) -> DbResult<Option<(BuildKey, Build)>> {
+    let sql = format!("{COLUMNS} WHERE iteration_id = ? AND architecture = ? AND pkgbase = ? AND pass = ?");
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(iteration)
+        .bind(architecture)
+        .bind(pkgbase)
+        .bind(pass)
+        .fetch_optional(&mut *db)
+        .await?;
+    match row {
+        Some(row) => Ok(Some((row.id, shown(db, row).await?))),
+        None => Ok(None),
+    }
+}
+
+/// Which side of the needs to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Side {
+    /// What a build waits for.
+    Needs,
+    /// What waits for it.
+    NeededBy,
+}
+
+/// The builds next to one in the order, by name.
+pub async fn neighbours(db: &mut SqliteConnection, build: BuildKey, side: Side) -> DbResult<Vec<Neighbour>> {
+    let query = match side {
+        Side::Needs => {
+            "SELECT pkgbase, pass, status, relation, dropped FROM need JOIN build ON build.id = needs_build_id \
+             WHERE build_id = ? ORDER BY pkgbase, pass"
+        }
+        Side::NeededBy => {
+            "SELECT pkgbase, pass, status, relation, dropped FROM need JOIN build ON build.id = build_id \
+             WHERE needs_build_id = ? ORDER BY pkgbase, pass"
+        }
+    };
+    let rows: Vec<(String, u8, String, String, bool)> = sqlx::query_as(query).bind(build).fetch_all(db).await?;
+    rows.into_iter()
+        .map(|(pkgbase, pass, status, relation, dropped)| {
+            Ok(Neighbour {
+                pkgbase: word("pkgbase", &pkgbase)?,
+                pass,
+                status: word("build status", &status)?,
+                relation,
+                dropped,
+            })
+        })
+        .collect()
+}
+
+/// What a step from one status to another needs to know of a build.
+#[derive(Debug, Clone, FromRow)]
+pub struct BuildState {
+    /// Its row.
+    #[sqlx(rename = "id")]
+    pub key: BuildKey,
+    /// Its build set.
+    #[sqlx(rename = "build_set_id")]
+    pub set: BuildSetKey,
+    /// Its namespace.
+    #[sqlx(rename = "namespace_id")]
+    pub namespace: NamespaceKey,
+    /// Its iteration's number.
+    pub iteration: u32,
+    /// Its architecture.
+    pub architecture: String,
+    /// Its package base.
+    pub pkgbase: String,
+    /// Its pass.
+    pub pass: u8,
+    /// How many needs are not met.
+    pub waits_for: u32,
+    status: String,
+}
+
+impl BuildState {
+    /// Where it stands.
+    pub fn status(&self) -> DbResult<BuildStatus> {
+        word("build status", &self.status)
+    }
+}
+
+const STATE: &str = "SELECT build.id, build_set_id, namespace_id, iteration.number AS iteration, architecture, pkgbase, \
+     pass, waits_for, build.status FROM build JOIN build_set ON build_set.id = build_set_id \
+     JOIN iteration ON iteration.id = iteration_id";
+
+/// A build's state.
+pub async fn state(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildState> {
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE build.id = ?"))).bind(build).fetch_one(db).await?)
+}
+
+/// The builds of an iteration in any of some statuses.
+pub async fn in_statuses(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    statuses: &[BuildStatus],
+) -> DbResult<Vec<BuildState>> {
+    let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    let sql = format!(
+        "{STATE} WHERE iteration_id = ? AND build.status IN (SELECT value FROM json_each(?)) ORDER BY build.id"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(iteration).bind(super::to_json(&words)).fetch_all(db).await?)
+}
+
+/// The builds that stand for another one on a further architecture.
+pub async fn references(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE refers_to = ?"))).bind(build).fetch_all(db).await?)
+}
+
+/// Moves a build to another status and records it. A step that is not legal is refused by the
+/// database, so a mistake in the caller shows as an error and changes nothing.
+pub async fn set_status(
+    db: &mut SqliteConnection,
+    build: &BuildState,
+    status: BuildStatus,
+    reason: Option<&str>,
+) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE build SET previous_status = status, status = ?, reason = ?, not_before = NULL, changed_at = ? WHERE id = ?",
+    )
+    .bind(status.as_str())
+    .bind(reason)
+    .bind(now())
+    .bind(build.key)
+    .execute(&mut *db)
+    .await?;
+    let event = NewEvent {
+        iteration: Some(build.iteration),
+        architecture: Some(&build.architecture),
+        pkgbase: Some(&build.pkgbase),
+        pass: Some(build.pass),
+        before: Some(&build.status),
+        after: Some(status.to_string()),
+        message: reason,
+        ..NewEvent::default()
+    };
+    record(db, EventKind::BuildStatus, Some(build.namespace), event).await?;
+    Ok(())
+}
+
+/// Keeps a pending build from being handed out before a time, in stored form.
+pub async fn delay(db: &mut SqliteConnection, build: BuildKey, not_before: i64) -> DbResult<()> {
+    sqlx::query("UPDATE build SET not_before = ? WHERE id = ?").bind(not_before).bind(build).execute(db).await?;
+    Ok(())
+}
+
+/// Counts one met need off every build that waits for this one; hands back those that wait for
+/// nothing more.
+pub async fn release_dependents(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
+    let released: Vec<BuildKey> = sqlx::query_scalar(
+        "UPDATE build SET waits_for = waits_for - 1 \
+         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) RETURNING id",
+    )
+    .bind(build)
+    .fetch_all(&mut *db)
+    .await?;
+    let mut ready = Vec::new();
+    for key in released {
+        let state = state(&mut *db, key).await?;
+        if state.waits_for == 0 && state.status()? == BuildStatus::Blocked {
+            ready.push(state);
+        }
+    }
+    Ok(ready)
+}
+
+/// Everything that waits, directly or not, for one of some builds, in any of some statuses.
+pub async fn transitive_dependents(
+    db: &mut SqliteConnection,
+    builds: &[BuildKey],
+    statuses: &[BuildStatus],
+) -> DbResult<Vec<BuildState>> {
+    let keys: Vec<i64> = builds.iter().map(|build| build.0).collect();
+    let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+    let sql = format!(
+        "WITH RECURSIVE reached (id) AS (SELECT value FROM json_each(?1) UNION \
+         SELECT build_id FROM need JOIN reached ON needs_build_id = reached.id WHERE NOT dropped UNION \
+         SELECT build.id FROM build JOIN reached ON refers_to = reached.id) \
+         {STATE} JOIN reached ON reached.id = build.id WHERE build.id NOT IN (SELECT value FROM json_each(?1)) \
+         AND build.status IN (SELECT value FROM json_each(?2)) ORDER BY build.id"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(super::to_json(&keys))
+        .bind(super::to_json(&words))
+        .fetch_all(db)
+        .await?)
+}
+
+/// A build that may be handed out, with what the choice depends on.
+#[derive(Debug, Clone, FromRow)]
+pub struct ReadyRow {
+    /// Its row.
+    #[sqlx(rename = "id")]
+    pub key: BuildKey,
+    /// Its namespace.
+    #[sqlx(rename = "namespace_id")]
+    pub namespace: NamespaceKey,
+    /// Its architecture.
+    pub architecture: String,
+    /// Its wave.
+    pub wave: u32,
+    /// When it became ready.
+    pub changed_at: i64,
+    /// How many builds of its namespace are handed out.
+    pub running: u32,
+}
+
+/// The builds that may be handed out at a time, in stored form.
+pub async fn ready(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<ReadyRow>> {
+    Ok(sqlx::query_as(
+        "SELECT build.id, namespace_id, architecture, wave, build.changed_at, \
+         (SELECT count(*) FROM run JOIN build AS other ON other.id = run.build_id \
+          JOIN build_set AS other_set ON other_set.id = other.build_set_id \
+          JOIN iteration AS other_iteration ON other_iteration.id = other_set.iteration_id \
+          WHERE run.status <> 'ended' AND other_iteration.namespace_id = iteration.namespace_id) AS running \
+         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id \
+         WHERE build.status = 'pending' AND refers_to IS NULL AND iteration.status = 'current' \
+         AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ?) ORDER BY build.id LIMIT 1000",
+    )
+    .bind(at)
+    .fetch_all(db)
+    .await?)
+}
+
+/// The earliest time, in stored form, before which a delayed build is kept back.
+pub async fn next_delay(db: &mut SqliteConnection) -> DbResult<Option<i64>> {
+    Ok(sqlx::query_scalar("SELECT min(not_before) FROM build WHERE status = 'pending'").fetch_one(db).await?)
+}
+
+/// What a run of a build needs to know, beside its state.
+#[derive(Debug, Clone, FromRow)]
+pub struct BuildInput {
+    /// The row of `input`.
+    pub input_id: i64,
+    /// The namespace's name.
+    pub namespace: String,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// The version that is built.
+    pub version: String,
+    /// The pkgrel to write into the sources.
+    pub pkgrel: Option<String>,
+    /// The commit.
+    pub commit_id: String,
+    /// Its time in seconds since 1970.
+    pub committed_at: i64,
+    /// Whether the check is skipped.
+    pub nocheck: bool,
+    /// Whose the namespace is.
+    pub owner: Option<String>,
+    pkgnames: String,
+    install: String,
+    assumed: String,
+}
+
+impl BuildInput {
+    /// The packages it makes.
+    pub fn pkgnames(&self) -> DbResult<Vec<buildbtw_graph::PkgName>> {
+        json("build's pkgnames", &self.pkgnames)
+    }
+
+    /// What pacman is asked to install.
+    pub fn install(&self) -> DbResult<Vec<String>> {
+        json("build's installation", &self.install)
+    }
+
+    /// What counts as met.
+    pub fn assumed(&self) -> DbResult<Vec<String>> {
+        json("build's assumptions", &self.assumed)
+    }
+}
+
+/// The input of a build.
+pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildInput> {
+    Ok(sqlx::query_as(
+        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, iteration.number AS iteration, architecture \
+         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id WHERE build.id = ?",
+    )
+    .bind(build)
+    .fetch_one(db)
+    .await?)
+}
+
+/// The package bases of a build set whose released packages an installation must not use, because
+/// the build set's own take their place; those left out by a person and those that this build does
+/// without, to break a cycle, are not among them.
+pub async fn replaced_pkgbases(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    build: BuildKey,
+) -> DbResult<std::collections::HashSet<String>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT pkgbase FROM build WHERE build_set_id = ?1 AND status <> 'waived' \
+         AND pkgbase <> (SELECT pkgbase FROM build WHERE id = ?2) AND pkgbase NOT IN \
+         (SELECT other.pkgbase FROM need JOIN build AS other ON other.id = needs_build_id \
+          WHERE build_id = ?2 AND dropped)",
+    )
+    .bind(set)
+    .bind(build)
+    .fetch_all(db)
+    .await?;
+    Ok(names.into_iter().collect())
+}
+
+/// The package bases that an iteration builds.
+pub async fn pkgbases(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+) -> DbResult<std::collections::HashSet<String>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT pkgbase FROM build JOIN build_set ON build_set.id = build_set_id WHERE iteration_id = ?",
+    )
+    .bind(iteration)
+    .fetch_all(db)
+    .await?;
+    Ok(names.into_iter().collect())
+}

@@ -1,0 +1,190 @@
+//! Namespaces and their origin changesets.
+
+use buildbtw_api::events::EventKind;
+use buildbtw_api::namespaces::NamespaceOptions;
+use buildbtw_api::{Changeset, NamespaceName, NamespaceStatus};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::events::{NewEvent, record};
+use super::keys::NamespaceKey;
+use super::{DbError, DbResult, json, now, timestamp, to_json, word};
+
+/// A namespace as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredNamespace {
+    /// Its row.
+    pub key: NamespaceKey,
+    /// Its name.
+    pub name: NamespaceName,
+    /// Where it stands.
+    pub status: NamespaceStatus,
+    /// When it was made.
+    pub created_at: jiff::Timestamp,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// What it rebuilds, and how.
+    pub options: NamespaceOptions,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: NamespaceKey,
+    name: String,
+    status: String,
+    created_at: i64,
+    owner: Option<String>,
+    options: String,
+}
+
+impl TryFrom<Row> for StoredNamespace {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> DbResult<Self> {
+        Ok(Self {
+            key: row.id,
+            name: word("namespace", &row.name)?,
+            status: word("namespace status", &row.status)?,
+            created_at: timestamp(row.created_at)?,
+            owner: row.owner,
+            options: json("namespace's options", &row.options)?,
+        })
+    }
+}
+
+/// Makes a namespace. A taken name shows as [`DbError::is_duplicate`].
+pub async fn insert(
+    db: &mut SqliteConnection,
+    name: &NamespaceName,
+    options: &NamespaceOptions,
+    changesets: &[Changeset],
+) -> DbResult<NamespaceKey> {
+    let now = now();
+    let key = sqlx::query_scalar(
+        "INSERT INTO namespace (name, status, created_at, changed_at, options) VALUES (?, 'active', ?, ?, ?) RETURNING id",
+    )
+    .bind(name.as_str())
+    .bind(now)
+    .bind(now)
+    .bind(to_json(options))
+    .fetch_one(&mut *db)
+    .await?;
+    for (position, changeset) in (0_i64..).zip(changesets) {
+        sqlx::query("INSERT INTO changeset (namespace_id, position, pkgbase, reference) VALUES (?, ?, ?, ?)")
+            .bind(key)
+            .bind(position)
+            .bind(changeset.pkgbase.as_ref())
+            .bind(&changeset.reference)
+            .execute(&mut *db)
+            .await?;
+    }
+    record(db, EventKind::NamespaceCreated, Some(key), NewEvent::default()).await?;
+    Ok(key)
+}
+
+/// The namespace of that name: the one that is not archived, else the one archived last.
+pub async fn by_name(db: &mut SqliteConnection, name: &NamespaceName) -> DbResult<Option<StoredNamespace>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT * FROM namespace WHERE name = ? ORDER BY status = 'archived', id DESC LIMIT 1",
+    )
+    .bind(name.as_str())
+    .fetch_optional(db)
+    .await?;
+    row.map(StoredNamespace::try_from).transpose()
+}
+
+/// A namespace by its row.
+pub async fn by_key(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<StoredNamespace> {
+    let row: Row = sqlx::query_as("SELECT * FROM namespace WHERE id = ?").bind(key).fetch_one(db).await?;
+    row.try_into()
+}
+
+/// At most `limit` namespaces, newest first, older than `before`.
+pub async fn page(
+    db: &mut SqliteConnection,
+    archived: bool,
+    before: Option<i64>,
+    limit: u32,
+) -> DbResult<Vec<StoredNamespace>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM namespace WHERE (?1 OR status <> 'archived') AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+    )
+    .bind(archived)
+    .bind(before)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(StoredNamespace::try_from).collect()
+}
+
+/// The origin changesets of a namespace, in order.
+pub async fn changesets(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<Vec<Changeset>> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT pkgbase, reference FROM changeset WHERE namespace_id = ? ORDER BY position")
+            .bind(key)
+            .fetch_all(db)
+            .await?;
+    rows.into_iter()
+        .map(|(pkgbase, reference)| Ok(Changeset { pkgbase: word("pkgbase", &pkgbase)?, reference }))
+        .collect()
+}
+
+/// The namespaces whose origins are followed: all of them, or those with a changeset of that package.
+pub async fn followed(db: &mut SqliteConnection, pkgbase: Option<&str>) -> DbResult<Vec<NamespaceKey>> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM namespace WHERE status IN ('active', 'finished') AND (?1 IS NULL OR EXISTS \
+         (SELECT 1 FROM changeset WHERE namespace_id = namespace.id AND pkgbase = ?1)) ORDER BY id",
+    )
+    .bind(pkgbase)
+    .fetch_all(db)
+    .await?)
+}
+
+/// Moves a namespace to another status. A step that is not legal is refused by the database.
+pub async fn set_status(
+    db: &mut SqliteConnection,
+    key: NamespaceKey,
+    status: NamespaceStatus,
+    message: Option<&str>,
+) -> DbResult<()> {
+    let before: String = sqlx::query_scalar("SELECT status FROM namespace WHERE id = ?")
+        .bind(key)
+        .fetch_one(&mut *db)
+        .await?;
+    if before == status.as_str() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE namespace SET previous_status = status, status = ?, changed_at = ? WHERE id = ?")
+        .bind(status.as_str())
+        .bind(now())
+        .bind(key)
+        .execute(&mut *db)
+        .await?;
+    let event = NewEvent {
+        before: Some(&before),
+        after: Some(status.to_string()),
+        message,
+        ..NewEvent::default()
+    };
+    record(db, EventKind::NamespaceStatus, Some(key), event).await?;
+    Ok(())
+}
+
+/// Marks a namespace as finished if every build of its current iteration is built, reused or
+/// waived, and as active again if it was finished and that is no longer so.
+pub async fn settle(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<()> {
+    let open: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') OR EXISTS (\
+         SELECT 1 FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         WHERE namespace_id = ?1 AND iteration.status = 'current' \
+         AND build.status NOT IN ('built', 'reused', 'waived'))",
+    )
+    .bind(key)
+    .fetch_one(&mut *db)
+    .await?;
+    let status = by_key(&mut *db, key).await?.status;
+    match (status, open) {
+        (NamespaceStatus::Active, false) => set_status(db, key, NamespaceStatus::Finished, None).await,
+        (NamespaceStatus::Finished, true) => set_status(db, key, NamespaceStatus::Active, None).await,
+        _ => Ok(()),
+    }
+}

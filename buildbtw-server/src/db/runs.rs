@@ -1,0 +1,330 @@
+//! Runs: handed out, begun, reported from, ended.
+
+use buildbtw_api::events::EventKind;
+use buildbtw_api::runs::{Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step};
+use buildbtw_api::{OutcomeClass, RunId, RunStatus, WorkerId};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::builds::BuildState;
+use super::events::{NewEvent, record};
+use super::keys::{BuildKey, BuildSetKey, PackageKey, RunKey, WorkerKey};
+use super::{DbError, DbResult, json, next_value, now, timestamp, to_json, word};
+
+#[derive(FromRow)]
+struct Row {
+    public_id: String,
+    attempt: u32,
+    status: String,
+    class: Option<String>,
+    message: Option<String>,
+    exit_code: Option<i32>,
+    failed_step: Option<String>,
+    worker: Option<String>,
+    claimed_at: i64,
+    started_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+impl TryFrom<Row> for RunSummary {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> DbResult<Self> {
+        let outcome = match row.class {
+            Some(class) => Some(Outcome {
+                class: word("outcome class", &class)?,
+                message: row.message.unwrap_or_default(),
+                exit_code: row.exit_code,
+                failed_step: row.failed_step,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            id: word("run's id", &row.public_id)?,
+            attempt: row.attempt,
+            status: word("run status", &row.status)?,
+            outcome,
+            worker: row.worker,
+            claimed_at: timestamp(row.claimed_at)?,
+            started_at: row.started_at.map(timestamp).transpose()?,
+            ended_at: row.ended_at.map(timestamp).transpose()?,
+        })
+    }
+}
+
+const SUMMARY: &str = "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, \
+     worker.name AS worker, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
+
+/// The newest run of a build.
+pub async fn newest_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Option<RunSummary>> {
+    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC LIMIT 1");
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_optional(db).await?;
+    row.map(RunSummary::try_from).transpose()
+}
+
+/// All runs of a build, newest first.
+pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunSummary>> {
+    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC");
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_all(db).await?;
+    rows.into_iter().map(RunSummary::try_from).collect()
+}
+
+/// A run with all that is kept of it but its log.
+pub async fn details(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunDetails>> {
+    let sql = format!("{SUMMARY} WHERE run.public_id = ?");
+    let row: Option<Row> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run.to_string()).fetch_optional(&mut *db).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (namespace, iteration, architecture, pkgbase, pass, steps, installed): (
+        String,
+        u32,
+        String,
+        String,
+        u8,
+        String,
+        String,
+    ) = sqlx::query_as(
+        "SELECT namespace.name, iteration.number, architecture, pkgbase, pass, steps, installed FROM run \
+         JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id \
+         WHERE run.public_id = ?",
+    )
+    .bind(run.to_string())
+    .fetch_one(&mut *db)
+    .await?;
+    let packages: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT run_package.file_name, sha256, size FROM run_package JOIN package ON package.id = package_id \
+         JOIN run ON run.id = run_id WHERE public_id = ? ORDER BY run_package.file_name",
+    )
+    .bind(run.to_string())
+    .fetch_all(&mut *db)
+    .await?;
+    Ok(Some(RunDetails {
+        run: row.try_into()?,
+        namespace: word("namespace", &namespace)?,
+        iteration,
+        architecture: word("architecture", &architecture)?,
+        pkgbase: word("pkgbase", &pkgbase)?,
+        pass,
+        steps: json("run's steps", &steps)?,
+        installed: json("run's installation", &installed)?,
+        packages: packages
+            .into_iter()
+            .map(|(file_name, sha256, size)| RunPackage { file_name, sha256, size: size.try_into().unwrap_or(0) })
+            .collect(),
+        log_length: 0,
+    }))
+}
+
+/// What a report is checked against.
+#[derive(Debug, Clone, FromRow)]
+pub struct RunState {
+    /// Its row.
+    #[sqlx(rename = "id")]
+    pub key: RunKey,
+    /// The build it was handed out for.
+    #[sqlx(rename = "build_id")]
+    pub build: BuildKey,
+    /// The build set.
+    #[sqlx(rename = "build_set_id")]
+    pub set: BuildSetKey,
+    /// Its number among the build's tries.
+    pub attempt: u32,
+    public_id: String,
+    fence: i64,
+    status: String,
+    class: Option<String>,
+    worker: Option<String>,
+}
+
+impl RunState {
+    /// Its public id.
+    pub fn id(&self) -> DbResult<RunId> {
+        word("run's id", &self.public_id)
+    }
+
+    /// Its fencing number.
+    pub fn fence(&self) -> Fence {
+        Fence(self.fence)
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> DbResult<RunStatus> {
+        word("run status", &self.status)
+    }
+
+    /// How it ended.
+    pub fn class(&self) -> DbResult<Option<OutcomeClass>> {
+        self.class.as_deref().map(|class| word("outcome class", class)).transpose()
+    }
+
+    /// The worker it was handed to.
+    pub fn worker(&self) -> DbResult<Option<WorkerId>> {
+        self.worker.as_deref().map(|worker| word("worker's id", worker)).transpose()
+    }
+}
+
+const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, attempt, fence, run.status, class, \
+     worker.public_id AS worker FROM run JOIN build ON build.id = run.build_id LEFT JOIN worker ON worker.id = worker_id";
+
+/// A run's state.
+pub async fn state(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunState>> {
+    let sql = format!("{STATE} WHERE run.public_id = ?");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run.to_string()).fetch_optional(db).await?)
+}
+
+/// All runs that are not over.
+pub async fn open(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
+    let sql = format!("{STATE} WHERE run.status <> 'ended' ORDER BY run.id");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?)
+}
+
+/// The runs of a build that are not over.
+pub async fn open_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunState>> {
+    let sql = format!("{STATE} WHERE run.build_id = ? AND run.status <> 'ended' ORDER BY run.id");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_all(db).await?)
+}
+
+/// Makes the next run of a build, handed to a worker, and hands back its fencing number. That the
+/// input has no other run with a lease is checked by the database.
+pub async fn insert(
+    db: &mut SqliteConnection,
+    id: RunId,
+    build: &BuildState,
+    input: i64,
+    worker: WorkerKey,
+    expected: &impl serde::Serialize,
+) -> DbResult<Fence> {
+    let fence = next_value(&mut *db, "fence").await?;
+    sqlx::query(
+        "INSERT INTO run (public_id, input_id, build_id, attempt, worker_id, fence, status, claimed_at, expected) \
+         VALUES (?1, ?2, ?3, (SELECT coalesce(max(attempt), 0) + 1 FROM run WHERE build_id = ?3), ?4, ?5, 'scheduled', ?6, ?7)",
+    )
+    .bind(id.to_string())
+    .bind(input)
+    .bind(build.key)
+    .bind(worker)
+    .bind(fence)
+    .bind(now())
+    .bind(to_json(expected))
+    .execute(&mut *db)
+    .await?;
+    event(db, EventKind::RunClaimed, build, id, None).await?;
+    Ok(Fence(fence))
+}
+
+async fn event(
+    db: &mut SqliteConnection,
+    kind: EventKind,
+    build: &BuildState,
+    run: RunId,
+    outcome: Option<&Outcome>,
+) -> DbResult<()> {
+    let event = NewEvent {
+        iteration: Some(build.iteration),
+        architecture: Some(&build.architecture),
+        pkgbase: Some(&build.pkgbase),
+        pass: Some(build.pass),
+        run: Some(run.to_string()),
+        after: outcome.map(|outcome| outcome.class.to_string()),
+        message: outcome.map(|outcome| outcome.message.as_str()),
+        ..NewEvent::default()
+    };
+    record(db, kind, Some(build.namespace), event).await?;
+    Ok(())
+}
+
+/// The worker began.
+pub async fn begin(db: &mut SqliteConnection, run: &RunState, build: &BuildState) -> DbResult<()> {
+    sqlx::query("UPDATE run SET previous_status = status, status = 'running', started_at = ? WHERE id = ?")
+        .bind(now())
+        .bind(run.key)
+        .execute(&mut *db)
+        .await?;
+    event(db, EventKind::RunStarted, build, run.id()?, None).await
+}
+
+/// Keeps the steps so far.
+pub async fn set_steps(db: &mut SqliteConnection, run: RunKey, steps: &[Step]) -> DbResult<()> {
+    sqlx::query("UPDATE run SET steps = ? WHERE id = ?").bind(to_json(&steps)).bind(run).execute(db).await?;
+    Ok(())
+}
+
+/// Keeps what was installed.
+pub async fn set_installed(db: &mut SqliteConnection, run: RunKey, installed: &[InstalledPackage]) -> DbResult<()> {
+    sqlx::query("UPDATE run SET installed = ? WHERE id = ?").bind(to_json(&installed)).bind(run).execute(db).await?;
+    Ok(())
+}
+
+/// The run succeeded; its packages wait to be published. It gives up its lease.
+pub async fn await_publishing(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
+    sqlx::query("UPDATE run SET previous_status = status, status = 'publishing' WHERE id = ?")
+        .bind(run)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The run is over.
+pub async fn end(db: &mut SqliteConnection, run: &RunState, build: &BuildState, outcome: &Outcome) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE run SET previous_status = status, status = 'ended', class = ?, message = ?, exit_code = ?, \
+         failed_step = ?, ended_at = ? WHERE id = ?",
+    )
+    .bind(outcome.class.as_str())
+    .bind(&outcome.message)
+    .bind(outcome.exit_code)
+    .bind(&outcome.failed_step)
+    .bind(now())
+    .bind(run.key)
+    .execute(&mut *db)
+    .await?;
+    event(db, EventKind::RunEnded, build, run.id()?, Some(outcome)).await
+}
+
+/// How many runs of a build the machinery failed since its last other ending.
+pub async fn infrastructure_failures(db: &mut SqliteConnection, build: BuildKey) -> DbResult<u32> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM run WHERE build_id = ?1 AND class = 'infrastructure' AND attempt > \
+         (SELECT coalesce(max(attempt), 0) FROM run WHERE build_id = ?1 AND class <> 'infrastructure')",
+    )
+    .bind(build)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Notes that a run uploaded a package.
+pub async fn add_package(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    file_name: &str,
+    package: PackageKey,
+) -> DbResult<()> {
+    sqlx::query(
+        "INSERT INTO run_package (run_id, file_name, package_id) VALUES (?, ?, ?) \
+         ON CONFLICT (run_id, file_name) DO UPDATE SET package_id = excluded.package_id",
+    )
+    .bind(run)
+    .bind(file_name)
+    .bind(package)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Marks the packages that make up the run's result.
+pub async fn keep_packages(db: &mut SqliteConnection, run: RunKey, file_names: &[String]) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?",
+    )
+    .bind(to_json(&file_names))
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Runs whose packages wait to be published, oldest first.
+pub async fn publishing(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
+    let sql = format!("{STATE} WHERE run.status = 'publishing' ORDER BY build_set_id, run.id");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?)
+}

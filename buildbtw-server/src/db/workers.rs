@@ -1,0 +1,84 @@
+//! Workers that registered.
+
+use buildbtw_api::WorkerId;
+use buildbtw_api::workers::WorkerOffer;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::keys::WorkerKey;
+use super::{DbError, DbResult, json, now, timestamp, to_json, word};
+
+/// A worker as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredWorker {
+    /// Its row.
+    pub key: WorkerKey,
+    /// Its public id.
+    pub id: WorkerId,
+    /// Its name.
+    pub name: String,
+    /// What it offers.
+    pub offer: WorkerOffer,
+    /// When it registered last.
+    pub registered_at: jiff::Timestamp,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: WorkerKey,
+    public_id: String,
+    name: String,
+    offer: String,
+    registered_at: i64,
+}
+
+impl TryFrom<Row> for StoredWorker {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> DbResult<Self> {
+        Ok(Self {
+            key: row.id,
+            id: word("worker's id", &row.public_id)?,
+            name: row.name,
+            offer: json("worker's offer", &row.offer)?,
+            registered_at: timestamp(row.registered_at)?,
+        })
+    }
+}
+
+/// Notes a worker's registration; a known one gets its new name and offer.
+pub async fn register(
+    db: &mut SqliteConnection,
+    id: WorkerId,
+    name: &str,
+    offer: &WorkerOffer,
+    protocol: u32,
+) -> DbResult<StoredWorker> {
+    let row: Row = sqlx::query_as(
+        "INSERT INTO worker (public_id, name, offer, protocol, registered_at) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (public_id) DO UPDATE SET name = excluded.name, offer = excluded.offer, \
+         protocol = excluded.protocol, registered_at = excluded.registered_at RETURNING *",
+    )
+    .bind(id.to_string())
+    .bind(name)
+    .bind(to_json(offer))
+    .bind(protocol)
+    .bind(now())
+    .fetch_one(db)
+    .await?;
+    row.try_into()
+}
+
+/// A worker by its public id.
+pub async fn by_id(db: &mut SqliteConnection, id: WorkerId) -> DbResult<Option<StoredWorker>> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM worker WHERE public_id = ?")
+        .bind(id.to_string())
+        .fetch_optional(db)
+        .await?;
+    row.map(StoredWorker::try_from).transpose()
+}
+
+/// All workers, those that registered last first.
+pub async fn all(db: &mut SqliteConnection) -> DbResult<Vec<StoredWorker>> {
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM worker ORDER BY registered_at DESC LIMIT 1000").fetch_all(db).await?;
+    rows.into_iter().map(StoredWorker::try_from).collect()
+}

@@ -1,0 +1,148 @@
+//! A worker asks for a run, and waits until there is one.
+
+use std::time::{Duration, Instant};
+
+use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode};
+use buildbtw_api::{BuildStatus, RunId, WorkerId};
+
+use super::{expected, steps};
+use crate::Server;
+use crate::db::builds::{self, BuildInput, BuildState};
+use crate::db::keys::BuildKey;
+use crate::db::workers::StoredWorker;
+use crate::db::{DbResult, now, runs, word};
+use crate::scheduler::{ReadyBuild, candidates};
+
+/// How long a worker waits for an answer. Shorter than what proxies and clients allow.
+const POLL: Duration = Duration::from_secs(25);
+
+/// Hands a run to a worker as soon as there is one for it; `None` when it is to ask again.
+pub async fn claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<Assignment>> {
+    let end = tokio::time::Instant::now() + POLL;
+    loop {
+        // Taken before the look, so that what becomes ready during it is not missed.
+        let ready = server.dispatch.ready.notified();
+        server.dispatch.leases.note_seen(worker.id, Instant::now());
+        if let Some(assignment) = try_claim(server, worker).await? {
+            return Ok(Some(assignment));
+        }
+        let delay = next_delay(server).await?;
+        tokio::select! {
+            () = ready => {}
+            () = delay => {}
+            () = tokio::time::sleep_until(end) => return Ok(None),
+            () = server.shutdown.cancelled() => return Ok(None),
+        }
+    }
+}
+
+/// The time until a build that was put off may be handed out.
+async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<>> {
+    let mut tx = server.db.read().await?;
+    let micros = builds::next_delay(&mut tx).await?.map(|at| u64::try_from(at - now()).unwrap_or(0));
+    Ok(async move {
+        match micros {
+            // A moment later, so that the wait is not cut into ever smaller pieces.
+            Some(micros) => tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await,
+            None => std::future::pending().await,
+        }
+    })
+}
+
+async fn try_claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<Assignment>> {
+    let _turn = server.dispatch.turn.lock().await;
+    let ready = {
+        let mut tx = server.db.read().await?;
+        builds::ready(&mut tx, now()).await?
+    };
+    let mut choice = Vec::with_capacity(ready.len());
+    for row in ready {
+        choice.push(ReadyBuild {
+            key: row.key,
+            architecture: word("architecture", &row.architecture)?,
+            namespace: row.namespace.0,
+            running_in_namespace: row.running,
+            wave: row.wave,
+            ready_since: row.changed_at,
+        });
+    }
+    for key in candidates(&choice, &worker.offer.architectures) {
+        if let Some(assignment) = hand_out(server, worker.id, worker, key).await? {
+            return Ok(Some(assignment));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes a run of a ready build and gives it to the worker. `None` if the build cannot be handed
+/// out after all: its dependencies cannot be installed, which ends it.
+async fn hand_out(
+    server: &Server,
+    id: WorkerId,
+    worker: &StoredWorker,
+    key: BuildKey,
+) -> DbResult<Option<Assignment>> {
+    let (state, input, installation) = {
+        let mut tx = server.db.read().await?;
+        let state = builds::state(&mut tx, key).await?;
+        let input = builds::input(&mut tx, key).await?;
+        let installation = expected::installation(server, &mut tx, &state, &input).await?;
+        (state, input, installation)
+    };
+    let mut tx = server.db.write().await?;
+    // Claims take turns, but a cancel may have come in between.
+    if builds::state(&mut tx, key).await?.status()? != BuildStatus::Pending {
+        return Ok(None);
+    }
+    let installation = match installation {
+        Ok(installation) => installation,
+        Err(reason) => {
+            steps::fail(&mut tx, &state, &reason).await?;
+            tx.commit().await?;
+            server.feed.wake();
+            return Ok(None);
+        }
+    };
+    let run = RunId::generate();
+    let fence = runs::insert(&mut tx, run, &state, input.input_id, worker.key, &installation.expected).await?;
+    builds::set_status(&mut tx, &state, BuildStatus::Scheduled, None).await?;
+    tx.commit().await?;
+    server.dispatch.leases.grant(run, id, fence, Instant::now());
+    server.dispatch.granted.notify_one();
+    server.feed.wake();
+    let build = order(server, run, &state, &input, installation)?;
+    Ok(Some(Assignment {
+        run,
+        fence,
+        lease_seconds: server.config.lease_seconds,
+        namespace: word("namespace", &input.namespace)?,
+        iteration: input.iteration,
+        build,
+    }))
+}
+
+fn order(
+    server: &Server,
+    run: RunId,
+    state: &BuildState,
+    input: &BuildInput,
+    installation: expected::Installation,
+) -> DbResult<BuildOrder> {
+    Ok(BuildOrder {
+        pkgbase: word("pkgbase", &input.pkgbase)?,
+        architecture: word("architecture", &state.architecture)?,
+        pass: input.pass,
+        version: word("version", &input.version)?,
+        pkgnames: input.pkgnames()?,
+        source: format!("/api/v1/runs/{run}/source"),
+        source_date_epoch: u64::try_from(input.committed_at).unwrap_or(0),
+        packager: input.owner.clone().unwrap_or_else(|| server.config.packager.clone()),
+        check: !input.nocheck,
+        root_mode: server.config.root_mode,
+        network: NetworkMode::Sources,
+        repositories: installation.repositories,
+        install: input.install()?,
+        assumed: input.assumed()?,
+        expected: installation.expected,
+    })
+}

@@ -1,0 +1,97 @@
+//! Handing out runs and taking reports.
+//!
+//! Everything that decides who may build what goes through one lock, [`Dispatch::turn`], so that
+//! two claims never race; everything else is rows and the [`leases::Leases`] in memory.
+
+pub mod claim;
+pub mod expected;
+pub mod expiry;
+pub mod leases;
+pub mod publisher;
+pub mod reports;
+pub mod steps;
+
+use std::time::{Duration, Instant};
+
+use buildbtw_api::RunId;
+use tokio::sync::{Mutex, Notify};
+
+use crate::Server;
+use crate::db::{DbResult, runs};
+use leases::Leases;
+
+/// How many heartbeats fit into one lease: a worker may miss some before it is given up.
+const HEARTBEATS_A_LEASE: u32 = 6;
+
+/// The longest time between two heartbeats. A worker learns from the answer that a run was called
+/// off, and that must not take longer than people wait.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// What the handing out of runs needs beside the database.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// Who holds what.
+    pub leases: Leases,
+    /// One claim at a time.
+    turn: Mutex<()>,
+    /// Something may be ready that was not.
+    ready: Notify,
+    /// Something waits to be published.
+    finished: Notify,
+    /// A lease was given that may end before the others.
+    granted: Notify,
+    /// What installations are resolved against.
+    stacks: expected::Stacks,
+}
+
+impl Dispatch {
+    /// Nothing is handed out yet.
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            leases: Leases::new(lease),
+            turn: Mutex::default(),
+            ready: Notify::new(),
+            finished: Notify::new(),
+            granted: Notify::new(),
+            stacks: expected::Stacks::default(),
+        }
+    }
+
+    /// How often workers are to send heartbeats.
+    pub fn heartbeat_interval(&self) -> Duration {
+        (self.leases.term() / HEARTBEATS_A_LEASE).min(LONGEST_HEARTBEAT)
+    }
+
+    /// Builds may have become ready: waiting workers look again.
+    pub fn wake(&self) {
+        self.ready.notify_waiters();
+    }
+
+    /// Runs wait to be published.
+    pub fn wake_publisher(&self) {
+        self.finished.notify_one();
+    }
+
+    /// Takes a run away from its worker, which learns the reason at its next heartbeat.
+    pub async fn stop(&self, run: RunId, reason: &str) {
+        self.leases.end(run, reason);
+    }
+}
+
+/// After a start: every run that was handed out gets a fresh term, in which its worker may report
+/// back; what was finished but not published is published.
+pub async fn take_up_again(server: &Server) -> DbResult<()> {
+    let mut tx = server.db.read().await?;
+    let now = Instant::now();
+    for run in runs::open(&mut tx).await? {
+        if run.status()? == buildbtw_api::RunStatus::Publishing {
+            continue;
+        }
+        if let Some(worker) = run.worker()? {
+            server.dispatch.leases.grant(run.id()?, worker, run.fence(), now);
+        }
+    }
+    server.dispatch.granted.notify_one();
+    server.dispatch.wake_publisher();
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Publishing what runs made. One task does it for all build sets; what finishes while it works is
+//! published together with the next round, so that many builds share a generation.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use buildbtw_api::runs::Outcome;
+use buildbtw_api::{BuildStatus, OutcomeClass};
+
+use super::steps;
+use crate::Server;
+use crate::artifacts::{self, PublishError};
+use crate::db::builds::BuildState;
+use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::runs::RunState;
+use crate::db::{DbError, builds, packages, runs};
+
+/// How long to wait after a failure of the server's own before the next try.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a round did not end well.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Publishes until the server stops.
+pub async fn watch(server: Server) {
+    loop {
+        let finished = server.dispatch.finished.notified();
+        match round(&server).await {
+            Ok(false) => tokio::select! {
+                () = finished => {}
+                () = server.shutdown.cancelled() => return,
+            },
+            Ok(true) => {}
+            Err(error) => {
+                tracing::error!(%error, "publishing failed; it is tried again");
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = server.shutdown.cancelled() => return,
+                }
+            }
+        }
+        if server.shutdown.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Publishes all that waits for it; whether there was anything.
+async fn round(server: &Server) -> Result<bool, RoundError> {
+    let waiting = {
+        let mut tx = server.db.read().await?;
+        runs::publishing(&mut tx).await?
+    };
+    let mut by_set: BTreeMap<BuildSetKey, Vec<RunState>> = BTreeMap::new();
+    for run in waiting {
+        by_set.entry(run.set).or_default().push(run);
+    }
+    let found = !by_set.is_empty();
+    for runs_of_set in by_set.into_values() {
+        match publish_together(server, &runs_of_set).await {
+            // One that cannot be published must not keep the others back.
+            Err(RoundError::Publish(PublishError::Refused(_))) => {
+                for run in &runs_of_set {
+                    publish_or_fail(server, run).await?;
+                }
+            }
+            other => other?,
+        }
+    }
+    Ok(found)
+}
+
+/// Publishes one run's packages; if that is impossible, the run ends as the package's failure.
+async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundError> {
+    let refusal = match publish_together(server, std::slice::from_ref(run)).await {
+        Err(RoundError::Publish(PublishError::Refused(reason))) => reason,
+        other => return other,
+    };
+    let mut tx = server.db.write().await?;
+    let outcome = Outcome {
+        class: OutcomeClass::Package,
+        message: format!("its packages cannot be published: {refusal}"),
+        exit_code: None,
+        failed_step: None,
+    };
+    steps::end_run(&mut tx, run, &outcome, server.config.infrastructure_tries).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(())
+}
+
+/// One generation for some runs of one build set, and all that follows from it, in one transaction.
+async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
+    let mut tx = server.db.write().await?;
+    // By build set: the runs' own first, then those for which `any` packages count as well.
+    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<buildbtw_repo::PackageFile>)>> = BTreeMap::new();
+    let mut built: Vec<(&RunState, BuildState)> = Vec::new();
+    for run in finished {
+        let id = run.id().map_err(RoundError::from)?;
+        // A cancel may have come in between.
+        let Some(current) = runs::state(&mut tx, id).await? else { continue };
+        if current.status()? != buildbtw_api::RunStatus::Publishing {
+            continue;
+        }
+        let build = builds::state(&mut tx, run.build).await?;
+        if build.status()? != BuildStatus::Building {
+            continue;
+        }
+        let made: Vec<_> = packages::kept_of_run(&mut tx, run.key)
+            .await?
+            .into_iter()
+            // Debug packages stay with the run: Arch keeps them in repositories of their own.
+            .filter(|package| package.info.pkgname != format!("{}-debug", build.pkgbase))
+            .collect();
+        for reference in builds::references(&mut tx, build.key).await? {
+            additions.entry(reference.set).or_default().push((reference.key, made.clone()));
+        }
+        additions.entry(build.set).or_default().push((build.key, made));
+        built.push((run, build));
+    }
+    for (set, packages) in &additions {
+        artifacts::publish(&mut tx, *set, packages).await?;
+    }
+    for (run, build) in &built {
+        let outcome = Outcome {
+            class: OutcomeClass::Success,
+            message: "its packages are published".to_owned(),
+            exit_code: Some(0),
+            failed_step: None,
+        };
+        runs::end(&mut tx, run, build, &outcome).await?;
+        steps::publish_build(&mut tx, build).await?;
+    }
+    tx.commit().await.map_err(DbError::from)?;
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What follows from a run's ending or a build's change of status: for the build, for what waits
+//! for it, for the namespace. All within the caller's transaction.
+
+use buildbtw_api::runs::Outcome;
+use buildbtw_api::{BuildStatus, OutcomeClass, RunId};
+use sqlx::SqliteConnection;
+
+use crate::db::builds::{self, BuildState};
+use crate::db::keys::{BuildKey, IterationKey};
+use crate::db::runs::{self, RunState};
+use crate::db::{DbResult, namespaces};
+
+/// The wait before the second try of a run that the machinery failed; it doubles with each try.
+const FIRST_BACKOFF_MICROS: i64 = 1_000_000;
+
+/// The longest wait before another try.
+const LONGEST_BACKOFF_MICROS: i64 = 300_000_000;
+
+/// Ends a run without packages and decides what becomes of its build: the machinery's failures are
+/// tried again within a budget, everything else is a failure of the build.
+pub async fn end_run(
+    db: &mut SqliteConnection,
+    run: &RunState,
+    outcome: &Outcome,
+    infrastructure_tries: u32,
+) -> DbResult<()> {
+    let build = builds::state(&mut *db, run.build).await?;
+    runs::end(&mut *db, run, &build, outcome).await?;
+    if build.status()?.is_final() {
+        return Ok(());
+    }
+    match outcome.class {
+        OutcomeClass::Infrastructure => {
+            let failures = runs::infrastructure_failures(&mut *db, run.build).await?;
+            if failures < infrastructure_tries {
+                builds::set_status(&mut *db, &build, BuildStatus::Pending, Some(&outcome.message)).await?;
+                let backoff = FIRST_BACKOFF_MICROS
+                    .saturating_mul(1 << failures.saturating_sub(1).min(20))
+                    .min(LONGEST_BACKOFF_MICROS);
+                builds::delay(&mut *db, run.build, crate::db::now() + backoff).await
+            } else {
+                fail(db, &build, &outcome.message).await
+            }
+        }
+        // Whoever cancels a run decides about its build; a worker cannot.
+        OutcomeClass::Cancelled => builds::set_status(db, &build, BuildStatus::Cancelled, Some(&outcome.message)).await,
+        _ => fail(db, &build, &outcome.message).await,
+    }
+}
+
+/// A build failed; what waits for it cannot go on.
+pub async fn fail(db: &mut SqliteConnection, build: &BuildState, reason: &str) -> DbResult<()> {
+    builds::set_status(&mut *db, build, BuildStatus::Failed, Some(reason)).await?;
+    block_dependents(db, build).await
+}
+
+/// What waits, directly or not, for a build that failed.
+async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbResult<()> {
+    let waiting = [BuildStatus::Blocked, BuildStatus::Pending];
+    let reason = format!("{} failed", build.pkgbase);
+    for dependent in builds::transitive_dependents(&mut *db, &[build.key], &waiting).await? {
+        builds::set_status(&mut *db, &dependent, BuildStatus::DependencyFailed, Some(&reason)).await?;
+    }
+    Ok(())
+}
+
+/// The packages of a build are published: it is built, what stands for it on other architectures
+/// is reused, and what waited for nothing else is ready.
+pub async fn publish_build(db: &mut SqliteConnection, build: &BuildState) -> DbResult<()> {
+    builds::set_status(&mut *db, build, BuildStatus::Built, None).await?;
+    release(&mut *db, build.key).await?;
+    for reference in builds::references(&mut *db, build.key).await? {
+        let reason = format!("built for {}", build.architecture);
+        builds::set_status(&mut *db, &reference, BuildStatus::Reused, Some(&reason)).await?;
+        release(&mut *db, reference.key).await?;
+    }
+    namespaces::settle(db, build.namespace).await
+}
+
+async fn release(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
+    for ready in builds::release_dependents(&mut *db, build).await? {
+        builds::set_status(&mut *db, &ready, BuildStatus::Pending, None).await?;
+    }
+    Ok(())
+}
+
+/// Calls off all unfinished builds of an iteration, and the open runs of those; hands back the runs.
+pub async fn cancel_iteration(db: &mut SqliteConnection, iteration: IterationKey, reason: &str) -> DbResult<Vec<RunId>> {
+    let unfinished: Vec<BuildStatus> = BuildStatus::ALL.iter().copied().filter(|status| !status.is_final()).collect();
+    let mut stopped = Vec::new();
+    for build in builds::in_statuses(&mut *db, iteration, &unfinished).await? {
+        for run in runs::open_of_build(&mut *db, build.key).await? {
+            let outcome = Outcome {
+                class: OutcomeClass::Cancelled,
+                message: reason.to_owned(),
+                exit_code: None,
+                failed_step: None,
+            };
+            runs::end(&mut *db, &run, &build, &outcome).await?;
+            stopped.push(run.id()?);
+        }
+        builds::set_status(&mut *db, &build, BuildStatus::Cancelled, Some(reason)).await?;
+    }
+    Ok(stopped)
+}
+
+/// Puts the cancelled builds of an iteration back to work.
+pub async fn resume_iteration(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<()> {
+    for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::Cancelled]).await? {
+        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
+        builds::set_status(&mut *db, &build, status, Some("the namespace was resumed")).await?;
+    }
+    Ok(())
+}
+
+/// Puts failed builds of an iteration back to work, and what waited for them; hands back how many
+/// of each. Without names all failures are meant; impossible builds only with `force`.
+pub async fn retry_iteration(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    chosen: impl Fn(&str) -> bool,
+    force: bool,
+) -> DbResult<(u32, u32)> {
+    let (mut again, mut still_failed) = (0, Vec::new());
+    for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::Failed, BuildStatus::Unbuildable]).await? {
+        let failed = build.status()? == BuildStatus::Failed;
+        if !chosen(&build.pkgbase) || !(failed || force) {
+            still_failed.push(build.key);
+            continue;
+        }
+        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
+        builds::set_status(&mut *db, &build, status, Some("somebody asked to try it again")).await?;
+        again += 1;
+    }
+    let hopeless: std::collections::HashSet<BuildKey> =
+        builds::transitive_dependents(&mut *db, &still_failed, &[BuildStatus::DependencyFailed])
+            .await?
+            .into_iter()
+            .map(|build| build.key)
+            .collect();
+    let mut dependents = 0;
+    for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::DependencyFailed]).await? {
+        if hopeless.contains(&build.key) {
+            continue;
+        }
+        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
+        builds::set_status(&mut *db, &build, status, Some("what it waits for is tried again")).await?;
+        dependents += 1;
+    }
+    Ok((again, dependents))
+}
