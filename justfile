@@ -1,0 +1,165 @@
+# The tasks of this project. `just` lists them; `./bootstrap.sh` installs just
+# and whatever else they need.
+
+set positional-arguments
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# List the recipes
+[private]
+default:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+
+# Start the server; settings come from .env and the command line
+[group('run')]
+run-server *ARGS:
+    cargo run -p buildbtw-server --bin buildbtw-server -- "$@"
+
+# Start the server, and start it again whenever its code changes
+[group('run')]
+watch-server *ARGS:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _watch buildbtw-server "$@"
+
+# Start a worker that builds with makepkg
+[group('run')]
+run-worker *ARGS:
+    cargo run -p buildbtw-worker --bin buildbtw-worker -- "$@"
+
+# Start a worker, and start it again whenever its code changes
+[group('run')]
+watch-worker *ARGS:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _watch buildbtw-worker "$@"
+
+# Start a worker that makes valid but empty packages at once, without makepkg
+[group('run')]
+run-worker-fake *ARGS:
+    BUILDER=fake cargo run -p buildbtw-worker --bin buildbtw-worker -- "$@"
+
+# Run the client: `just run-client new libgreet/main`
+[group('run')]
+run-client *ARGS:
+    @cargo run -q -p buildbtw-client --bin bbtw -- "$@"
+
+# Make git repositories of the demo's packages, for a server to plan with
+[group('run')]
+demo-sources FOLDER="data/sources":
+    demo/repositories "$1"
+
+# Let a remote machine (such as a GitLab that sends webhooks) reach the local server, through SSH
+[group('run')]
+reverse-tunnel HOST="" REMOTE_PORT="8080":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [[ -f .env ]]; then
+        # A host or a port given in the environment goes before the file's.
+        given_host=${REVERSE_TUNNEL_HOST:-} given_port=${PORT:-}
+        source ./.env
+        REVERSE_TUNNEL_HOST=${given_host:-${REVERSE_TUNNEL_HOST:-}} PORT=${given_port:-${PORT:-}}
+    fi
+    host=${1:-${REVERSE_TUNNEL_HOST:-}}
+    if [[ -z $host ]]; then
+        echo "error: no host to tunnel from" >&2
+        echo "hint: \`just reverse-tunnel user@host.example.org\`, or REVERSE_TUNNEL_HOST in .env" >&2
+        exit 2
+    fi
+    echo "Port $2 on $host leads to this machine's port ${PORT:-8080}; Ctrl-C ends it." >&2
+    exec ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 -R "$2:127.0.0.1:${PORT:-8080}" "$host"
+
+# Show buildbtw at work, from package sources to an installed program (--keep leaves it running)
+[group('check')]
+demo *ARGS:
+    cargo build --workspace --bins
+    demo/run "$@"
+
+# Run all tests; BUILDBTW_CORPUS names a folder of .SRCINFO files for those that can use one
+[group('check')]
+test *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [[ -n ${BUILDBTW_CORPUS:-} && ! -d $BUILDBTW_CORPUS ]]; then
+        echo "error: BUILDBTW_CORPUS is \`$BUILDBTW_CORPUS\`, and that is no folder" >&2
+        exit 2
+    fi
+    # Tests across crates start the programs as they are built here.
+    cargo build --workspace --bins
+    log=$(mktemp)
+    trap 'rm -f -- "$log"' EXIT
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace "$@" 2>&1 | tee -a "$log"
+    else
+        cargo test --workspace --lib --bins --tests "$@" 2>&1 | tee -a "$log"
+    fi
+    # Arguments pick tests by name, and those are not the documentation's.
+    (($# > 0)) || cargo test --workspace --doc 2>&1 | tee -a "$log"
+    # Both runners say how many passed, nextest once and cargo once a program.
+    sed 's/\x1b\[[0-9;]*m//g' "$log" | awk '
+        /^ *Summary \[|^test result: ok/ && match($0, /[0-9]+ passed/) { passed += substr($0, RSTART) }
+        END { print ""; print passed + 0 " tests passed"; exit passed == 0 }'
+
+# Run the benchmarks, in release builds
+[group('check')]
+bench *ARGS:
+    cargo bench --workspace --benches "$@"
+
+# Check formatting, and let clippy look at everything
+[group('check')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Check licences, known vulnerabilities and sources of all dependencies
+[group('check')]
+deny *ARGS:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _tool cargo-deny 'cargo install cargo-deny --locked' 'pacman -S cargo-deny'
+    cargo deny --all-features check "$@"
+
+# Run on this machine what CI runs: formatting, clippy, dependencies, all tests
+[group('check')]
+ci-dev: lint deny
+    .ci/run
+
+# Replace the part of GitLab's GraphQL schema in graphql/ by the whole one of a live GitLab
+[group('maintain')]
+update-graphql-schema DOMAIN="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _tool graphql-client 'cargo install graphql_client_cli --locked'
+    if [[ -z ${GITLAB_DOMAIN:-} && -f .env ]]; then
+        source ./.env
+    fi
+    domain=${1:-${GITLAB_DOMAIN:-gitlab.archlinux.org}}
+    graphql-client introspect-schema "https://$domain/api/graphql" --output graphql/schema.json
+    echo "graphql/schema.json is the schema of $domain; commit it if the queries still compile."
+
+# Write checksums and .SRCINFO of the demo's packages anew
+[group('maintain')]
+demo-refresh *FOLDERS:
+    demo/refresh "$@"
+
+# Runs a program again whenever its code changes, with whichever watcher is installed.
+_watch program *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    program=$1
+    shift
+    if command -v watchexec >/dev/null; then
+        exec watchexec --restart --exts rs,toml,sql,html,css,js,graphql --watch . --ignore 'target/**' --ignore 'data/**' \
+            -- cargo run -p "$program" --bin "$program" -- "$@"
+    elif command -v cargo-watch >/dev/null; then
+        exec cargo watch --why --ignore 'target/*' --ignore 'data/*' \
+            -s "cargo run -p $program --bin $program -- $(printf '%q ' "$@")"
+    elif command -v bacon >/dev/null; then
+        exec bacon run-long -- -p "$program" --bin "$program" -- "$@"
+    fi
+    echo 'error: there is no program that watches files' >&2
+    echo 'hint: install one of them: `cargo install watchexec-cli --locked` (on Arch Linux: `pacman -S watchexec`), `cargo install cargo-watch --locked` or `cargo install bacon --locked`' >&2
+    exit 1
+
+# Says how to install a tool that only this recipe needs.
+_tool program *ways:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v "$1" >/dev/null && exit 0
+    echo "error: \`$1\` is not installed" >&2
+    shift
+    printf 'hint: `%s`\n' "$@" >&2
+    exit 1
