@@ -116,6 +116,9 @@ fn innermost(error: &reqwest::Error) -> String {
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For large bodies. The other one's limit on silence counts from the request's first byte, so
+    /// it would break every upload that takes longer; here the sender of the body watches over it.
+    uploads: reqwest::Client,
     base: Url,
     token: Option<String>,
 }
@@ -138,16 +141,26 @@ impl Client {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("buildbtw/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+        };
+        let failed = |error| ClientError::Unreachable {
+            url: base.clone(),
+            reason: innermost(&error),
+        };
+        let http = builder()
             .read_timeout(READ_TIMEOUT)
             .build()
-            .map_err(|error| ClientError::Unreachable {
-                url: base.clone(),
-                reason: innermost(&error),
-            })?;
-        Ok(Self { http, base, token })
+            .map_err(failed)?;
+        let uploads = builder().build().map_err(failed)?;
+        Ok(Self {
+            http,
+            uploads,
+            base,
+            token,
+        })
     }
 
     /// The server's address, ending in a slash.
@@ -165,8 +178,17 @@ impl Client {
     }
 
     fn api(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        self.api_through(&self.http, method, segments)
+    }
+
+    fn api_through(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        segments: &[&str],
+    ) -> RequestBuilder {
         let path: Vec<&str> = ["api", "v1"].iter().chain(segments).copied().collect();
-        let request = self.http.request(method, self.url(&path));
+        let request = http.request(method, self.url(&path));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,

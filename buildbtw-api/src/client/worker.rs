@@ -100,7 +100,8 @@ impl Client {
         self.send(request).await.map(drop).map_err(sort)
     }
 
-    /// Sends a package. Sending the same one again does no harm.
+    /// Sends a package. Sending the same one again does no harm. Nothing here ends a connection
+    /// that stands still: the sender of the body has to.
     pub async fn upload_package(
         &self,
         run: RunId,
@@ -111,7 +112,8 @@ impl Client {
         body: impl Into<Body>,
     ) -> Result<(), UploadError> {
         let request = self
-            .api(
+            .api_through(
+                &self.uploads,
                 Method::PUT,
                 &["runs", &run.to_string(), "packages", file_name],
             )
