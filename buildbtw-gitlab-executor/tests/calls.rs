@@ -8,7 +8,7 @@ fn call(arguments: &[&str]) -> Output {
         .env("SYSTEM_FAILURE_EXIT_CODE", "42")
         .env("BUILD_FAILURE_EXIT_CODE", "43")
         .output()
-        .unwrap()
+        .expect("cargo has built the program")
 }
 
 #[test]
