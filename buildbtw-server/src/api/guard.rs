@@ -40,8 +40,8 @@ pub async fn own_pages_only(State(server): State<Server>, request: Request, next
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     if let (true, Some(origin)) = (changes, origin) {
-        let same = origin.parse::<Uri>().ok().and_then(|uri| Some(uri.authority()?.to_string()) == host.map(str::to_owned).into());
-        if same != Some(true) {
+        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
+        if authority.as_deref() != host {
             return HttpProblem::new(ProblemType::ForeignOrigin, format!("the request came from {origin}"))
                 .into_response();
         }

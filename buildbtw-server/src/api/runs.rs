@@ -1,7 +1,7 @@
 //! Runs: what people read of them, and what workers fetch and report.
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::runs::{DIGEST_HEADER, FinishReport, LogLength, RunDetails, StepsReport};
@@ -70,6 +70,20 @@ pub struct AppendQuery {
     offset: u64,
 }
 
+/// A part of a log, within the limit.
+pub struct LogPart(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for LogPart {
+    type Rejection = HttpProblem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpProblem> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|_| {
+            let detail = format!("a part of a log has at most {} bytes", super::LOG_PART_LIMIT);
+            HttpProblem::new(ProblemType::TooLarge, detail)
+        })
+    }
+}
+
 /// A worker sends a part of a run's log.
 #[utoipa::path(put, path = "/api/v1/runs/{id}/log", tag = "workers", params(("id" = String, Path), AppendQuery),
     responses((status = 200, body = LogLength), (status = 409, body = Problem)))]
@@ -78,16 +92,13 @@ pub async fn append_log(
     Path(run): Path<RunId>,
     Query(query): Query<AppendQuery>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    LogPart(body): LogPart,
 ) -> HttpResult<Json<LogLength>> {
     let fence = extract::fence(&headers)?;
     if !server.dispatch.leases.is_held(run, fence) {
         // Checked in the database as well, so that a stranger's run is not taken for a lost one.
         reports::check_upload(&server, run, fence).await?;
     }
-    let body = body.map_err(|_| {
-        HttpProblem::new(ProblemType::TooLarge, format!("a part of a log has at most {} bytes", super::LOG_PART_LIMIT))
-    })?;
     match server.logs.append(run, query.offset, body).await {
         Ok(length) => Ok(Json(LogLength { length })),
         Err(LogError::Gap { length }) => {

@@ -123,9 +123,11 @@ async fn stack(
         name: base.name.clone(),
         server: format!("/bases/{}", base.digest),
     }));
+    let own = Arc::new(ReleasedRepository { name, packages: own });
+    let repositories_in_order = std::iter::once(own).chain(base.repositories().iter().cloned()).collect();
     let stack = Arc::new(Stack {
         generation,
-        index: base.with_first(Arc::new(ReleasedRepository { name, packages: own })),
+        index: ReleasedIndex::new(repositories_in_order),
         digests,
         repositories,
     });

@@ -163,7 +163,7 @@ fn new_needs(
             Some(NewNeed {
                 build: key(&edge.after)?,
                 needs: key(&edge.before)?,
-                kind: edge.kind.to_string(),
+                kind: edge.kind.as_str().to_owned(),
                 relation: edge.relation.clone(),
                 through: edge.through.iter().map(ToString::to_string).collect(),
                 dropped: edge.dropped,
