@@ -317,6 +317,11 @@ impl BuildSetSummary {
         self.counts.values().sum()
     }
 
+    /// The number of builds whose dependents may go on.
+    pub fn done(&self) -> u32 {
+        self.count(BuildStatus::releases_dependents)
+    }
+
     /// The number of builds in statuses that a test picks.
     pub fn count(&self, pick: impl Fn(BuildStatus) -> bool) -> u32 {
         self.counts
