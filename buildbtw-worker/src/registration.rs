@@ -1,0 +1,115 @@
+//! How the worker introduces itself, and what it is told in return.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use buildbtw_api::client::ClientError;
+use buildbtw_api::workers::{RegisterWorker, Registered, WorkerOffer};
+use buildbtw_api::{WORKER_PROTOCOL, WorkerId};
+use tokio::sync::{Mutex, watch};
+
+use crate::Worker;
+use crate::folder::FolderError;
+
+/// The shortest time between two heartbeats, whatever a server says.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// Why the worker could not introduce itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The server did not answer or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The id cannot be read or kept.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+/// What the server said at the last registration.
+#[derive(Debug)]
+pub struct Registration {
+    offer: WorkerOffer,
+    answer: watch::Sender<Option<Registered>>,
+    /// Set when the server may not know this worker, or may think that it has runs it never got.
+    stale: AtomicBool,
+    /// One registration at a time.
+    turn: Mutex<()>,
+}
+
+impl Registration {
+    /// Not registered yet; this is what will be offered.
+    pub fn new(offer: WorkerOffer) -> Self {
+        Self {
+            offer,
+            answer: watch::Sender::new(None),
+            stale: AtomicBool::new(true),
+            turn: Mutex::default(),
+        }
+    }
+
+    /// The next claim is to be preceded by a registration.
+    pub fn doubt(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server has to be told anew.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// The worker's id, once it is registered.
+    pub fn id(&self) -> Option<WorkerId> {
+        self.answer.borrow().as_ref().map(|answer| answer.id)
+    }
+
+    /// The time between two heartbeats.
+    pub fn heartbeat(&self) -> Duration {
+        let answer = self.answer.borrow();
+        let millis = answer.as_ref().map_or(1000, |answer| answer.heartbeat_ms);
+        Duration::from_millis(millis).max(SHORTEST_HEARTBEAT)
+    }
+
+    /// The largest package the server takes, in bytes.
+    pub fn upload_limit(&self) -> u64 {
+        self.answer
+            .borrow()
+            .as_ref()
+            .map_or(u64::MAX, |answer| answer.upload_limit)
+    }
+}
+
+/// Introduces the worker with the runs it holds, and stops those that the server gave up.
+///
+/// No claim may be on its way meanwhile: the server takes back every run that is not named here.
+///
+/// # Errors
+///
+/// When the server cannot be reached or refuses the worker.
+pub async fn register(worker: &Worker) -> Result<(), RegistrationError> {
+    let registration = &worker.registration;
+    let _turn = registration.turn.lock().await;
+    let known = worker.folder.id()?;
+    let running = worker.held.list();
+    let request = RegisterWorker {
+        id: known,
+        name: worker.name.clone(),
+        protocol: WORKER_PROTOCOL,
+        offer: registration.offer.clone(),
+        running: running.clone(),
+    };
+    let answer = worker.client.register_worker(&request).await?;
+    if known != Some(answer.id) {
+        worker.folder.keep_id(answer.id)?;
+    }
+    tracing::info!(id = %answer.id, name = worker.name, server = %worker.client.base(), "registered");
+    for held in running
+        .iter()
+        .filter(|held| !answer.carry_on.contains(&held.run))
+    {
+        worker.held.give_up(held.run);
+    }
+    registration.stale.store(false, Ordering::Relaxed);
+    registration.answer.send_replace(Some(answer));
+    worker.reach.regain();
+    Ok(())
+}
