@@ -1,0 +1,61 @@
+//! The `fake` builder: valid packages without content, in no time.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::OutcomeClass;
+
+/// How the fake builder carries out one build. Everything may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FakeRule {
+    /// How long the build takes, in milliseconds.
+    pub duration_ms: u64,
+    /// How it fails; it succeeds where this is not given.
+    pub failure: Option<FakeFailure>,
+    /// The number of each soname: `{"libgreet.so": 2}` makes `provides = libgreet.so` become
+    /// `libgreet.so=2-64`. Every soname that is not named has the number 1.
+    pub sonames: BTreeMap<String, u64>,
+    /// Lines that are written to the log, besides the usual ones.
+    pub log_lines: u64,
+    /// Packages of these names are made, too, whatever the `.SRCINFO` says.
+    pub additional_packages: Vec<String>,
+    /// Packages of these names are not made.
+    pub missing_packages: Vec<String>,
+    /// The version that the packages get, as if a pkgver() function had changed it.
+    pub version: Option<String>,
+    /// Whether files are left in the work folder, as after a crash.
+    pub leftovers: bool,
+}
+
+/// How a fake build fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FakeFailure {
+    /// The class of its end.
+    pub class: OutcomeClass,
+    /// The step in which it fails.
+    #[serde(default = "build_step")]
+    pub step: String,
+    /// What is said about it.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+fn build_step() -> String {
+    "build".to_owned()
+}
+
+/// Rules of the fake builder by pkgbase; `*` stands for every other one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FakeRules(pub BTreeMap<String, FakeRule>);
+
+impl FakeRules {
+    /// The rule for a pkgbase.
+    pub fn get(&self, pkgbase: &str) -> FakeRule {
+        let rule = self.0.get(pkgbase).or_else(|| self.0.get("*"));
+        rule.cloned().unwrap_or_default()
+    }
+}
