@@ -26,7 +26,7 @@ pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, PkgrelMode, Plan,
     PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, Unbuildable,
-    UnbuildableReason, Unresolved, Via, World,
+    UnbuildableReason, Unresolved, Via, World, plan,
 };
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,

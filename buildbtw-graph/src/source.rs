@@ -62,8 +62,13 @@ impl<T> PerArchitecture<T> {
         &'a self,
         architecture: &Architecture,
     ) -> impl Iterator<Item = &'a T> + use<'a, T> {
-        let only = self.only.get(architecture).map_or(&[][..], Vec::as_slice);
-        self.every.iter().chain(only)
+        let (every, only) = self.slices(architecture);
+        every.iter().chain(only)
+    }
+
+    pub(crate) fn slices(&self, architecture: &Architecture) -> (&[T], &[T]) {
+        let only = self.only.get(architecture);
+        (&self.every, only.map_or(&[][..], Vec::as_slice))
     }
 
     /// The entries of all architectures.
@@ -199,6 +204,25 @@ impl SourcePackage {
             .map(|relation| (RelationKind::Depends, relation))
             .chain(makedepends.map(|relation| (RelationKind::Makedepends, relation)))
             .chain(checkdepends.map(|relation| (RelationKind::Checkdepends, relation)))
+    }
+
+    /// Whether a relation or provision names exactly this source's version.
+    pub(crate) fn names_own_version(&self) -> bool {
+        let base = [&self.depends, &self.makedepends, &self.checkdepends];
+        let own = self
+            .packages
+            .iter()
+            .flat_map(|p| [&p.depends, &p.conflicts, &p.replaces]);
+        let mut relations = base.into_iter().chain(own).flat_map(|list| list.all());
+        let mut provided = self
+            .packages
+            .iter()
+            .flat_map(|package| package.provides.all());
+        relations.any(|r| {
+            r.constraint
+                .as_ref()
+                .is_some_and(|c| c.version == self.version)
+        }) || provided.any(|provision| provision.version.as_ref() == Some(&self.version))
     }
 
     /// The same source with another pkgrel. Relations and provisions that name

@@ -4,6 +4,6 @@ mod names;
 mod released;
 mod sources;
 
-pub(crate) use names::Place;
+pub(crate) use names::{Place, Slot};
 pub use released::ReleasedIndex;
 pub use sources::SourceIndex;

@@ -1,9 +1,25 @@
 //! The plan: from two worlds and some changes to build sets.
 
+mod arrange;
+mod bits;
+mod build_set;
+mod chains;
+mod components;
+mod cycles;
+mod graph;
+mod mixed;
+mod needs;
+mod obstacles;
 mod options;
+mod order;
 mod output;
+mod pkgrel;
+mod reports;
+mod set;
+mod worlds;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use options::{PkgrelMode, PlanOptions, Scope, Via};
@@ -12,9 +28,15 @@ pub use output::{
     PlannedBuild, Risk, Unbuildable, UnbuildableReason, Unresolved, World,
 };
 
+use self::build_set::{Chosen, Ground, make_build_set};
+use self::pkgrel::Pkgrel;
+use self::set::{RebuildSet, Worlds, rebuild_set};
+use self::worlds::{Released, Sources};
 use crate::index::{ReleasedIndex, SourceIndex};
 use crate::names::{Architecture, PkgBase};
+use crate::relation::Relation;
 use crate::source::SourcePackage;
+use crate::version::Version;
 
 /// Everything a plan is made from.
 pub struct PlanInput<'a> {
@@ -52,4 +74,218 @@ pub enum PlanError {
         /// How much is accepted.
         limit: usize,
     },
+}
+
+/// Most builds of one architecture in one plan: the needs of so many fit into
+/// memory with room to spare (a distribution has some 15,000 sources).
+const MAX_BUILDS: usize = 30_000;
+
+/// Works out what must be rebuilt for some changes, and in which order.
+///
+/// # Errors
+///
+/// When the input contradicts itself or is too large; everything else that is
+/// wrong is part of the plan.
+pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
+    check(input)?;
+    let options = input.options;
+    let overlay: SourceIndex = input.changes.iter().cloned().collect();
+    let worlds: Vec<Worlds<'_>> = options
+        .architectures
+        .iter()
+        .map(|on| worlds(input, &overlay, on))
+        .collect();
+    let mut warnings = Vec::new();
+    let mut sets = rebuild_sets(&worlds, options);
+    for set in &mut sets {
+        if set.members.len() > MAX_BUILDS {
+            return Err(PlanError::TooLarge {
+                what: "the builds of one architecture",
+                limit: MAX_BUILDS,
+            });
+        }
+        warnings.append(&mut set.warnings);
+    }
+    for change in input.changes {
+        if !options.architectures.iter().any(|on| change.builds_on(on)) {
+            warnings.push(PlanWarning {
+                pkgbase: Some(change.pkgbase.clone()),
+                message: "it is changed, but builds on none of the architectures of the plan"
+                    .to_owned(),
+            });
+        }
+    }
+    let implicit: &[Relation] = if options.host_tools {
+        &[]
+    } else {
+        &options.implicit
+    };
+    let mut primary: BTreeMap<PkgBase, (Version, Option<String>)> = BTreeMap::new();
+    let mut architectures = BTreeMap::new();
+    for (number, (worlds, set)) in worlds.iter().zip(sets).enumerate() {
+        let mut chosen = Vec::with_capacity(set.members.len());
+        for (pkgbase, because) in set.members {
+            let Some(source) = worlds.sources.get(&pkgbase) else {
+                continue;
+            };
+            let known = primary
+                .get(&pkgbase)
+                .filter(|_| number > 0 && source.is_any_only());
+            chosen.push(choose(
+                worlds,
+                options,
+                source,
+                because,
+                known,
+                &mut warnings,
+            ));
+        }
+        let ground = Ground {
+            sources: worlds.sources,
+            released: worlds.released,
+            options,
+            implicit,
+        };
+        let mut build_set = make_build_set(&ground, &chosen, &mut warnings);
+        build_set.broken.extend(set.broken);
+        build_set.broken.sort();
+        if number == 0 {
+            let decided = |c: &Chosen<'_>| {
+                (
+                    c.source.pkgbase.clone(),
+                    (c.version.clone(), c.pkgrel.clone()),
+                )
+            };
+            primary = chosen.iter().map(decided).collect();
+        }
+        architectures.insert(worlds.sources.on.clone(), build_set);
+    }
+    warnings.sort();
+    warnings.dedup();
+    Ok(Plan {
+        architectures,
+        warnings,
+    })
+}
+
+fn check(input: &PlanInput<'_>) -> Result<(), PlanError> {
+    let options = input.options;
+    if options.architectures.is_empty() {
+        return Err(PlanError::NoArchitecture);
+    }
+    let mut seen = BTreeSet::new();
+    for architecture in &options.architectures {
+        if architecture.is_any() || !seen.insert(architecture) {
+            return Err(PlanError::BadArchitecture(architecture.clone()));
+        }
+    }
+    if !(1..=2).contains(&options.passes) {
+        return Err(PlanError::BadPasses(options.passes));
+    }
+    let mut seen = BTreeSet::new();
+    for change in input.changes {
+        if !seen.insert(&change.pkgbase) {
+            return Err(PlanError::ChangedTwice(change.pkgbase.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a SourceIndex, on: &'a Architecture) -> Worlds<'a> {
+    let before = Sources {
+        base: input.sources,
+        overlay: None,
+        on,
+    };
+    let released = match input.released.get(on).filter(|index| !index.is_empty()) {
+        Some(index) => Released::Repositories(index, on),
+        None if input.options.bootstrap => Released::Nothing(on),
+        None => Released::Branches(before),
+    };
+    Worlds {
+        sources: Sources {
+            overlay: Some(overlay),
+            ..before
+        },
+        before,
+        released,
+        changes: input.changes,
+    }
+}
+
+/// The rebuild set of each architecture. A source whose packages are for any
+/// architecture is built once, for the primary one, and rebuilt there as soon
+/// as one architecture wants it; its packages are new on all of them.
+fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet> {
+    let mut shared: BTreeMap<PkgBase, Because> = BTreeMap::new();
+    loop {
+        let sets: Vec<RebuildSet> = worlds
+            .iter()
+            .map(|worlds| rebuild_set(worlds, options, &shared))
+            .collect();
+        let known = shared.len();
+        for (worlds, set) in worlds.iter().zip(&sets) {
+            for (pkgbase, because) in &set.members {
+                if worlds
+                    .sources
+                    .get(pkgbase)
+                    .is_some_and(SourcePackage::is_any_only)
+                {
+                    shared
+                        .entry(pkgbase.clone())
+                        .or_insert_with(|| because.clone());
+                }
+            }
+        }
+        if worlds.len() == 1 || shared.len() == known {
+            return sets;
+        }
+    }
+}
+
+/// Decides about the version of a member.
+fn choose<'a>(
+    worlds: &Worlds<'a>,
+    options: &PlanOptions,
+    source: &'a SourcePackage,
+    because: Because,
+    known: Option<&(Version, Option<String>)>,
+    warnings: &mut Vec<PlanWarning>,
+) -> Chosen<'a> {
+    let packages = worlds.released.packages_from(&source.pkgbase);
+    let mut released: Vec<&Version> = packages.iter().map(|package| package.version()).collect();
+    released.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    released.dedup();
+    let pkgrel = match (
+        known,
+        pkgrel::decide(&source.version, &released, options.pkgrel),
+    ) {
+        (Some((_, pkgrel)), _) => pkgrel.clone(),
+        (None, Pkgrel::Keep) => None,
+        (None, Pkgrel::Become(pkgrel)) => Some(pkgrel),
+        (None, Pkgrel::Doubtful(message)) => {
+            warnings.push(PlanWarning {
+                pkgbase: Some(source.pkgbase.clone()),
+                message,
+            });
+            None
+        }
+    };
+    let new = pkgrel
+        .as_deref()
+        .and_then(|pkgrel| source.version.with_pkgrel(pkgrel).ok());
+    let version = new.unwrap_or_else(|| source.version.clone());
+    let followed = match &pkgrel {
+        Some(pkgrel) if source.names_own_version() => source.with_pkgrel(pkgrel).ok(),
+        _ => None,
+    };
+    let last = version.pkgrel().unwrap_or("1");
+    Chosen {
+        first_pkgrel: pkgrel::first_pass(last, &released, &source.version),
+        source: followed.map_or(Cow::Borrowed(source), Cow::Owned),
+        because,
+        version,
+        pkgrel,
+        refers_to: known.map(|_| options.architectures[0].clone()),
+    }
 }

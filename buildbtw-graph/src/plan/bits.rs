@@ -1,0 +1,108 @@
+//! Sets of small numbers as rows of bits.
+//!
+//! What a build installs is a set of members; with thousands of builds and
+//! thousands of members the pairs go into the millions, and as bits they still
+//! fit into a few megabytes and are united 64 at a time.
+
+/// A set of numbers below a bound that is fixed when it is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+}
+
+impl Bits {
+    /// An empty set for numbers below `bound`.
+    pub fn new(bound: usize) -> Self {
+        Bits {
+            words: vec![0; bound.div_ceil(64)],
+        }
+    }
+
+    pub fn contains(&self, number: usize) -> bool {
+        self.words[number / 64] >> (number % 64) & 1 == 1
+    }
+
+    pub fn insert(&mut self, number: usize) {
+        self.words[number / 64] |= 1 << (number % 64);
+    }
+
+    pub fn remove(&mut self, number: usize) {
+        self.words[number / 64] &= !(1 << (number % 64));
+    }
+
+
+    pub fn count(&self) -> usize {
+        self.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
+    }
+
+    pub fn unite(&mut self, other: &Bits) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word |= other;
+        }
+    }
+
+    pub fn subtract(&mut self, other: &Bits) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= !other;
+        }
+    }
+
+    pub fn intersect(&mut self, other: &Bits) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
+    /// Numbers are below this, at least.
+    pub fn bound(&self) -> usize {
+        self.words.len() * 64
+    }
+
+    /// The smallest number in it that is not below `from`.
+    pub fn next_from(&self, from: usize) -> Option<usize> {
+        let mut at = from / 64;
+        let mut word = self.words.get(at)? & (u64::MAX << (from % 64));
+        while word == 0 {
+            at += 1;
+            word = *self.words.get(at)?;
+        }
+        Some(at * 64 + word.trailing_zeros() as usize)
+    }
+
+    /// The numbers in it, rising.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            std::iter::successors((word != 0).then_some(word), |word| {
+                let rest = word & (word - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |word| at * 64 + word.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_was_put_in() {
+        let mut bits = Bits::new(200);
+        for number in [0, 63, 64, 130, 199] {
+            bits.insert(number);
+        }
+        bits.remove(64);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 130, 199]);
+        assert_eq!(bits.count(), 4);
+        let mut other = Bits::new(200);
+        other.insert(0);
+        other.insert(63);
+        assert_eq!(bits.next_from(64), Some(130));
+        assert_eq!(bits.next_from(200), None);
+        bits.subtract(&other);
+        assert!(!bits.contains(63) && bits.contains(199));
+    }
+}

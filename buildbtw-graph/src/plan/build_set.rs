@@ -1,0 +1,362 @@
+//! One architecture's build set, from its members to the finished lists.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::bits::Bits;
+use super::chains::{Chain, Chains};
+use super::cycles::{Acyclic, break_cycles};
+use super::graph::{Extra, Graph, make_graph};
+use super::mixed::{Member, Mixed};
+use super::needs::{Needs, all_needs};
+use super::obstacles::{Obstacles, obstacles};
+use super::options::PlanOptions;
+use super::order::{Order, line_of, reduce};
+use super::output::{Because, BuildKey, BuildSet, Edge, PlanWarning, PlannedBuild};
+use super::reports::report_findings;
+use super::worlds::{Released, Sources};
+use crate::names::{Architecture, PkgBase, PkgName};
+use crate::relation::Relation;
+use crate::source::{RelationKind, SourcePackage};
+use crate::version::Version;
+
+/// A member with all that was decided about it beforehand.
+pub(super) struct Chosen<'a> {
+    /// The source, with the pkgrel it is to have.
+    pub source: std::borrow::Cow<'a, SourcePackage>,
+    pub because: Because,
+    /// The version of the last pass.
+    pub version: Version,
+    /// The pkgrel to write, of the last pass.
+    pub pkgrel: Option<String>,
+    /// The pkgrel of the first of two passes.
+    pub first_pkgrel: String,
+    /// The architecture whose build serves here too.
+    pub refers_to: Option<Architecture>,
+}
+
+/// What a build set is made from.
+pub(super) struct Ground<'a> {
+    pub sources: Sources<'a>,
+    pub released: Released<'a>,
+    pub options: &'a PlanOptions,
+    /// Installed into every build root.
+    pub implicit: &'a [Relation],
+}
+
+/// One build of one pass. The first tasks are the members' first passes.
+#[derive(Clone, Copy)]
+struct Task {
+    member: u32,
+    pass: u8,
+}
+
+/// Makes the build set of the chosen members, sorted by pkgbase.
+pub(super) fn make_build_set<'a>(
+    ground: &Ground<'a>,
+    chosen: &'a [Chosen<'a>],
+    warnings: &mut Vec<PlanWarning>,
+) -> BuildSet {
+    let members: Vec<Member<'a>> = chosen
+        .iter()
+        .map(|chosen| Member {
+            source: &chosen.source,
+            version: &chosen.version,
+        })
+        .collect();
+    let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
+    let refers = |member: usize| chosen[member].refers_to.is_some();
+    let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
+    let needs = all_needs(&graph);
+    let hard = hard_pairs(&graph, &needs);
+    let acyclic = break_cycles(&needs, &hard);
+
+    let mut set = BuildSet::default();
+    report_findings(ground, &graph, &members, &mut set, warnings);
+    let obstacles = obstacles(ground, &graph, &members, &needs, &acyclic, &mut set);
+    let affected = affected(ground.options, &acyclic);
+    let (tasks, second) = tasks(&affected);
+    let (order, rows);
+    if tasks.len() == members.len() {
+        order = reduce(&acyclic.waits_for, &acyclic.line);
+    } else {
+        rows = task_rows(&acyclic, &needs, &affected, &second);
+        order = reduce(&rows, &line_of(&rows));
+    }
+    let names = Names {
+        members: members
+            .iter()
+            .map(|member| &member.source.pkgbase)
+            .collect(),
+        tasks: &tasks,
+    };
+    set.edges = edges(&graph, &acyclic, &order, &names);
+    set.waves = order.wave.iter().copied().max().unwrap_or(0);
+    set.critical_path = order
+        .longest_chain()
+        .into_iter()
+        .map(|task| names.key(task))
+        .collect();
+    set.builds = builds(ground, chosen, &tasks, &order, &acyclic, obstacles);
+    set.risks.sort();
+    set.risks.dedup();
+    set
+}
+
+/// For each build the members it installs in a form that is not released, or
+/// whose released form would not do.
+fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Bits> {
+    let members = needs.len();
+    let maker = |extra: usize| match graph.extras[extra] {
+        Extra::Unreleased(node) => graph.nodes[node as usize].member,
+        Extra::Unresolved(_) => None,
+    };
+    let one = |(build, needs): (usize, &Needs)| {
+        let mut row = Bits::new(members);
+        let all = needs.without_check();
+        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
+        for later in extras
+            .take_while(|&at| at < graph.universe())
+            .filter_map(|at| maker(at - members))
+        {
+            row.insert(later as usize);
+        }
+        for root in graph.all_roots(build).filter(|root| root.needs_new) {
+            let chosen = root.chosen.map(|node| &graph.nodes[node as usize]);
+            if let Some(later) = chosen.and_then(|node| node.member) {
+                row.insert(later as usize);
+            }
+        }
+        row
+    };
+    needs.par_iter().enumerate().map(one).collect()
+}
+
+/// The members that are built a second time.
+fn affected(options: &PlanOptions, acyclic: &Acyclic) -> Vec<bool> {
+    let mut affected = vec![false; acyclic.nocheck.len()];
+    if options.passes > 1 {
+        affected.clone_from(&acyclic.nocheck);
+        for dropped in &acyclic.dropped {
+            affected[dropped.build as usize] = true;
+        }
+    }
+    affected
+}
+
+/// All tasks, and the number of each member's second one.
+fn tasks(affected: &[bool]) -> (Vec<Task>, Vec<Option<u32>>) {
+    let members = affected.len() as u32;
+    let mut tasks: Vec<Task> = (0..members)
+        .map(|member| Task { member, pass: 1 })
+        .collect();
+    let mut second = vec![None; affected.len()];
+    for member in (0..members).filter(|&member| affected[member as usize]) {
+        second[member as usize] = Some(tasks.len() as u32);
+        tasks.push(Task { member, pass: 2 });
+    }
+    (tasks, second)
+}
+
+/// What each task waits for. Outside a cycle builds wait for the second pass
+/// of what is built twice, inside it only second passes do, and only for those
+/// that come before them in the order of the first.
+fn task_rows(
+    acyclic: &Acyclic,
+    needs: &[Needs],
+    affected: &[bool],
+    second: &[Option<u32>],
+) -> Vec<Bits> {
+    let members = affected.len();
+    let count = members + second.iter().flatten().count();
+    let mut rows = vec![Bits::new(count); count];
+    for member in 0..members {
+        let waits_for = &acyclic.waits_for[member];
+        let outside = |other: usize| acyclic.part[other] != acyclic.part[member];
+        for other in waits_for.iter() {
+            let last = second[other].filter(|_| outside(other));
+            rows[member].insert(last.map_or(other, |task| task as usize));
+        }
+        let Some(again) = second[member] else {
+            continue;
+        };
+        for other in needs[member]
+            .all()
+            .iter()
+            .take_while(|&other| other < members)
+        {
+            let last = second[other].filter(|_| outside(other) || waits_for.contains(other));
+            rows[again as usize].insert(last.map_or(other, |task| task as usize));
+        }
+    }
+    rows
+}
+
+struct Names<'n> {
+    members: Vec<&'n PkgBase>,
+    tasks: &'n [Task],
+}
+
+impl Names<'_> {
+    fn key(&self, task: u32) -> BuildKey {
+        let Task { member, pass } = self.tasks[task as usize];
+        BuildKey {
+            pkgbase: self.members[member as usize].clone(),
+            pass,
+        }
+    }
+}
+
+/// The pairs of the order and those that were given up, each with its chain.
+fn edges(graph: &Graph<'_>, acyclic: &Acyclic, order: &Order, names: &Names<'_>) -> Vec<Edge> {
+    let members = acyclic.waits_for.len();
+    let mut dropped: Vec<Vec<u32>> = vec![Vec::new(); members];
+    for pair in &acyclic.dropped {
+        dropped[pair.build as usize].push(pair.later);
+    }
+    let of_task = |chains: &mut Chains<'_, '_>, task: usize| {
+        let Task { member, pass } = names.tasks[task];
+        let direct = &order.direct[task];
+        let dropped = if pass == 1 {
+            &dropped[member as usize][..]
+        } else {
+            &[]
+        };
+        let mut targets = Bits::new(members);
+        for &before in direct {
+            targets.insert(names.tasks[before as usize].member as usize);
+        }
+        dropped
+            .iter()
+            .for_each(|&later| targets.insert(later as usize));
+        let found = chains.find(member, targets);
+        let edge = |before: u32, to: u32, dropped: bool| {
+            let at = found.binary_search_by_key(&to, |chain| chain.to).ok()?;
+            let Chain {
+                kind,
+                relation,
+                through,
+                ..
+            } = &found[at];
+            let through = through
+                .iter()
+                .map(|&node| graph.nodes[node as usize].package);
+            Some(Edge {
+                before: names.key(before),
+                after: names.key(task as u32),
+                kind: *kind,
+                relation: relation.to_string(),
+                through: through.map(|package| package.pkgname().clone()).collect(),
+                dropped,
+            })
+        };
+        let kept = direct
+            .iter()
+            .filter_map(|&before| edge(before, names.tasks[before as usize].member, false));
+        let given_up = dropped.iter().filter_map(|&later| edge(later, later, true));
+        kept.chain(given_up).collect::<Vec<Edge>>()
+    };
+    let mut edges: Vec<Edge> = (0..names.tasks.len())
+        .into_par_iter()
+        .map_init(|| Chains::new(graph), of_task)
+        .flatten_iter()
+        .collect();
+    edges.par_sort_by(|a, b| {
+        (&a.after, &a.before, a.dropped).cmp(&(&b.after, &b.before, b.dropped))
+    });
+    edges
+}
+
+/// The builds, sorted by pkgbase and pass.
+fn builds(
+    ground: &Ground<'_>,
+    chosen: &[Chosen<'_>],
+    tasks: &[Task],
+    order: &Order,
+    acyclic: &Acyclic,
+    obstacles: Vec<Obstacles>,
+) -> Vec<PlannedBuild> {
+    let on = ground.sources.on;
+    let twice: Vec<bool> = {
+        let mut twice = vec![false; chosen.len()];
+        tasks
+            .iter()
+            .filter(|task| task.pass > 1)
+            .for_each(|task| twice[task.member as usize] = true);
+        twice
+    };
+    let build = |(task, &Task { member, pass }): (usize, &Task)| {
+        let chosen = &chosen[member as usize];
+        let obstacles = &obstacles[member as usize];
+        let first_of_two = pass == 1 && twice[member as usize];
+        let pkgrel = match first_of_two {
+            true => Some(chosen.first_pkgrel.clone()),
+            false => chosen.pkgrel.clone(),
+        };
+        let version = pkgrel
+            .as_deref()
+            .and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
+        let nocheck = pass == 1 && acyclic.nocheck[member as usize];
+        // In the second pass everything is there.
+        let assumed = if pass == 1 {
+            &obstacles.assumed
+        } else {
+            &obstacles.always_assumed
+        };
+        let left_out = if pass == 1 {
+            &obstacles.left_out
+        } else {
+            &obstacles.always_left_out
+        };
+        let install = if chosen.refers_to.is_some() {
+            Vec::new()
+        } else {
+            install_list(ground, &chosen.source, nocheck, left_out)
+        };
+        PlannedBuild {
+            pkgbase: chosen.source.pkgbase.clone(),
+            pass,
+            version: version.unwrap_or_else(|| chosen.version.clone()),
+            pkgrel,
+            wave: order.wave[task],
+            nocheck,
+            pkgnames: pkgnames(&chosen.source, on),
+            refers_to: chosen.refers_to.clone(),
+            because: chosen.because.clone(),
+            unbuildable: obstacles.unbuildable.clone(),
+            install,
+            assumed: assumed.clone(),
+        }
+    };
+    let mut builds: Vec<PlannedBuild> = tasks.iter().enumerate().map(build).collect();
+    builds.sort_by(|a, b| (&a.pkgbase, a.pass).cmp(&(&b.pkgbase, b.pass)));
+    builds
+}
+
+fn pkgnames(source: &SourcePackage, on: &Architecture) -> Vec<PkgName> {
+    let mut names: Vec<PkgName> = source.pkgnames(on).map(|p| p.pkgname.clone()).collect();
+    names.sort();
+    names
+}
+
+/// The relations to hand to pacman, in makepkg's order, each once.
+fn install_list(
+    ground: &Ground<'_>,
+    source: &SourcePackage,
+    nocheck: bool,
+    left_out: &[String],
+) -> Vec<String> {
+    let own = source.build_relations(ground.sources.on);
+    let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
+    let implicit = ground.implicit.iter();
+    let mut seen = BTreeMap::new();
+    let mut list = Vec::new();
+    for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
+        let text = relation.to_string();
+        if !left_out.contains(&text) && seen.insert(text.clone(), ()).is_none() {
+            list.push(text);
+        }
+    }
+    list
+}

@@ -1,0 +1,140 @@
+//! Why a build waits for another: the relation it begins with, and the
+//! packages that are installed on the way.
+
+use std::collections::VecDeque;
+
+use super::bits::Bits;
+use super::graph::{Graph, Root};
+use crate::relation::Relation;
+use crate::source::RelationKind;
+
+/// The shortest way from a build to a member in its installation, of the
+/// strongest kind there is.
+pub(super) struct Chain<'a> {
+    /// The member that is reached.
+    pub to: u32,
+    pub kind: RelationKind,
+    pub relation: &'a Relation,
+    /// The nodes on the way; the last one is the member's.
+    pub through: Vec<u32>,
+}
+
+/// The steps in which an installation is walked through, as
+/// [`super::needs::Needs`] counts them: first what pacman would choose.
+const STEPS: [(RelationKind, bool); 4] = [
+    (RelationKind::Depends, false),
+    (RelationKind::Makedepends, false),
+    (RelationKind::Implicit, true),
+    (RelationKind::Checkdepends, true),
+];
+
+fn belongs(root: &Root<'_>, step: RelationKind) -> bool {
+    match step {
+        RelationKind::Implicit => root.kind != RelationKind::Checkdepends,
+        step => root.kind == step,
+    }
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// How a node was come by in the walk of that number.
+#[derive(Clone, Copy, Default)]
+struct Visit {
+    walk: u32,
+    from: u32,
+    root: u32,
+}
+
+/// Finds chains, for one build after the other.
+pub(super) struct Chains<'g, 'a> {
+    graph: &'g Graph<'a>,
+    visits: [Vec<Visit>; 2],
+    walk: u32,
+    queue: VecDeque<u32>,
+}
+
+impl<'g, 'a> Chains<'g, 'a> {
+    pub fn new(graph: &'g Graph<'a>) -> Self {
+        let nodes = graph.nodes.len();
+        Chains {
+            graph,
+            visits: [vec![Visit::default(); nodes], vec![Visit::default(); nodes]],
+            walk: 0,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// The chains from a build to the given members, sorted by member.
+    pub fn find(&mut self, build: u32, mut targets: Bits) -> Vec<Chain<'a>> {
+        self.walk += 1;
+        let mut chains = Vec::new();
+        let mut left = targets.count();
+        let graph = self.graph;
+        let roots: Vec<&Root<'a>> = graph.all_roots(build as usize).collect();
+        for (step, full) in STEPS {
+            if left == 0 {
+                break;
+            }
+            self.queue.clear();
+            for (number, root) in roots.iter().enumerate() {
+                if belongs(root, step) {
+                    let others = if full { &root.others[..] } else { &[] };
+                    for &node in root.chosen.iter().chain(others) {
+                        self.enter(node, NOWHERE, number as u32, full);
+                    }
+                }
+            }
+            while let Some(number) = self.queue.pop_front() {
+                let node = &graph.nodes[number as usize];
+                if node.member == Some(build) {
+                    continue;
+                }
+                let root = self.visits[usize::from(full)][number as usize].root;
+                if let Some(member) = node.member
+                    && targets.contains(member as usize)
+                {
+                    targets.remove(member as usize);
+                    left -= 1;
+                    chains.push(Chain {
+                        to: member,
+                        kind: step,
+                        relation: roots[root as usize].relation,
+                        through: self.way_to(number, full),
+                    });
+                    if left == 0 {
+                        break;
+                    }
+                }
+                let weak = if full { &node.weak[..] } else { &[] };
+                for &next in node.strong.iter().chain(weak) {
+                    self.enter(next, number, root, full);
+                }
+            }
+        }
+        chains.sort_by_key(|chain| chain.to);
+        chains
+    }
+
+    fn enter(&mut self, node: u32, from: u32, root: u32, full: bool) {
+        let visit = &mut self.visits[usize::from(full)][node as usize];
+        if visit.walk != self.walk {
+            *visit = Visit {
+                walk: self.walk,
+                from,
+                root,
+            };
+            self.queue.push_back(node);
+        }
+    }
+
+    fn way_to(&self, node: u32, full: bool) -> Vec<u32> {
+        let visits = &self.visits[usize::from(full)];
+        let back = |&node: &u32| {
+            let from = visits[node as usize].from;
+            (from != NOWHERE).then_some(from)
+        };
+        let mut way: Vec<u32> = std::iter::successors(Some(node), back).collect();
+        way.reverse();
+        way
+    }
+}

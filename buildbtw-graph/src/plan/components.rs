@@ -1,0 +1,99 @@
+//! Strongly connected parts (Tarjan's algorithm, without recursion).
+
+/// The strongly connected part of each node. Parts are numbered so that all
+/// that a part leads to, outside itself, has lower numbers.
+pub(super) struct Components {
+    /// The part of each node.
+    pub of: Vec<u32>,
+    /// The number of parts.
+    pub count: usize,
+}
+
+impl Components {
+    /// The nodes of each part, rising.
+    pub fn members(&self) -> Vec<Vec<u32>> {
+        let mut members = vec![Vec::new(); self.count];
+        for (node, &part) in self.of.iter().enumerate() {
+            members[part as usize].push(node as u32);
+        }
+        members
+    }
+}
+
+/// Finds the strongly connected parts of a graph with `nodes` nodes.
+///
+/// `next` is asked for the successors of a node one by one: given a node and
+/// where the last answer ended (0 at first), it answers the next successor and
+/// where to go on.
+pub(super) fn components(
+    nodes: usize,
+    mut next: impl FnMut(usize, usize) -> Option<(usize, usize)>,
+) -> Components {
+    const UNSEEN: u32 = u32::MAX;
+    let mut index = vec![UNSEEN; nodes];
+    let mut low = vec![0u32; nodes];
+    let mut of = vec![UNSEEN; nodes];
+    let mut open = Vec::new();
+    let mut path: Vec<(usize, usize)> = Vec::new();
+    let mut visited = 0;
+    let mut count = 0;
+    for root in 0..nodes {
+        if index[root] != UNSEEN {
+            continue;
+        }
+        path.push((root, 0));
+        while let Some(&mut (node, ref mut at)) = path.last_mut() {
+            if index[node] == UNSEEN {
+                index[node] = visited;
+                low[node] = visited;
+                visited += 1;
+                open.push(node);
+            }
+            match next(node, *at) {
+                Some((successor, after)) => {
+                    *at = after;
+                    if index[successor] == UNSEEN {
+                        path.push((successor, 0));
+                    } else if of[successor] == UNSEEN {
+                        low[node] = low[node].min(index[successor]);
+                    }
+                }
+                None => {
+                    path.pop();
+                    if let Some(&(parent, _)) = path.last() {
+                        low[parent] = low[parent].min(low[node]);
+                    }
+                    if low[node] == index[node] {
+                        while let Some(member) = open.pop() {
+                            of[member] = count;
+                            if member == node {
+                                break;
+                            }
+                        }
+                        count += 1;
+                    }
+                }
+            }
+        }
+    }
+    Components {
+        of,
+        count: count as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_parts_in_order() {
+        // 0 -> 1 <-> 2 -> 3, 4 alone
+        let edges: [&[usize]; 5] = [&[1], &[2], &[1, 3], &[], &[]];
+        let parts = components(5, |node, at| edges[node].get(at).map(|&to| (to, at + 1)));
+        assert_eq!(parts.count, 4);
+        assert_eq!(parts.of[1], parts.of[2]);
+        assert!(parts.of[3] < parts.of[1] && parts.of[1] < parts.of[0]);
+        assert_eq!(parts.members()[parts.of[1] as usize], [1, 2]);
+    }
+}

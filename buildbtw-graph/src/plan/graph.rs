@@ -1,0 +1,260 @@
+//! The build/install graph: which package brings which along when it is
+//! installed, and which packages each build installs.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxBuildHasher;
+
+use super::mixed::{Member, Mixed};
+use super::worlds::{Package, Released, World, resolve};
+use crate::relation::Relation;
+use crate::source::RelationKind;
+
+/// A package that can be installed, with what it brings along.
+pub(super) struct Node<'a> {
+    pub package: Package<'a>,
+    /// The number of the member that makes it.
+    pub member: Option<u32>,
+    /// The packages that satisfy its run-time dependencies.
+    pub strong: Vec<u32>,
+    /// Members' packages that would satisfy them as well.
+    pub weak: Vec<u32>,
+    /// The [`Extra`]s that it stands for by itself.
+    pub extras: Vec<u32>,
+}
+
+/// Something besides members that an installation can contain.
+#[derive(Debug)]
+pub(super) enum Extra<'a> {
+    /// A relation that nothing satisfies.
+    Unresolved(&'a Relation),
+    /// A member's package (a node) that has no released form.
+    Unreleased(u32),
+}
+
+/// A relation that a build begins its installation with.
+pub(super) struct Root<'a> {
+    pub kind: RelationKind,
+    pub relation: &'a Relation,
+    /// The node that pacman would take.
+    pub chosen: Option<u32>,
+    /// Other nodes, of members, that would do as well.
+    pub others: Vec<u32>,
+    /// The number of the [`Extra`] when nothing satisfies the relation.
+    pub extra: Option<u32>,
+    /// The chosen package is a member's, and its released form would not do.
+    pub needs_new: bool,
+}
+
+/// A relation of a member as it resolved, for the plan's lists.
+pub(super) struct Finding<'a> {
+    pub member: u32,
+    /// The package that has it; `None` for the pkgbase section.
+    pub package: Option<Package<'a>>,
+    pub kind: RelationKind,
+    pub relation: &'a Relation,
+    /// The packages that satisfy it, the chosen one first; more than one, or
+    /// none.
+    pub candidates: Vec<Package<'a>>,
+}
+
+/// The graph of one architecture.
+pub(super) struct Graph<'a> {
+    pub nodes: Vec<Node<'a>>,
+    /// What each member's build begins with.
+    pub roots: Vec<Vec<Root<'a>>>,
+    /// What every build begins with besides.
+    pub implicit: Vec<Root<'a>>,
+    pub extras: Vec<Extra<'a>>,
+    /// Members' relations that nothing or more than one package satisfies.
+    pub findings: Vec<Finding<'a>>,
+}
+
+impl<'a> Graph<'a> {
+    /// The number of members and extras together: the numbers that stand for
+    /// what an installation contains, members first.
+    pub fn universe(&self) -> usize {
+        self.roots.len() + self.extras.len()
+    }
+
+    /// All relations that a member's build begins with.
+    pub fn all_roots(&self, member: usize) -> impl Iterator<Item = &Root<'a>> {
+        self.roots[member].iter().chain(&self.implicit)
+    }
+}
+
+struct Maker<'a, 'w> {
+    mixed: &'w Mixed<'a>,
+    released: Released<'a>,
+    graph: Graph<'a>,
+    numbers: HashMap<usize, u32, FxBuildHasher>,
+    unresolved: HashMap<&'a Relation, u32, FxBuildHasher>,
+    /// Nodes whose dependencies were looked at already.
+    looked_at: usize,
+}
+
+/// Makes the graph. `without_roots` says which members build nothing here.
+pub(super) fn make_graph<'a>(
+    mixed: &Mixed<'a>,
+    released: Released<'a>,
+    members: &[Member<'a>],
+    implicit: &'a [Relation],
+    without_roots: impl Fn(usize) -> bool,
+) -> Graph<'a> {
+    let on = mixed.on();
+    let mut maker = Maker {
+        mixed,
+        released,
+        graph: Graph {
+            nodes: Vec::new(),
+            roots: Vec::with_capacity(members.len()),
+            implicit: Vec::new(),
+            extras: Vec::new(),
+            findings: Vec::new(),
+        },
+        numbers: HashMap::default(),
+        unresolved: HashMap::default(),
+        looked_at: 0,
+    };
+    for relation in implicit {
+        let (root, _) = maker.root(RelationKind::Implicit, relation);
+        maker.graph.implicit.push(root);
+    }
+    for (number, member) in members.iter().enumerate() {
+        let mut roots = Vec::new();
+        if !without_roots(number) {
+            for (kind, relation) in member.source.build_relations(on) {
+                let (root, candidates) = maker.root(kind, relation);
+                roots.push(root);
+                maker.note(number as u32, None, kind, relation, candidates);
+            }
+        }
+        maker.graph.roots.push(roots);
+        for package in member.source.pkgnames(on) {
+            maker.node(Package::Source(member.source, package, member.version));
+        }
+    }
+    maker.follow();
+    maker.graph
+}
+
+impl<'a> Maker<'a, '_> {
+    fn node(&mut self, package: Package<'a>) -> u32 {
+        let number = match self.numbers.entry(package.address()) {
+            Entry::Occupied(known) => return *known.get(),
+            Entry::Vacant(free) => *free.insert(self.graph.nodes.len() as u32),
+        };
+        let member = self.mixed.member_of(package);
+        let mut extras = Vec::new();
+        if member.is_some() && self.released.package(package.pkgname()).is_none() {
+            extras.push(self.graph.extras.len() as u32);
+            self.graph.extras.push(Extra::Unreleased(number));
+        }
+        self.graph.nodes.push(Node {
+            package,
+            member,
+            strong: Vec::new(),
+            weak: Vec::new(),
+            extras,
+        });
+        number
+    }
+
+    fn unresolved(&mut self, relation: &'a Relation) -> u32 {
+        let extras = &mut self.graph.extras;
+        *self.unresolved.entry(relation).or_insert_with(|| {
+            extras.push(Extra::Unresolved(relation));
+            extras.len() as u32 - 1
+        })
+    }
+
+    fn root(&mut self, kind: RelationKind, relation: &'a Relation) -> (Root<'a>, Vec<Package<'a>>) {
+        let (chosen, others, candidates) = self.resolve(relation);
+        let extra = chosen.is_none().then(|| self.unresolved(relation));
+        let needs_new = chosen.is_some_and(|chosen| {
+            let node = &self.graph.nodes[chosen as usize];
+            let on = self.mixed.on();
+            node.member.is_some()
+                && self
+                    .released
+                    .package(node.package.pkgname())
+                    .is_some_and(|released| !released.satisfies(relation, on))
+        });
+        let root = Root {
+            kind,
+            relation,
+            chosen,
+            others,
+            extra,
+            needs_new,
+        };
+        (root, candidates)
+    }
+
+    /// The chosen node, other nodes that are members', and all candidates.
+    fn resolve(&mut self, relation: &Relation) -> (Option<u32>, Vec<u32>, Vec<Package<'a>>) {
+        let resolution = resolve(self.mixed, relation);
+        let chosen = resolution.chosen.map(|package| self.node(package));
+        let mut others = Vec::new();
+        for &package in &resolution.others {
+            if self.mixed.member_of(package).is_some() {
+                others.push(self.node(package));
+            }
+        }
+        let candidates = resolution
+            .chosen
+            .into_iter()
+            .chain(resolution.others)
+            .collect();
+        (chosen, others, candidates)
+    }
+
+    /// Resolves the dependencies of all nodes, also of those found on the way.
+    fn follow(&mut self) {
+        let on = self.mixed.on();
+        while let Some(node) = self.graph.nodes.get(self.looked_at) {
+            let (package, member) = (node.package, node.member);
+            for relation in package.depends(on) {
+                if package.satisfies(relation, on) {
+                    continue;
+                }
+                let (chosen, others, candidates) = self.resolve(relation);
+                if let Some(member) = member {
+                    let kind = RelationKind::Depends;
+                    self.note(member, Some(package), kind, relation, candidates);
+                }
+                let extra = chosen.is_none().then(|| self.unresolved(relation));
+                let node = &mut self.graph.nodes[self.looked_at];
+                node.strong.extend(chosen);
+                node.weak.extend(others);
+                node.extras.extend(extra);
+            }
+            let node = &mut self.graph.nodes[self.looked_at];
+            for list in [&mut node.strong, &mut node.weak, &mut node.extras] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            self.looked_at += 1;
+        }
+    }
+
+    fn note(
+        &mut self,
+        member: u32,
+        package: Option<Package<'a>>,
+        kind: RelationKind,
+        relation: &'a Relation,
+        candidates: Vec<Package<'a>>,
+    ) {
+        if candidates.len() != 1 {
+            self.graph.findings.push(Finding {
+                member,
+                package,
+                kind,
+                relation,
+                candidates,
+            });
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What stands in the way of single builds, and what is left out because of it.
+
+use super::build_set::Ground;
+use super::cycles::Acyclic;
+use super::graph::{Extra, Graph, Root};
+use super::mixed::Member;
+use super::needs::Needs;
+use super::output::{BuildSet, Risk, Unbuildable, UnbuildableReason};
+use super::worlds::{Package, Released, resolve};
+use crate::relation::{Comparison, Provision, Relation};
+use crate::source::RelationKind;
+use crate::version::Version;
+
+/// What is special about one build.
+#[derive(Default)]
+pub(super) struct Obstacles {
+    pub unbuildable: Option<Unbuildable>,
+    /// Provisions that are taken as installed in the first pass.
+    pub assumed: Vec<String>,
+    /// Relations that are not handed to pacman in the first pass.
+    pub left_out: Vec<String>,
+    /// The same, in every pass: what the plan makes nowhere.
+    pub always_assumed: Vec<String>,
+    pub always_left_out: Vec<String>,
+}
+
+/// Looks at every build and notes the risks.
+pub(super) fn obstacles<'a>(
+    ground: &Ground<'a>,
+    graph: &Graph<'a>,
+    members: &[Member<'a>],
+    needs: &[Needs],
+    acyclic: &Acyclic,
+    set: &mut BuildSet,
+) -> Vec<Obstacles> {
+    let mut missing: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
+    for pair in acyclic.dropped.iter().filter(|pair| pair.missing) {
+        missing[pair.build as usize].push(pair.later);
+    }
+    let look = |(build, missing): (usize, Vec<u32>)| {
+        let mut look = Look {
+            ground,
+            graph,
+            member: &members[build],
+            roots: graph.all_roots(build).collect(),
+            nocheck: acyclic.nocheck[build],
+            found: Obstacles::default(),
+        };
+        look.unresolved(&needs[build], members.len(), &mut set.risks);
+        look.own(&needs[build].own, &mut set.risks);
+        look.missing(&needs[build], members, &missing);
+        look.found
+    };
+    missing.into_iter().enumerate().map(look).collect()
+}
+
+struct Look<'l, 'a> {
+    ground: &'l Ground<'a>,
+    graph: &'l Graph<'a>,
+    member: &'l Member<'a>,
+    roots: Vec<&'l Root<'a>>,
+    nocheck: bool,
+    found: Obstacles,
+}
+
+impl<'a> Look<'_, 'a> {
+    /// Needs that nothing satisfies.
+    fn unresolved(&mut self, needs: &Needs, members: usize, risks: &mut Vec<Risk>) {
+        let options = self.ground.options;
+        let all = if self.nocheck {
+            needs.without_check()
+        } else {
+            needs.all()
+        };
+        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
+        for extra in extras.take_while(|&at| at < self.graph.universe()) {
+            let Extra::Unresolved(relation) = self.graph.extras[extra - members] else {
+                continue;
+            };
+            let text = relation.to_string();
+            if options.bootstrap || options.host_tools {
+                let assumption = assumption_for(relation).to_string();
+                self.found.assumed.push(assumption.clone());
+                self.found.always_assumed.push(assumption);
+                self.found.left_out.push(text.clone());
+                self.found.always_left_out.push(text.clone());
+                let reason = match options.host_tools {
+                    true => "nothing provides it; it is taken to be on the host",
+                    false => "nobody has released it; it is left out",
+                };
+                risks.push(Risk {
+                    pkgbase: self.member.source.pkgbase.clone(),
+                    installs: text,
+                    reason: reason.to_owned(),
+                });
+                continue;
+            }
+            let root = self.roots.iter().find(|root| root.relation == relation);
+            if let Some(root) = root
+                && root.kind != RelationKind::Implicit
+            {
+                let (reason, hint) = self.why_unresolved(root);
+                self.stop(reason, hint);
+            }
+        }
+    }
+
+    fn why_unresolved(&self, root: &Root<'_>) -> (UnbuildableReason, String) {
+        let (kind, relation) = (root.kind.as_str(), root.relation);
+        let was = resolve(&self.ground.released, relation).chosen;
+        if let Some(was) = was {
+            return (
+                UnbuildableReason::Broken,
+                format!(
+                    "{kind} has {relation}, which {} {} satisfied before the change; edit the \
+                     package, or add what satisfies it to the changesets",
+                    was.pkgname(),
+                    was.version()
+                ),
+            );
+        }
+        let maker = resolve(&self.ground.sources, relation).chosen;
+        let hint = match maker {
+            Some(maker) => format!(
+                "{kind} has {relation}, which {} would satisfy, but nobody has released it; add \
+                 {} to the changesets",
+                maker.pkgname(),
+                maker.pkgbase()
+            ),
+            None => format!(
+                "{kind} has {relation}, which nothing satisfies; edit the package, or add what \
+                 satisfies it to the changesets"
+            ),
+        };
+        (UnbuildableReason::Unresolved, hint)
+    }
+
+    /// The build's own packages that are installed to build it.
+    fn own(&mut self, own: &[u32], risks: &mut Vec<Risk>) {
+        for &node in own {
+            let package = self.graph.nodes[node as usize].package;
+            if self.is_released(package) {
+                risks.push(Risk {
+                    pkgbase: self.member.source.pkgbase.clone(),
+                    installs: package.pkgname().to_string(),
+                    reason: "its released package is installed to build it".to_owned(),
+                });
+            } else if self.ground.options.bootstrap {
+                self.leave_out(node);
+            } else {
+                self.stop(
+                    UnbuildableReason::Cycle,
+                    format!(
+                        "building it installs its own package {}, which nobody has released; \
+                         release one that was built elsewhere, or plan with --bootstrap",
+                        package.pkgname()
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Packages of members that come later and that nobody has released.
+    fn missing(&mut self, needs: &Needs, members: &[Member<'_>], missing: &[u32]) {
+        if missing.is_empty() {
+            return;
+        }
+        if !self.ground.options.bootstrap {
+            let names: Vec<String> = missing
+                .iter()
+                .map(|&later| members[later as usize].source.pkgbase.to_string())
+                .collect();
+            self.stop(
+                UnbuildableReason::Cycle,
+                format!(
+                    "it needs {}, which {} for it and not released in a form that would do; \
+                     plan with --bootstrap to leave the need out, or break the cycle in the \
+                     package",
+                    names.join(", "),
+                    if names.len() == 1 { "waits" } else { "wait" }
+                ),
+            );
+            return;
+        }
+        let is_missing = |node: u32| {
+            let member = self.graph.nodes[node as usize].member;
+            member.is_some_and(|member| missing.contains(&member))
+        };
+        let all = needs.without_check();
+        let extras =
+            std::iter::successors(all.next_from(members.len()), |&at| all.next_from(at + 1));
+        let unreleased = extras
+            .take_while(|&at| at < self.graph.universe())
+            .filter_map(|at| match self.graph.extras[at - members.len()] {
+                Extra::Unreleased(node) => Some(node),
+                Extra::Unresolved(_) => None,
+            });
+        let too_old = self
+            .roots
+            .iter()
+            .filter(|root| root.needs_new)
+            .filter_map(|root| root.chosen);
+        let mut nodes: Vec<u32> = unreleased
+            .chain(too_old)
+            .filter(|&node| is_missing(node))
+            .collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        for node in nodes {
+            self.leave_out(node);
+        }
+    }
+
+    fn is_released(&self, package: Package<'_>) -> bool {
+        !matches!(self.ground.released, Released::Nothing(_))
+            && self.ground.released.package(package.pkgname()).is_some()
+    }
+
+    /// Builds without a package, as if it and all it provides were there.
+    fn leave_out(&mut self, node: u32) {
+        let package = self.graph.nodes[node as usize].package;
+        let own = Provision {
+            name: package.pkgname().to_string(),
+            version: Some(package.version().clone()),
+        };
+        self.found.assumed.push(own.to_string());
+        if let Package::Source(_, split, _) = package {
+            let provided = split.provides.on(self.ground.sources.on);
+            self.found.assumed.extend(provided.map(ToString::to_string));
+        }
+        let led_here = self.roots.iter().filter(|root| root.chosen == Some(node));
+        self.found
+            .left_out
+            .extend(led_here.map(|root| root.relation.to_string()));
+    }
+
+    /// The first obstacle is the one that is shown.
+    fn stop(&mut self, reason: UnbuildableReason, hint: String) {
+        self.found
+            .unbuildable
+            .get_or_insert(Unbuildable { reason, hint });
+    }
+}
+
+/// The provision that satisfies a relation and says as little more as possible.
+fn assumption_for(relation: &Relation) -> Provision {
+    let version = relation.constraint.as_ref().map(|constraint| {
+        let at = &constraint.version;
+        let near = match constraint.op {
+            Comparison::LessEqual | Comparison::Equal | Comparison::GreaterEqual => None,
+            Comparison::Greater => Some(close_to(at, ".1")),
+            Comparison::Less => Some(close_to(at, "alpha")),
+        };
+        near.flatten().unwrap_or_else(|| at.clone())
+    });
+    Provision {
+        name: relation.name.clone(),
+        version,
+    }
+}
+
+/// A version just beside another: with more at its end it is newer, with
+/// letters at its end older.
+fn close_to(version: &Version, ending: &str) -> Option<Version> {
+    let epoch = version
+        .epoch()
+        .map_or_else(String::new, |epoch| format!("{epoch}:"));
+    let near = format!("{epoch}{}{ending}", version.pkgver());
+    near.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assumption_satisfies_its_relation() {
+        for text in [
+            "foo",
+            "foo=1:2-3",
+            "foo>=2",
+            "foo<=2.0",
+            "foo>2",
+            "foo<2",
+            "foo<1:0",
+            "foo>1.0-4",
+            "foo<0-1",
+        ] {
+            let relation: Relation = text.parse().unwrap();
+            let assumed = assumption_for(&relation);
+            assert!(
+                relation.satisfied_by_provision(&assumed),
+                "{text}: {assumed}"
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! From needs to an order that can be stored and shown: only the pairs that
+//! others do not imply, waves, and the longest chain.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::arrange::transposed;
+use super::bits::Bits;
+
+/// An order of tasks, written with as few pairs as possible.
+pub(super) struct Order {
+    /// What each task waits for and no other pair implies, rising.
+    pub direct: Vec<Vec<u32>>,
+    /// The wave of each task; all it waits for lies in lower ones, from 1 on.
+    pub wave: Vec<u32>,
+}
+
+/// All tasks in a line, each behind what its row holds, else rising.
+pub(super) fn line_of(rows: &[Bits]) -> Vec<u32> {
+    let after = transposed(rows);
+    let mut open: Vec<usize> = rows.iter().map(Bits::count).collect();
+    let ready = (0..rows.len()).filter(|&task| open[task] == 0).map(Reverse);
+    let mut ready: BinaryHeap<Reverse<usize>> = ready.collect();
+    let mut line = Vec::with_capacity(rows.len());
+    while let Some(Reverse(task)) = ready.pop() {
+        line.push(task as u32);
+        for other in after[task].iter() {
+            open[other] -= 1;
+            if open[other] == 0 {
+                ready.push(Reverse(other));
+            }
+        }
+    }
+    line
+}
+
+/// Leaves out what is implied. `rows` hold what each task waits for, `line`
+/// has every task behind all it waits for.
+pub(super) fn reduce(rows: &[Bits], line: &[u32]) -> Order {
+    let mut place = vec![0; rows.len()];
+    for (at, &task) in line.iter().enumerate() {
+        place[task as usize] = at;
+    }
+    let mut order = Order {
+        direct: vec![Vec::new(); rows.len()],
+        wave: vec![1; rows.len()],
+    };
+    let mut reach: Vec<Bits> = vec![Bits::default(); rows.len()];
+    for &task in line {
+        let task = task as usize;
+        let mut waits: Vec<usize> = rows[task].iter().collect();
+        // What comes last may imply the others, never the other way round.
+        waits.sort_unstable_by_key(|&other| Reverse(place[other]));
+        let mut row = Bits::new(rows.len());
+        for other in waits {
+            if !row.contains(other) {
+                row.insert(other);
+                row.unite(&reach[other]);
+                order.direct[task].push(other as u32);
+                order.wave[task] = order.wave[task].max(order.wave[other] + 1);
+            }
+        }
+        order.direct[task].sort_unstable();
+        reach[task] = row;
+    }
+    order
+}
+
+impl Order {
+    /// The longest chain of tasks that wait for each other, first to last; of
+    /// several the one with the lowest numbers.
+    pub fn longest_chain(&self) -> Vec<u32> {
+        let last = (0..self.wave.len()).min_by_key(|&task| (Reverse(self.wave[task]), task));
+        let before = |&task: &u32| {
+            let wave = self.wave[task as usize];
+            let mut direct = self.direct[task as usize].iter().copied();
+            direct.find(|&other| self.wave[other as usize] + 1 == wave)
+        };
+        let mut chain: Vec<u32> =
+            std::iter::successors(last.map(|task| task as u32), before).collect();
+        chain.reverse();
+        chain
+    }
+}

@@ -1,0 +1,73 @@
+//! What a person should know about the members' relations: which ones the
+//! change breaks, which ones nothing satisfies, and where there was a choice.
+
+use super::build_set::Ground;
+use super::graph::{Finding, Graph};
+use super::mixed::Member;
+use super::output::{Ambiguous, Broken, BuildSet, PlanWarning, Unresolved};
+use super::set::no_longer;
+use super::worlds::{Released, resolve};
+
+/// Fills the lists of broken, unresolved and ambiguous relations.
+pub(super) fn report_findings(
+    ground: &Ground<'_>,
+    graph: &Graph<'_>,
+    members: &[Member<'_>],
+    set: &mut BuildSet,
+    warnings: &mut Vec<PlanWarning>,
+) {
+    for finding in &graph.findings {
+        let pkgbase = members[finding.member as usize].source.pkgbase.clone();
+        let relation = finding.relation.to_string();
+        match finding.candidates.first() {
+            Some(chosen) => set.ambiguous.push(Ambiguous {
+                pkgbase,
+                relation,
+                chosen: chosen.pkgname().clone(),
+                candidates: finding
+                    .candidates
+                    .iter()
+                    .map(|c| c.pkgname().clone())
+                    .collect(),
+            }),
+            None => match was_satisfied(ground, finding) {
+                Some(reason) => set.broken.push(Broken {
+                    pkgbase,
+                    pkgname: finding.package.map(|package| package.pkgname().clone()),
+                    kind: finding.kind,
+                    relation,
+                    reason,
+                }),
+                None => set.unresolved.push(Unresolved {
+                    pkgbase,
+                    relation,
+                    kind: finding.kind,
+                }),
+            },
+        }
+    }
+    for root in graph.implicit.iter().filter(|root| root.chosen.is_none()) {
+        warnings.push(PlanWarning {
+            pkgbase: None,
+            message: format!(
+                "nothing satisfies {}, which is to be installed into every build root on {}",
+                root.relation, ground.sources.on
+            ),
+        });
+    }
+    set.broken.sort();
+    set.broken.dedup();
+    set.unresolved.sort();
+    set.unresolved.dedup();
+    set.ambiguous.sort();
+    set.ambiguous.dedup();
+}
+
+/// What satisfied a relation before the change, if anything did.
+pub(super) fn was_satisfied(ground: &Ground<'_>, finding: &Finding<'_>) -> Option<String> {
+    if matches!(ground.released, Released::Nothing(_)) {
+        return None;
+    }
+    let was = resolve(&ground.released, finding.relation).chosen?;
+    Some(no_longer(was, &ground.sources))
+}
