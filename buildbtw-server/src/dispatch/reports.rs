@@ -127,7 +127,7 @@ pub async fn add_package(
     let unexpected = |what: String| {
         HttpProblem::new(ProblemType::UnexpectedPackage, format!("{file_name} is not what run {run} is to make: {what}"))
     };
-    let pkgbase = info.pkgbase.as_deref().unwrap_or(&info.pkgname);
+    let pkgbase = info.pkgbase.as_str();
     if pkgbase != input.pkgbase {
         return Err(unexpected(format!("its pkgbase is {pkgbase}, not {}", input.pkgbase)));
     }
