@@ -29,8 +29,8 @@ async fn two_namespaces_with_the_same_packages_do_not_see_each_other() {
         let builds = stage.builds(name, 1).await;
         assert_eq!(builds.len(), 2, "{builds:#?}");
         let tool = builds.iter().find(|build| build.pkgbase.as_ref() == "tool").expect("it is built");
-        let run = stage.client().run(tool.run.as_ref().expect("it ran").id).await.expect("the run can be shown");
-        let installed: BTreeSet<_> = run.installed.iter().map(|package| (package.pkgname.as_str(), package.version.as_str())).collect();
+        let details = stage.client().run(tool.run.as_ref().expect("it ran").id).await.expect("the run can be shown");
+        let installed: BTreeSet<_> = details.installed.iter().map(|package| (package.pkgname.as_str(), package.version.as_str())).collect();
         assert_eq!(installed, BTreeSet::from([("lib", version)]), "{name}");
         let db = stage.path().join(format!("{name}.db"));
         let url = format!("{}/repo/{name}/1/os/x86_64/{name}.db", stage.address());
