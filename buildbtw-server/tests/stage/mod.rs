@@ -236,7 +236,7 @@ pub fn package(folder: &Path, pkgbase: &str, pkgname: &str, version: &str) -> (S
     };
     let name = format!("{pkgname}-{version}-x86_64.pkg.tar.zst");
     let path = folder.join(&name);
-    buildbtw_repo::write::write_package(&path, &info, &[]).unwrap();
+    buildbtw_repo::write::write_package::<&str, &[u8]>(&path, &info, &[]).unwrap();
     (name, std::fs::read(&path).unwrap())
 }
 
