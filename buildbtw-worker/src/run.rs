@@ -34,7 +34,8 @@ pub async fn carry_out(worker: &Worker, assignment: Assignment, hold: Hold) {
             ended
         }
         Err(error) => {
-            let outcome = infrastructure(format!("cannot make the run's folder: {error}"));
+            let outcome =
+                BuildOutcome::infrastructure(format!("cannot make the run's folder: {error}"));
             finish(worker, &hold, Ending::of(outcome), Vec::new()).await
         }
     };
@@ -69,21 +70,6 @@ impl Ending {
     }
 }
 
-fn outcome(class: OutcomeClass, message: String) -> BuildOutcome {
-    BuildOutcome {
-        class,
-        exit_code: None,
-        failed_step: None,
-        message,
-        packages: Vec::new(),
-        installed: Vec::new(),
-    }
-}
-
-fn infrastructure(message: String) -> BuildOutcome {
-    outcome(OutcomeClass::Infrastructure, message)
-}
-
 async fn in_folder(
     worker: &Worker,
     assignment: &Assignment,
@@ -93,7 +79,8 @@ async fn in_folder(
     let (spool, reader) = match spool::create(&folder.log()).await {
         Ok(ends) => ends,
         Err(error) => {
-            let outcome = infrastructure(format!("cannot make the log's file: {error}"));
+            let outcome =
+                BuildOutcome::infrastructure(format!("cannot make the log's file: {error}"));
             return finish(worker, hold, Ending::of(outcome), Vec::new()).await;
         }
     };
@@ -144,7 +131,7 @@ async fn build(
     let began = Instant::now();
     let fetched = tokio::select! {
         fetched = fetch(worker, assignment, hold, folder) => fetched,
-        () = hold.build.cancelled() => Err(outcome(OutcomeClass::Cancelled, "stopped".to_owned())),
+        () = hold.build.cancelled() => Err(BuildOutcome::failure(OutcomeClass::Cancelled, "stopped")),
     };
     let mut result = match fetched {
         Ok(()) => {
@@ -164,7 +151,7 @@ async fn build(
             );
             match written {
                 Ok(()) => result,
-                Err(error) => infrastructure(format!(
+                Err(error) => BuildOutcome::infrastructure(format!(
                     "the worker could not keep the build's log: {error}"
                 )),
             }
@@ -172,7 +159,7 @@ async fn build(
         Err(outcome) => outcome,
     };
     if result.class == OutcomeClass::Cancelled && hold.stopped() == Some(Stop::Shutdown) {
-        result = infrastructure(format!("worker {} was shut down", worker.name));
+        result = BuildOutcome::infrastructure(format!("worker {} was shut down", worker.name));
     }
     if result.class != OutcomeClass::Success {
         let last = format!("==> {}: {}\n", order::class(result.class), result.message);
@@ -219,7 +206,7 @@ async fn fetch(
             (OutcomeClass::Cancelled, "the run was taken away".to_owned())
         }
     };
-    Err(outcome(class, message))
+    Err(BuildOutcome::failure(class, message))
 }
 
 /// Writes down what a build says until it is over. When that fails, the build is stopped.
