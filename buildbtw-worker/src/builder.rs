@@ -61,7 +61,7 @@ pub async fn prepare(
             .context("cannot offer an architecture; WORKER_ARCHITECTURES names others")?,
         slots: config.worker_slots,
         memory: config.memory_limit,
-        labels: config.worker_labels.clone(),
+        labels: not_empty(&config.worker_labels),
         builder: kind.as_str().to_owned(),
         root_modes: root_modes(config, &capabilities)?,
     };
@@ -100,8 +100,9 @@ fn fake_rules(config: &Config) -> anyhow::Result<FakeRules> {
 
 /// The architectures to offer: those of the settings, or this machine's by pacman's name.
 fn architectures(config: &Config) -> Vec<String> {
-    if !config.worker_architectures.is_empty() {
-        return config.worker_architectures.clone();
+    let given = not_empty(&config.worker_architectures);
+    if !given.is_empty() {
+        return given;
     }
     let own = match std::env::consts::ARCH {
         "x86" => "i686",
@@ -110,6 +111,15 @@ fn architectures(config: &Config) -> Vec<String> {
         other => other,
     };
     vec![own.to_owned()]
+}
+
+/// A list without its empty words: a setting that is there but empty is one empty word.
+fn not_empty(words: &[String]) -> Vec<String> {
+    let words = words.iter().map(|word| word.trim());
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The root modes to offer: what the builder can do, unless the settings want less.

@@ -43,6 +43,9 @@ pub async fn carry_out(worker: &Worker, assignment: Assignment, hold: Hold) {
         (_, Some(Stop::Lost(reason))) => {
             tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, reason, "a run was taken away");
         }
+        (Err(Undelivered::Lost), _) => {
+            tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, "a run was taken away at its end");
+        }
         (Ok(class), _) => {
             tracing::info!(run = %hold.run, pkgbase = %build.pkgbase, %class, "a run is over");
         }
@@ -218,21 +221,28 @@ async fn write_down(
     since_start: Duration,
 ) -> std::io::Result<()> {
     let mut written = Ok(());
+    let mut waiting = Vec::with_capacity(EVENTS);
+    let mut part = Vec::new();
     // To the end, even when nothing can be written any more: the builder must not wait for us.
-    while let Some(event) = events.recv().await {
-        match event {
-            BuildEvent::Log(part) if written.is_ok() => {
-                written = spool.append(&part).await;
-                if written.is_err() {
-                    hold.build.cancel();
+    while events.recv_many(&mut waiting, EVENTS).await > 0 {
+        for event in waiting.drain(..) {
+            match event {
+                // Many small writes at once become one.
+                BuildEvent::Log(more) => part.extend_from_slice(&more),
+                BuildEvent::Step(step) => {
+                    steps.send_modify(|steps| steps::enter(steps, step, since_start));
                 }
+                // The outcome has it again; it is reported once.
+                BuildEvent::Installed(_) => {}
             }
-            BuildEvent::Step(step) => {
-                steps.send_modify(|steps| steps::enter(steps, step, since_start));
-            }
-            // The outcome has it again; it is reported once.
-            BuildEvent::Log(_) | BuildEvent::Installed(_) => {}
         }
+        if written.is_ok() && !part.is_empty() {
+            written = spool.append(&part).await;
+            if written.is_err() {
+                hold.build.cancel();
+            }
+        }
+        part.clear();
     }
     written
 }
@@ -318,9 +328,8 @@ async fn finish(
         installed: order::installed(ending.outcome.installed),
         packages,
     };
-    deliver("the end of a run", &hold.lost, &worker.reach, || {
+    let delivered = deliver("the end of a run", &hold.lost, &worker.reach, || {
         worker.client.finish_run(hold.run, &report)
-    })
-    .await?;
-    Ok(class)
+    });
+    delivered.await.map(|()| class)
 }

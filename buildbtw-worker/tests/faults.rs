@@ -79,6 +79,41 @@ async fn a_run_outlives_a_server_that_is_away() {
 }
 
 #[tokio::test]
+async fn heartbeats_go_on_while_a_package_is_sent_and_a_broken_upload_is_sent_again() {
+    let mut server = Double::start().await;
+    let home = Home::new();
+    let run = server.offer(order("hello"), source("hello"));
+    server.change(run, |run| run.hold_packages = true);
+    let _worker = home.start(&server.url(), "{}");
+    server
+        .until_run(run, "an upload", |run| (run.uploads == 1).then_some(()))
+        .await;
+    let before = server.kept().heartbeats;
+    server
+        .until("three heartbeats that name the run", |kept| {
+            let named = kept
+                .heartbeat
+                .as_ref()?
+                .runs
+                .iter()
+                .any(|held| held.run == run);
+            (kept.heartbeats >= before + 3 && named).then_some(())
+        })
+        .await;
+    server.go_away().await;
+    server.come_back().await;
+    server
+        .until_run(run, "another upload", |run| {
+            (run.uploads >= 2).then_some(())
+        })
+        .await;
+    server.change(run, |run| run.hold_packages = false);
+    let report = server.finished(run).await;
+    assert_eq!(report.class, OutcomeClass::Success);
+    assert_eq!(server.kept().runs[&run].packages.len(), 1);
+}
+
+#[tokio::test]
 async fn a_worker_waits_for_a_server_that_is_not_there_yet() {
     let mut server = Double::start().await;
     let home = Home::new();
@@ -98,9 +133,10 @@ async fn a_lost_part_of_a_log_is_sent_again() {
     let server = Double::start().await;
     let home = Home::new();
     let run = server.offer(order("chatty"), source("chatty"));
-    // As soon as there are more than 1000 bytes, all but those are forgotten, once.
-    server.change(run, |run| run.forget_log = Some(1000));
-    let _worker = home.start(&server.url(), CHATTY);
+    server.change(run, |run| run.forget_log = true);
+    // More than fits into one part, so that there is a second.
+    let rules = r#"{"chatty": {"log_lines": 100000}}"#;
+    let _worker = home.start(&server.url(), rules);
     let report = server.finished(run).await;
     let kept = server.kept();
     assert_eq!(kept.runs[&run].gaps, 1);

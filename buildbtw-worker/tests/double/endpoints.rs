@@ -162,6 +162,7 @@ async fn heartbeat(
             });
         }
     }
+    kept.heartbeats += 1;
     kept.heartbeat = Some(beat);
     Json(HeartbeatAnswer { stop })
 }
@@ -217,8 +218,8 @@ async fn log(
     let mut kept = state.kept();
     let run = held(&mut kept, run, fence(&headers), "log")?;
     assert!(run.finish.is_none(), "a log after the last report");
-    if let Some(left) = run.forget_log.take_if(|left| *left < run.log.len()) {
-        run.log.truncate(left);
+    if offset > 0 && std::mem::take(&mut run.forget_log) {
+        run.log.truncate(run.log.len() / 2);
     }
     let there = run.log.len() as u64;
     if offset > there {
@@ -253,6 +254,13 @@ async fn package(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer<StatusCode> {
+    held(&mut state.kept(), run, fence(&headers), "package")?.uploads += 1;
+    state.touch();
+    let mut changed = state.changed.subscribe();
+    while state.kept().runs[&run].hold_packages {
+        // The sender lives as long as the state.
+        let _ = changed.changed().await;
+    }
     let mut kept = state.kept();
     let run = held(&mut kept, run, fence(&headers), "package")?;
     assert!(run.finish.is_none(), "a package after the last report");

@@ -43,14 +43,18 @@ pub struct KeptRun {
     pub log: Vec<u8>,
     /// Every part of the log that was taken, with its offset.
     pub parts: Vec<(u64, Bytes)>,
-    /// The next part is answered as if all but so many bytes had been lost.
-    pub forget_log: Option<usize>,
+    /// Before the next part that is not the first, half of the log is forgotten.
+    pub forget_log: bool,
     /// How many gaps were answered.
     pub gaps: usize,
     /// Every report of steps.
     pub steps: Vec<StepsReport>,
     /// The packages, by file name.
     pub packages: BTreeMap<String, Bytes>,
+    /// Uploads of packages get no answer as long as this is set.
+    pub hold_packages: bool,
+    /// How many uploads of packages began.
+    pub uploads: usize,
     /// Packages are refused with this problem.
     pub refuse_packages: Option<(ProblemType, &'static str)>,
     /// How it ended.
@@ -83,6 +87,8 @@ pub struct Kept {
     pub queue: VecDeque<Assignment>,
     /// What is known of the runs.
     pub runs: HashMap<RunId, KeptRun>,
+    /// How many heartbeats came.
+    pub heartbeats: usize,
     /// The newest heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// How many claims wait for an answer.
