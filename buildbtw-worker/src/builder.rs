@@ -70,10 +70,14 @@ pub async fn prepare(
 
 /// Removes what an earlier worker in this folder had to leave when it was killed.
 async fn sweep(folder: &Folder) -> anyhow::Result<()> {
-    let runs = folder.runs();
-    std::fs::create_dir_all(&runs).with_context(|| format!("cannot make {}", runs.display()))?;
+    let folders = folder.run_folders()?;
     // First what builds left, which may be more than files; then the files.
-    let builds = tokio::task::spawn_blocking(move || buildbtw_build::sweep(&runs))
+    let builds = tokio::task::spawn_blocking(move || {
+        folders.iter().try_fold(0, |swept, run| {
+            buildbtw_build::sweep(run).map(|builds| swept + builds)
+        })
+    });
+    let builds = builds
         .await?
         .context("cannot clear away what an earlier worker's builds left")?;
     let runs = folder.sweep()?;

@@ -198,6 +198,22 @@ async fn a_worker_that_is_asked_to_end_gives_its_runs_back() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_asked_to_end_does_so_without_its_server() {
+    let mut server = Double::start().await;
+    let home = Home::new();
+    let run = server.offer(order("slow"), source("slow"));
+    let mut worker = home.start(&server.url(), SLOW);
+    server
+        .until_run(run, "the build", |run| (!run.log.is_empty()).then_some(()))
+        .await;
+    server.go_away().await;
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.ended().await.success(), "{}", home.stderr());
+    assert!(server.kept().runs[&run].finish.is_none());
+    assert!(home.run_folders().is_empty());
+}
+
+#[tokio::test]
 async fn a_worker_that_drains_finishes_what_it_has_and_takes_no_more() {
     let server = Double::start().await;
     let home = Home::new();
