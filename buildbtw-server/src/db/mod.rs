@@ -4,6 +4,7 @@
 //! Reading goes through a pool; writing through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
 
+pub mod base_snapshots;
 pub mod builds;
 pub mod events;
 pub mod iterations;
