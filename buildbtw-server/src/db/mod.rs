@@ -7,9 +7,11 @@
 pub mod base_snapshots;
 pub mod builds;
 pub mod events;
+pub mod generations;
 pub mod iterations;
 pub mod keys;
 pub mod namespaces;
+pub mod packages;
 pub mod plans;
 pub mod runs;
 pub mod status_tables;
