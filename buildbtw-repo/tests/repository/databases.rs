@@ -262,7 +262,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whatever is added, replaced and removed: the dbs hold exactly what they
     /// should, frames stay few, and no frame is missing.
