@@ -195,7 +195,9 @@ pub fn vercmp(a: &str, b: &str) -> Ordering {
 /// letters, letters at the end make a version older (`1.0rc1` < `1.0`), and
 /// separators count only by how many stand in a row.
 fn compare_segments(mut a: &[u8], mut b: &[u8]) -> Ordering {
-    loop {
+    // Separators are only looked at while both texts go on: behind the end of
+    // one text they make the other one newer (`1.0+git` > `1.0`).
+    while !a.is_empty() && !b.is_empty() {
         let separators_a = leading(a, |c| !c.is_ascii_alphanumeric());
         let separators_b = leading(b, |c| !c.is_ascii_alphanumeric());
         a = &a[separators_a..];

@@ -34,17 +34,18 @@ impl ReadLimits {
         entries: 1_000_000,
         path: 4096,
         text: 1024 * 1024,
-        paths: 256 * 1024 * 1024,
+        paths: 64 * 1024 * 1024,
     };
 
     /// For a db or files db. The files db of Arch's extra, with some 15,000
-    /// packages, has 600 MiB.
+    /// packages, has 600 MiB. One text may be as long as the paths of a package
+    /// can be, each byte of them escaped.
     pub const DB: ReadLimits = ReadLimits {
         unpacked: 4 * 1024 * 1024 * 1024,
         ratio: 1000,
         entries: 1_000_000,
         path: 4096,
-        text: 64 * 1024 * 1024,
+        text: 4 * Self::PACKAGE.paths as u64 + 1024 * 1024,
         paths: 256 * 1024 * 1024,
     };
 }

@@ -40,6 +40,20 @@ pub struct PackageFile {
     pub files: Vec<String>,
 }
 
+impl PackageFile {
+    /// The file name, known to be a safe one that agrees with `.PKGINFO`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not, as a value that came from elsewhere than
+    /// [`read_package`] may have it.
+    pub fn checked_name(&self) -> Result<PackageFileName, PackageError> {
+        let name: PackageFileName = self.file_name.parse()?;
+        check_name(&name, &self.info)?;
+        Ok(name)
+    }
+}
+
 /// A package file that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {

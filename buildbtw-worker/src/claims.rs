@@ -18,6 +18,9 @@ const SHORT_POLL: Duration = Duration::from_millis(500);
 /// How long the reports of stopped runs may take when the worker ends.
 const LAST_REPORTS: Duration = Duration::from_secs(10);
 
+/// How long runs that report nothing any more may take to clear up.
+const CLEARING: Duration = Duration::from_secs(5);
+
 /// Takes runs until it is asked to end, then waits for those that go on.
 ///
 /// One claim is on its way at any time, however many slots are free: so the runs that the server
@@ -50,6 +53,14 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
         .is_err()
     {
         tracing::warn!("not everything could be reported; the server will notice");
+        worker.held.abandon();
+        // They only have to clear up.
+        if tokio::time::timeout(CLEARING, join(&mut runs))
+            .await
+            .is_err()
+        {
+            tracing::warn!("not everything could be cleared away; the next start does it");
+        }
     }
     asked
 }

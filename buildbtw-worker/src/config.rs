@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use buildbtw_api::runs::RootMode;
-use buildbtw_build::BuilderKind;
+use buildbtw_build::{BuilderKind, Storage};
 use clap::{Parser, ValueEnum};
 
 use crate::amounts::{size, time};
@@ -67,6 +67,15 @@ pub struct Config {
     #[arg(long, env = "WORKER_ROOT_MODES", value_enum, value_delimiter = ',')]
     pub worker_root_modes: Vec<RootModeName>,
 
+    /// How many jobs make is told to run at once in one build; as many as there are processors unless
+    /// given.
+    #[arg(long, env = "BUILD_JOBS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub build_jobs: Option<u32>,
+
+    /// Where a build keeps its root, sources and packages. In memory they count as memory.
+    #[arg(long, env = "BUILD_STORAGE", value_enum, default_value_t = StorageName::Disk)]
+    pub build_storage: StorageName,
+
     /// For the fake builder: a file of rules by pkgbase (JSON), such as durations and failures.
     #[arg(long, env = "FAKE_RULES")]
     pub fake_rules: Option<PathBuf>,
@@ -109,6 +118,24 @@ impl From<BuilderName> for BuilderKind {
             BuilderName::Sandbox => Self::Sandbox,
             BuilderName::Devtools => Self::Devtools,
             BuilderName::Fake => Self::Fake,
+        }
+    }
+}
+
+/// Where builds keep their files, as it is written in settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StorageName {
+    /// In the worker's folder.
+    Disk,
+    /// In memory.
+    Memory,
+}
+
+impl From<StorageName> for Storage {
+    fn from(name: StorageName) -> Self {
+        match name {
+            StorageName::Disk => Self::Disk,
+            StorageName::Memory => Self::Memory,
         }
     }
 }

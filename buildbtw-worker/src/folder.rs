@@ -75,7 +75,10 @@ impl Folder {
             TryLockError::WouldBlock => FolderError::Taken(path.clone()),
             TryLockError::Error(source) => io("lock", &lock_path)(source),
         })?;
-        Ok(Self { path, _lock: lock })
+        let folder = Self { path, _lock: lock };
+        let runs = folder.runs();
+        std::fs::create_dir_all(&runs).map_err(io("make", &runs))?;
+        Ok(folder)
     }
 
     /// Where the folder is; an absolute path without links.
@@ -115,23 +118,24 @@ impl Folder {
         write().map_err(io("write", &path))
     }
 
-    /// Removes the folders of runs that an earlier worker left behind, and hands back how many
-    /// there were. What builds left elsewhere must be gone already.
-    pub fn sweep(&self) -> Result<usize, FolderError> {
+    /// The folders of runs that are there: after a start, those that an earlier worker left behind.
+    pub fn run_folders(&self) -> Result<Vec<PathBuf>, FolderError> {
         let runs = self.runs();
-        let mut swept = 0;
-        match std::fs::read_dir(&runs) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry.map_err(io("read", &runs))?.path();
-                    std::fs::remove_dir_all(&path).map_err(io("remove", &path))?;
-                    swept += 1;
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io("read", &runs)(error)),
+        let entries = std::fs::read_dir(&runs).map_err(io("read", &runs))?;
+        entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(io("read", &runs))
+    }
+
+    /// Removes them and hands back how many there were. What builds left elsewhere must be gone
+    /// already.
+    pub fn sweep(&self) -> Result<usize, FolderError> {
+        let folders = self.run_folders()?;
+        for path in &folders {
+            std::fs::remove_dir_all(path).map_err(io("remove", path))?;
         }
-        Ok(swept)
+        Ok(folders.len())
     }
 
     /// Makes the folder of a run.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use buildbtw_api::ProblemType;
+use buildbtw_api::client::ClientError;
 use buildbtw_api::workers::Heartbeat;
-use tokio::time::MissedTickBehavior;
+use buildbtw_api::{ProblemType, WorkerId};
 
 use crate::Worker;
 use crate::held::Stop;
@@ -16,56 +16,52 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Sends heartbeats for ever. Uploads and claims have connections of their own, so that none of
 /// them holds a heartbeat up.
 pub async fn beat(worker: &Worker) {
-    let mut interval = worker.registration.heartbeat();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let registration = &worker.registration;
     loop {
-        ticks.tick().await;
-        let Some(id) = worker.registration.id() else {
-            continue;
-        };
-        let beat = Heartbeat {
-            runs: worker.held.list(),
-        };
-        let answer =
-            tokio::time::timeout(interval.max(PATIENCE), worker.client.heartbeat(id, &beat)).await;
-        match answer {
-            Ok(Ok(answer)) => {
-                if worker.reach.regain() {
-                    tracing::info!("the server is back");
-                }
-                for stop in answer.stop {
-                    worker.held.stop(stop.run, Stop::Lost(stop.reason));
-                }
+        match registration.id() {
+            Some(id) => {
+                send(worker, id).await;
+                tokio::time::sleep(registration.heartbeat()).await;
             }
-            Ok(Err(error))
-                if error
-                    .problem()
-                    .is_some_and(|problem| problem.kind == ProblemType::NotFound) =>
-            {
-                tracing::warn!("the server does not know this worker any more");
-                worker.registration.doubt();
-                if let Err(error) = registration::register(worker).await {
-                    tracing::warn!(%error, "cannot register again");
-                }
-            }
-            Ok(Err(error)) => {
-                if worker.reach.lose() {
-                    tracing::warn!(%error, "no heartbeat came through; builds go on");
-                }
-            }
-            Err(_) => {
-                if worker.reach.lose() {
-                    tracing::warn!("the server does not answer heartbeats; builds go on");
-                }
-            }
-        }
-        // A registration may have changed it.
-        let wanted = worker.registration.heartbeat();
-        if wanted != interval {
-            interval = wanted;
-            ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            None => registration.done().await,
         }
     }
+}
+
+async fn send(worker: &Worker, id: WorkerId) {
+    let beat = Heartbeat {
+        runs: worker.held.list(),
+    };
+    let patience = worker.registration.heartbeat().max(PATIENCE);
+    let answer = tokio::time::timeout(patience, worker.client.heartbeat(id, &beat)).await;
+    let why = match answer {
+        Ok(Ok(answer)) => {
+            if worker.reach.regain() {
+                tracing::info!("the server is back");
+            }
+            for stop in answer.stop {
+                worker.held.stop(stop.run, Stop::Lost(stop.reason));
+            }
+            return;
+        }
+        Ok(Err(error)) if is_unknown(&error) => {
+            tracing::warn!("the server does not know this worker any more");
+            worker.registration.doubt();
+            match registration::register(worker).await {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            }
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {patience:?}"),
+    };
+    if worker.reach.lose() {
+        tracing::warn!(why, "no heartbeat came through; builds go on");
+    }
+}
+
+fn is_unknown(error: &ClientError) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.kind == ProblemType::NotFound)
 }

@@ -89,6 +89,14 @@ impl HeldRuns {
         }
     }
 
+    /// The worker ends and the server cannot be reached: gives up every report, also the last one.
+    pub fn abandon(&self) {
+        for entry in self.entries().values_mut() {
+            entry.finishing = false;
+            entry.stop(Stop::Lost("the server could not be reached".to_owned()));
+        }
+    }
+
     /// The server did not name this run among those that may go on.
     pub fn give_up(&self, run: RunId) {
         self.stop(run, Stop::Lost("the server gave the run up".to_owned()));

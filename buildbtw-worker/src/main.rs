@@ -24,6 +24,7 @@ mod steps;
 mod stop;
 mod token;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -68,11 +69,11 @@ fn main() -> ExitCode {
 
 /// Reads the settings and runs the worker until it is asked to end.
 fn start() -> anyhow::Result<()> {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
-        Err(error) if error.not_found() => {}
+    let settings = match dotenvy::dotenv() {
+        Ok(path) => Some(path),
+        Err(error) if error.not_found() => None,
         Err(error) => return Err(error).context("cannot read the settings in .env"),
-    }
+    };
     let config = Config::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -86,10 +87,10 @@ fn start() -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?
-        .block_on(work(&config))
+        .block_on(work(&config, settings.as_deref()))
 }
 
-async fn work(config: &Config) -> anyhow::Result<()> {
+async fn work(config: &Config, settings: Option<&Path>) -> anyhow::Result<()> {
     let token = token::read(&config.worker_token_file)?;
     let client = Client::new(&config.server_url, Some(token))?;
     let path = config.folder().context(
@@ -98,7 +99,7 @@ async fn work(config: &Config) -> anyhow::Result<()> {
     let folder = Folder::open(&path)?;
     let stopping = Stopping::default();
     stop::listen(stopping.clone()).context("cannot listen for signals")?;
-    let (builder, offer) = builder::prepare(config, &folder).await?;
+    let (builder, offer) = builder::prepare(config, &folder, settings).await?;
     let worker = Arc::new(Worker {
         name: config.name(),
         slots: usize::try_from(config.worker_slots).unwrap_or(1),

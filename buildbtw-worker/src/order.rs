@@ -27,6 +27,7 @@ pub fn request(worker: &Worker, order: &BuildOrder, source: PathBuf) -> BuildReq
             .map(|repository| Repository {
                 name: repository.name.clone(),
                 server: on_server(base, &repository.server),
+                sig_level: None,
             })
             .collect(),
         install: order.install.clone(),
@@ -45,6 +46,8 @@ pub fn request(worker: &Worker, order: &BuildOrder, source: PathBuf) -> BuildReq
         ),
         limits: worker.limits.clone(),
         pkgnames: order.pkgnames.iter().map(ToString::to_string).collect(),
+        makepkg_conf: None,
+        fake: None,
     }
 }
 
@@ -62,6 +65,14 @@ fn root_mode(mode: RootMode) -> buildbtw_build::RootMode {
     match mode {
         RootMode::Packages => buildbtw_build::RootMode::Packages,
         RootMode::Host => buildbtw_build::RootMode::Host,
+    }
+}
+
+/// A root mode that the builder can set up, in the server's words.
+pub fn offered(mode: buildbtw_build::RootMode) -> RootMode {
+    match mode {
+        buildbtw_build::RootMode::Packages => RootMode::Packages,
+        buildbtw_build::RootMode::Host => RootMode::Host,
     }
 }
 

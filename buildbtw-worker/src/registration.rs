@@ -62,6 +62,12 @@ impl Registration {
         self.answer.borrow().as_ref().map(|answer| answer.id)
     }
 
+    /// Waits until the worker is registered.
+    pub async fn done(&self) {
+        // An error would mean that the sender is gone, and it is borrowed here.
+        let _ = self.answer.subscribe().wait_for(Option::is_some).await;
+    }
+
     /// The time between two heartbeats.
     pub fn heartbeat(&self) -> Duration {
         let answer = self.answer.borrow();

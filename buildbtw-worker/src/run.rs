@@ -34,13 +34,17 @@ pub async fn carry_out(worker: &Worker, assignment: Assignment, hold: Hold) {
             ended
         }
         Err(error) => {
-            let outcome = infrastructure(format!("cannot make the run's folder: {error}"));
+            let outcome =
+                BuildOutcome::infrastructure(format!("cannot make the run's folder: {error}"));
             finish(worker, &hold, Ending::of(outcome), Vec::new()).await
         }
     };
     match (ended, hold.stopped()) {
         (_, Some(Stop::Lost(reason))) => {
             tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, reason, "a run was taken away");
+        }
+        (Err(Undelivered::Lost), _) => {
+            tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, "a run was taken away at its end");
         }
         (Ok(class), _) => {
             tracing::info!(run = %hold.run, pkgbase = %build.pkgbase, %class, "a run is over");
@@ -69,21 +73,6 @@ impl Ending {
     }
 }
 
-fn outcome(class: OutcomeClass, message: String) -> BuildOutcome {
-    BuildOutcome {
-        class,
-        exit_code: None,
-        failed_step: None,
-        message,
-        packages: Vec::new(),
-        installed: Vec::new(),
-    }
-}
-
-fn infrastructure(message: String) -> BuildOutcome {
-    outcome(OutcomeClass::Infrastructure, message)
-}
-
 async fn in_folder(
     worker: &Worker,
     assignment: &Assignment,
@@ -93,7 +82,8 @@ async fn in_folder(
     let (spool, reader) = match spool::create(&folder.log()).await {
         Ok(ends) => ends,
         Err(error) => {
-            let outcome = infrastructure(format!("cannot make the log's file: {error}"));
+            let outcome =
+                BuildOutcome::infrastructure(format!("cannot make the log's file: {error}"));
             return finish(worker, hold, Ending::of(outcome), Vec::new()).await;
         }
     };
@@ -144,7 +134,7 @@ async fn build(
     let began = Instant::now();
     let fetched = tokio::select! {
         fetched = fetch(worker, assignment, hold, folder) => fetched,
-        () = hold.build.cancelled() => Err(outcome(OutcomeClass::Cancelled, "stopped".to_owned())),
+        () = hold.build.cancelled() => Err(BuildOutcome::failure(OutcomeClass::Cancelled, "stopped")),
     };
     let mut result = match fetched {
         Ok(()) => {
@@ -164,7 +154,7 @@ async fn build(
             );
             match written {
                 Ok(()) => result,
-                Err(error) => infrastructure(format!(
+                Err(error) => BuildOutcome::infrastructure(format!(
                     "the worker could not keep the build's log: {error}"
                 )),
             }
@@ -172,7 +162,7 @@ async fn build(
         Err(outcome) => outcome,
     };
     if result.class == OutcomeClass::Cancelled && hold.stopped() == Some(Stop::Shutdown) {
-        result = infrastructure(format!("worker {} was shut down", worker.name));
+        result = BuildOutcome::infrastructure(format!("worker {} was shut down", worker.name));
     }
     if result.class != OutcomeClass::Success {
         let last = format!("==> {}: {}\n", order::class(result.class), result.message);
@@ -219,7 +209,7 @@ async fn fetch(
             (OutcomeClass::Cancelled, "the run was taken away".to_owned())
         }
     };
-    Err(outcome(class, message))
+    Err(BuildOutcome::failure(class, message))
 }
 
 /// Writes down what a build says until it is over. When that fails, the build is stopped.
@@ -231,21 +221,28 @@ async fn write_down(
     since_start: Duration,
 ) -> std::io::Result<()> {
     let mut written = Ok(());
+    let mut waiting = Vec::with_capacity(EVENTS);
+    let mut part = Vec::new();
     // To the end, even when nothing can be written any more: the builder must not wait for us.
-    while let Some(event) = events.recv().await {
-        match event {
-            BuildEvent::Log(part) if written.is_ok() => {
-                written = spool.append(&part).await;
-                if written.is_err() {
-                    hold.build.cancel();
+    while events.recv_many(&mut waiting, EVENTS).await > 0 {
+        for event in waiting.drain(..) {
+            match event {
+                // Many small writes at once become one.
+                BuildEvent::Log(more) => part.extend_from_slice(&more),
+                BuildEvent::Step(step) => {
+                    steps.send_modify(|steps| steps::enter(steps, step, since_start));
                 }
+                // The outcome has it again; it is reported once.
+                BuildEvent::Installed(_) => {}
             }
-            BuildEvent::Step(step) => {
-                steps.send_modify(|steps| steps::enter(steps, step, since_start));
-            }
-            // The outcome has it again; it is reported once.
-            BuildEvent::Log(_) | BuildEvent::Installed(_) => {}
         }
+        if written.is_ok() && !part.is_empty() {
+            written = spool.append(&part).await;
+            if written.is_err() {
+                hold.build.cancel();
+            }
+        }
+        part.clear();
     }
     written
 }
@@ -331,9 +328,8 @@ async fn finish(
         installed: order::installed(ending.outcome.installed),
         packages,
     };
-    deliver("the end of a run", &hold.lost, &worker.reach, || {
+    let delivered = deliver("the end of a run", &hold.lost, &worker.reach, || {
         worker.client.finish_run(hold.run, &report)
-    })
-    .await?;
-    Ok(class)
+    });
+    delivered.await.map(|()| class)
 }

@@ -21,7 +21,7 @@ pub fn enter(steps: &mut Vec<Step>, event: StepEvent, since_start: Duration) {
         name: event.name,
         started_ms: millis(since_start + event.started),
         ended_ms: event.ended.map(|ended| millis(since_start + ended)),
-        succeeded: event.result.map(|result| result == StepResult::Succeeded),
+        succeeded: event.result.map(StepResult::succeeded),
     };
     match steps
         .iter_mut()

@@ -33,8 +33,9 @@ pub fn listen(stopping: Stopping) -> std::io::Result<()> {
             }
         }
         tracing::info!("stopping the builds and giving them back; a second signal ends at once");
-        stopping.drain.cancel();
+        // In this order: who is woken by the second sees the first.
         stopping.now.cancel();
+        stopping.drain.cancel();
         either(&mut interrupt, &mut terminate).await;
         // Builds die with this process. What they leave in the worker's folder the next start
         // sweeps, and the server gives the runs to others when the lease ends.

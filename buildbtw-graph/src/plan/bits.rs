@@ -30,7 +30,6 @@ impl Bits {
         self.words[number / 64] &= !(1 << (number % 64));
     }
 
-
     pub fn count(&self) -> usize {
         self.words
             .iter()

@@ -74,7 +74,7 @@ pub(super) fn make_build_set<'a>(
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &members, &mut set, warnings);
-    let obstacles = obstacles(ground, &graph, &members, &needs, &acyclic, &mut set);
+    let obstacles = obstacles(ground, &mixed, &graph, &members, &needs, &acyclic, &mut set);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
     let (order, rows);

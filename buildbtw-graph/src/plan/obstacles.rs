@@ -3,7 +3,7 @@
 use super::build_set::Ground;
 use super::cycles::Acyclic;
 use super::graph::{Extra, Graph, Root};
-use super::mixed::Member;
+use super::mixed::{Member, Mixed};
 use super::needs::Needs;
 use super::output::{BuildSet, Risk, Unbuildable, UnbuildableReason};
 use super::worlds::{Package, Released, resolve};
@@ -24,9 +24,24 @@ pub(super) struct Obstacles {
     pub always_left_out: Vec<String>,
 }
 
+impl Obstacles {
+    fn tidy(&mut self) {
+        for list in [
+            &mut self.assumed,
+            &mut self.left_out,
+            &mut self.always_assumed,
+            &mut self.always_left_out,
+        ] {
+            list.sort();
+            list.dedup();
+        }
+    }
+}
+
 /// Looks at every build and notes the risks.
 pub(super) fn obstacles<'a>(
     ground: &Ground<'a>,
+    mixed: &Mixed<'a>,
     graph: &Graph<'a>,
     members: &[Member<'a>],
     needs: &[Needs],
@@ -40,6 +55,7 @@ pub(super) fn obstacles<'a>(
     let look = |(build, missing): (usize, Vec<u32>)| {
         let mut look = Look {
             ground,
+            mixed,
             graph,
             member: &members[build],
             roots: graph.all_roots(build).collect(),
@@ -49,6 +65,7 @@ pub(super) fn obstacles<'a>(
         look.unresolved(&needs[build], members.len(), &mut set.risks);
         look.own(&needs[build].own, &mut set.risks);
         look.missing(&needs[build], members, &missing);
+        look.found.tidy();
         look.found
     };
     missing.into_iter().enumerate().map(look).collect()
@@ -56,6 +73,7 @@ pub(super) fn obstacles<'a>(
 
 struct Look<'l, 'a> {
     ground: &'l Ground<'a>,
+    mixed: &'l Mixed<'a>,
     graph: &'l Graph<'a>,
     member: &'l Member<'a>,
     roots: Vec<&'l Root<'a>>,
@@ -225,7 +243,17 @@ impl<'a> Look<'_, 'a> {
         };
         self.found.assumed.push(own.to_string());
         if let Package::Source(_, split, _) = package {
-            let provided = split.provides.on(self.ground.sources.on);
+            // Only what the package would be taken for: assuming more would
+            // keep other providers from being installed.
+            let is_taken = |provision: &&Provision| {
+                let relation = Relation {
+                    name: provision.name.clone(),
+                    constraint: None,
+                };
+                let chosen = resolve(self.mixed, &relation).chosen;
+                chosen.is_some_and(|chosen| chosen.is(package))
+            };
+            let provided = split.provides.on(self.ground.sources.on).filter(is_taken);
             self.found.assumed.extend(provided.map(ToString::to_string));
         }
         let led_here = self.roots.iter().filter(|root| root.chosen == Some(node));

@@ -170,7 +170,8 @@ fn dependents_in_sources(
         return;
     };
     let rebuilt = Package::Source(source, package, &source.version);
-    for name in unique_names(rebuilt, sources) {
+    let names: BTreeSet<&str> = rebuilt.names(sources.on).collect();
+    for name in names {
         for (owner, package) in sources.wanting(name) {
             for (_, relation) in relations_to(owner, package, name, worlds, via) {
                 let chosen = resolve(sources, relation).chosen;
@@ -197,10 +198,15 @@ fn dependents_in_released(
     (pkgbase, pkgname): (&PkgBase, &PkgName),
     round: &mut Round,
 ) {
-    let Some(rebuilt) = worlds.released.package(pkgname) else {
-        return;
-    };
-    for name in unique_names(rebuilt, &worlds.released) {
+    // Several repositories may have the package, and a version may lead to a
+    // later one.
+    let mut rebuilt = Vec::new();
+    worlds.released.named(pkgname.as_str(), &mut rebuilt);
+    let names: BTreeSet<&str> = rebuilt
+        .into_iter()
+        .flat_map(|package| package.names(worlds.released.on()))
+        .collect();
+    for name in names {
         for (owner, kind, relation) in released_relations_to(worlds, name) {
             if makes_dependent(kind, true, via) {
                 let chosen = resolve(&worlds.released, relation).chosen;
@@ -210,10 +216,6 @@ fn dependents_in_released(
             }
         }
     }
-}
-
-fn unique_names<'a>(package: Package<'a>, world: &impl World<'a>) -> BTreeSet<&'a str> {
-    package.names(world.on()).collect()
 }
 
 /// The relations to a name in the released repositories. Where the default

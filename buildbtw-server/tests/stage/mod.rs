@@ -106,9 +106,7 @@ impl Stage {
 
     /// Registers a worker.
     pub async fn worker(&self, name: &str) -> Worker {
-        let client = self.worker_client();
-        let id = client.register_worker(&registration(name)).await.unwrap().id;
-        Worker { client, id, folder: tempfile::tempdir().unwrap() }
+        Worker::register(self.worker_client(), name).await
     }
 }
 
@@ -180,6 +178,11 @@ pub struct Worker {
 }
 
 impl Worker {
+    pub async fn register(client: Client, name: &str) -> Self {
+        let id = client.register_worker(&registration(name)).await.unwrap().id;
+        Self { client, id, folder: tempfile::tempdir().unwrap() }
+    }
+
     /// Waits for a run.
     pub async fn claim(&self) -> Assignment {
         loop {

@@ -1,0 +1,133 @@
+//! `bbtw new`
+
+use std::io::{self, BufRead, Write};
+
+use buildbtw_api::namespaces::{CreateNamespace, Namespace};
+
+use crate::cli;
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, Session};
+use crate::planning;
+use crate::style;
+use crate::words::{count, harmless};
+
+/// A plan of more builds than that is only begun after a question.
+const ASK_ABOVE: usize = 100;
+
+/// Makes a namespace, after a look at what it would rebuild.
+pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
+    let request = planning::request(&arguments.planning)?;
+    let plan = session.client.plan(&request).await?;
+    if !session.json {
+        session.print(|out| planning::write(out, &plan, false, session.width))?;
+    }
+    let builds = planning::builds(&plan);
+    if builds > ASK_ABOVE && !arguments.yes {
+        confirm(builds).await?;
+    }
+    let namespace = session
+        .client
+        .create_namespace(&CreateNamespace {
+            name: arguments.name.clone(),
+            changesets: request.changesets,
+            options: request.options,
+        })
+        .await?;
+    if session.json {
+        return session.print_json(&namespace);
+    }
+    session.print(|out| write(out, session, &namespace))
+}
+
+/// Asks whether a large plan is to be begun.
+async fn confirm(builds: usize) -> Outcome {
+    let builds = count(builds, "build");
+    if !output::can_ask() {
+        return Err(Failure::new(format!(
+            "this would begin {builds}, and there is no terminal to ask whether it should"
+        ))
+        .hint("--yes begins it without asking; --scope direct or none rebuilds less")
+        .usage());
+    }
+    // On a thread of its own, so that Ctrl-C ends the question as well.
+    let (sender, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        anstream::eprint!("Begin {builds}? [y/N] ");
+        let _ = io::stderr().flush();
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        let _ = sender.send(read.map(|_| line));
+    });
+    let line = answer
+        .await
+        .map_err(|_| Failure::new("the question was not answered"))?
+        .map_err(|error| Failure::file("read the answer", &error))?;
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new("not begun")),
+    }
+}
+
+fn write(out: &mut dyn Write, session: &Session, namespace: &Namespace) -> io::Result<()> {
+    let (strong, odd, faint) = (style::STRONG, style::ODD, style::FAINT);
+    let name = &namespace.name;
+    writeln!(out)?;
+    if let Some(remark) = &namespace.remark {
+        writeln!(out, "{odd}note:{odd:#} {}", harmless(remark))?;
+    }
+    writeln!(
+        out,
+        "Namespace {strong}{name}{strong:#} is {}.",
+        namespace.status
+    )?;
+    writeln!(out, "  page   {}", harmless(&namespace.page))?;
+    writeln!(out, "  watch  bbtw watch {name}")?;
+    if let Some(iteration) = &namespace.iteration {
+        if let Some(refusal) = &iteration.refusal {
+            writeln!(
+                out,
+                "{odd}note:{odd:#} no plan could be made: {}",
+                harmless(refusal)
+            )?;
+        }
+        writeln!(
+            out,
+            "\n{faint}To install its packages, before other repositories in pacman.conf:{faint:#}"
+        )?;
+        for line in snippet(session, name.as_str(), iteration) {
+            writeln!(out, "  {}", harmless(&line))?;
+        }
+    }
+    Ok(())
+}
+
+/// The lines of pacman.conf(5) that make an iteration's repository known.
+pub fn snippet(
+    session: &Session,
+    name: &str,
+    iteration: &buildbtw_api::namespaces::Iteration,
+) -> Vec<String> {
+    let mut servers: Vec<String> = iteration
+        .build_sets
+        .iter()
+        .map(|(architecture, set)| {
+            let path = set.repository.trim_end_matches('/');
+            // One line serves all architectures, as pacman puts in its own.
+            match path.strip_suffix(architecture.as_str()) {
+                Some(front) if front.ends_with('/') => session.address(&format!("{front}$arch")),
+                _ => session.address(path),
+            }
+        })
+        .collect();
+    servers.dedup();
+    if servers.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("[{name}]"), "SigLevel = Optional".to_owned()];
+    lines.extend(
+        servers
+            .into_iter()
+            .map(|server| format!("Server = {server}")),
+    );
+    lines
+}

@@ -1,0 +1,133 @@
+//! One package from the server to the disk: checked, and there as a whole or not at all.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use indicatif::ProgressBar;
+use sha2::{Digest, Sha256};
+
+use super::Wanted;
+use crate::failure::{Failure, Outcome};
+use crate::output::Session;
+use crate::patience::Patience;
+
+/// How often a package is begun again after its connection broke.
+const TRIES: u32 = 5;
+
+/// Fetches a package unless it is there already. Whether it was fetched comes back.
+pub async fn fetch(
+    session: &Session,
+    package: &Wanted,
+    bar: &ProgressBar,
+) -> Result<bool, Failure> {
+    bar.set_message(package.file_name.clone());
+    if is_there(package).await? {
+        bar.inc(package.size);
+        return Ok(false);
+    }
+    let folder = package.path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)
+        .map_err(|error| Failure::file(format!("make the folder {}", folder.display()), &error))?;
+    let mut patience = Patience::default();
+    for tried in 1.. {
+        let mut got = 0;
+        match attempt(session, package, folder, bar, &mut got).await {
+            Ok(()) => break,
+            Err(failure) => {
+                bar.dec(got);
+                if tried == TRIES {
+                    return Err(failure);
+                }
+                patience.wait(Some(failure)).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the file is there with the right content.
+async fn is_there(package: &Wanted) -> Result<bool, Failure> {
+    let (path, size) = (package.path.clone(), package.size);
+    let digest = tokio::task::spawn_blocking(move || -> io::Result<Option<String>> {
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() != size {
+            return Ok(None);
+        }
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let length = file.read(&mut buffer)?;
+            if length == 0 {
+                return Ok(Some(hex::encode(hash.finalize())));
+            }
+            hash.update(&buffer[..length]);
+        }
+    })
+    .await
+    .map_err(|error| Failure::new(format!("cannot check {}: {error}", package.path.display())))?
+    .map_err(|error| Failure::file(format!("read {}", package.path.display()), &error))?;
+    Ok(digest.is_some_and(|digest| digest.eq_ignore_ascii_case(&package.sha256)))
+}
+
+/// `length` grows with what comes in, as the bar does.
+async fn attempt(
+    session: &Session,
+    package: &Wanted,
+    folder: &Path,
+    bar: &ProgressBar,
+    length: &mut u64,
+) -> Outcome {
+    let write =
+        |error: &io::Error| Failure::file(format!("write {}", package.path.display()), error);
+    // Gone by itself unless it takes its place. The usual permissions, less the user's umask.
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!(
+            ".{}.",
+            package.file_name.get(..200).unwrap_or(&package.file_name)
+        ))
+        .suffix(".part")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(|error| write(&error))?;
+    let (_, stream) = session.client.file(&package.source).await?;
+    let mut stream = pin!(stream);
+    let mut hash = Sha256::new();
+    while let Some(part) = stream.next().await {
+        let part = part?;
+        *length += part.len() as u64;
+        bar.inc(part.len() as u64);
+        if *length > package.size {
+            break;
+        }
+        hash.update(&part);
+        file.write_all(&part).map_err(|error| write(&error))?;
+    }
+    let wrong = |what: &str| {
+        Failure::new(format!(
+            "{} from the server {what}; it was thrown away",
+            package.file_name
+        ))
+        .hint("try again; if that does not help, the server's disk or a proxy changes packages")
+    };
+    if *length != package.size {
+        return Err(wrong(&format!(
+            "has not the {} bytes that it should have",
+            package.size
+        )));
+    }
+    if !hex::encode(hash.finalize()).eq_ignore_ascii_case(&package.sha256) {
+        return Err(wrong("has another SHA-256 than it should have"));
+    }
+    file.persist(&package.path)
+        .map_err(|error| write(&error.error))?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `bbtw cancel`, `pause`, `resume`, `archive` and `retry`
+
+use buildbtw_api::namespaces::{Namespace, RetryRequest};
+use buildbtw_api::{NamespaceName, NamespaceStatus};
+
+use crate::cli;
+use crate::failure::Outcome;
+use crate::output::Session;
+use crate::style;
+use crate::words::count;
+
+/// Calls a namespace off.
+pub async fn cancel(session: &Session, name: &NamespaceName) -> Outcome {
+    let namespace = session.client.cancel(name).await?;
+    tell(
+        session,
+        &namespace,
+        &format!("`bbtw resume {name}` goes on with it"),
+    )
+}
+
+/// Hands out no more builds of a namespace.
+pub async fn pause(session: &Session, name: &NamespaceName) -> Outcome {
+    let namespace = session.client.pause(name).await?;
+    tell(
+        session,
+        &namespace,
+        &format!("what is being built goes on; `bbtw resume {name}` hands out the rest"),
+    )
+}
+
+/// Goes on with a namespace.
+pub async fn resume(session: &Session, name: &NamespaceName) -> Outcome {
+    let namespace = session.client.resume(name).await?;
+    let next = match namespace.status {
+        NamespaceStatus::Finished => "everything is built".to_owned(),
+        _ => format!("`bbtw watch {name}` follows it"),
+    };
+    tell(session, &namespace, &next)
+}
+
+/// Puts a namespace away.
+pub async fn archive(session: &Session, name: &NamespaceName) -> Outcome {
+    let namespace = session.client.archive(name).await?;
+    tell(
+        session,
+        &namespace,
+        "its name is free again, and its repository stays readable",
+    )
+}
+
+fn tell(session: &Session, namespace: &Namespace, next: &str) -> Outcome {
+    if session.json {
+        return session.print_json(namespace);
+    }
+    let (strong, colour) = (style::STRONG, style::namespace(namespace.status));
+    session.print(|out| {
+        writeln!(
+            out,
+            "Namespace {strong}{}{strong:#} is {colour}{}{colour:#}: {next}.",
+            namespace.name, namespace.status
+        )
+    })
+}
+
+/// Runs failures again.
+pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
+    let name = &arguments.namespace;
+    let request = RetryRequest {
+        pkgbases: arguments.pkgbases.clone(),
+        force: arguments.force,
+    };
+    let retried = session.client.retry(name, &request).await?;
+    if session.json {
+        return session.print_json(&retried);
+    }
+    session.print(|out| match (retried.builds, retried.dependents) {
+        (0, 0) if arguments.force => writeln!(out, "There is nothing to build again in {name}."),
+        (0, 0) => writeln!(
+            out,
+            "There is nothing to build again in {name}. With --force, builds that are known to be\n\
+             impossible are tried as well."
+        ),
+        (builds, dependents) => {
+            let waiting = match dependents {
+                0 => String::new(),
+                _ => format!(", and {dependents} that wait for others"),
+            };
+            writeln!(
+                out,
+                "{} will run again{waiting}.",
+                count(builds as usize, "build")
+            )?;
+            writeln!(out, "  watch  bbtw watch {name}")
+        }
+    })
+}

@@ -1,0 +1,356 @@
+//! A plan in words: what would be built, in which order, and what somebody should know before.
+
+use std::io::{self, Write};
+
+use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
+use buildbtw_graph::{
+    Because, BuildSet, PkgrelMode, Plan, PlannedBuild, Scope, UnbuildableReason, Via, World,
+};
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::style;
+use crate::table::{Cell, Table};
+use crate::words::{count, harmless, some_of, wrap};
+
+/// How many names or findings of a kind the short form shows.
+const SOME: usize = 8;
+
+/// What the command line asks for, as the server is asked.
+///
+/// # Errors
+///
+/// When `--base none` stands beside a base repository.
+pub fn request(planning: &cli::Planning) -> Result<PlanRequest, Failure> {
+    let mut repositories = Vec::new();
+    let mut none = false;
+    for base in &planning.base {
+        match base {
+            cli::Base::None => none = true,
+            cli::Base::Repository(repository) => repositories.push(repository.clone()),
+        }
+    }
+    if none && !repositories.is_empty() {
+        return Err(
+            Failure::new("`--base none` and a base repository exclude each other")
+                .hint("leave one of them out")
+                .usage(),
+        );
+    }
+    let options = NamespaceOptions {
+        scope: match planning.scope {
+            cli::Scope::Transitive => Scope::Transitive,
+            cli::Scope::Direct => Scope::Direct,
+            cli::Scope::None => Scope::None,
+        },
+        via: Via {
+            makedepends: planning.via.contains(&cli::Via::Makedepends),
+            checkdepends: planning.via.contains(&cli::Via::Checkdepends),
+        },
+        pkgrel: match planning.pkgrel {
+            cli::Pkgrel::Bump => PkgrelMode::Bump,
+            cli::Pkgrel::Keep => PkgrelMode::Keep,
+        },
+        passes: planning.passes,
+        bootstrap: planning.bootstrap,
+        base: (none || !repositories.is_empty()).then_some(repositories),
+    };
+    Ok(PlanRequest {
+        changesets: planning.changesets.clone(),
+        options,
+    })
+}
+
+/// The number of builds that a plan would carry out.
+pub fn builds(plan: &Plan) -> usize {
+    plan.architectures.values().map(own_builds).sum()
+}
+
+/// Builds of a build set that are not taken over from another architecture.
+fn own_builds(set: &BuildSet) -> usize {
+    let own = |build: &&PlannedBuild| build.refers_to.is_none();
+    set.builds.iter().filter(own).count()
+}
+
+/// Writes a plan: in a few lines, or with everything that there is to say.
+pub fn write(out: &mut dyn Write, plan: &Plan, full: bool, width: usize) -> io::Result<()> {
+    for (position, (architecture, set)) in plan.architectures.iter().enumerate() {
+        if position > 0 {
+            writeln!(out)?;
+        }
+        let strong = style::STRONG;
+        let builds = count(own_builds(set), "build");
+        let waves = count(set.waves as usize, "wave");
+        writeln!(out, "{strong}{architecture}: {builds} in {waves}{strong:#}")?;
+        outline(out, set, width)?;
+        findings(out, set, full, width)?;
+        if full {
+            by_wave(out, set, width)?;
+        }
+    }
+    for warning in &plan.warnings {
+        let odd = style::ODD;
+        let about = warning
+            .pkgbase
+            .as_ref()
+            .map(|pkgbase| format!("{pkgbase}: "));
+        let text = format!("{}{}", about.unwrap_or_default(), warning.message);
+        writeln!(out, "{odd}warning:{odd:#} {}", harmless(&text))?;
+    }
+    Ok(())
+}
+
+/// What changed, what is rebuilt, and the longest chain.
+fn outline(out: &mut dyn Write, set: &BuildSet, width: usize) -> io::Result<()> {
+    let mut table = Table::bare().indented(2);
+    let mut line = |name: &str, text: String| {
+        if !text.is_empty() {
+            table.row([Cell::new(name, style::FAINT), text.into()]);
+        }
+    };
+    let named = |pick: &dyn Fn(&PlannedBuild) -> bool, text: &dyn Fn(&PlannedBuild) -> String| {
+        let mut names: Vec<String> = set
+            .builds
+            .iter()
+            .filter(|build| build.pass == 1 && pick(build))
+            .map(text)
+            .collect();
+        names.dedup();
+        some_of(&names, SOME)
+    };
+    let changed = |build: &PlannedBuild| matches!(build.because, Because::Changed(_));
+    let with_version = |build: &PlannedBuild| format!("{} {}", build.pkgbase, build.version);
+    let name_only = |build: &PlannedBuild| build.pkgbase.to_string();
+    line("changed", named(&changed, &with_version));
+    line("rebuilt", named(&|build| !changed(build), &name_only));
+    line("twice", {
+        let twice: Vec<String> = set
+            .builds
+            .iter()
+            .filter(|build| build.pass == 2)
+            .map(name_only)
+            .collect();
+        some_of(&twice, SOME)
+    });
+    if set.critical_path.len() > 1 {
+        let chain: Vec<&str> = set
+            .critical_path
+            .iter()
+            .map(|key| key.pkgbase.as_str())
+            .collect();
+        let shown = if chain.len() <= SOME {
+            chain.join(" → ")
+        } else {
+            let (first, last) = (&chain[..SOME / 2], &chain[chain.len() - SOME / 2..]);
+            format!(
+                "{} → … → {} ({} builds)",
+                first.join(" → "),
+                last.join(" → "),
+                chain.len()
+            )
+        };
+        line("longest chain", shown);
+    }
+    table.write(out, width)
+}
+
+/// What somebody should know: what cannot work first, then what might not.
+fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io::Result<()> {
+    let broken = set.broken.iter().map(|one| {
+        let place = one
+            .pkgname
+            .as_ref()
+            .map_or(one.pkgbase.as_str(), |name| name.as_str());
+        format!(
+            "{place}: {} `{}`: {}",
+            one.kind.as_str(),
+            one.relation,
+            one.reason
+        )
+    });
+    list(out, "broken by the change", style::BAD, broken, full, width)?;
+    let impossible = set.builds.iter().filter_map(|build| {
+        let why = build.unbuildable.as_ref()?;
+        Some(format!(
+            "{} ({}): {}",
+            build.pkgbase,
+            obstacle(why.reason),
+            why.hint
+        ))
+    });
+    list(out, "cannot be built", style::BAD, impossible, full, width)?;
+    let unresolved = set
+        .unresolved
+        .iter()
+        .map(|one| format!("{}: {} `{}`", one.pkgbase, one.kind.as_str(), one.relation));
+    list(
+        out,
+        "satisfied by nothing",
+        style::ODD,
+        unresolved,
+        full,
+        width,
+    )?;
+    let dropped = set.edges.iter().filter(|edge| edge.dropped).map(|edge| {
+        format!(
+            "{} is built with the released {} ({} `{}`)",
+            edge.after.pkgbase,
+            edge.before.pkgbase,
+            edge.kind.as_str(),
+            edge.relation
+        )
+    });
+    list(
+        out,
+        "needs given up to break cycles",
+        style::ODD,
+        dropped,
+        full,
+        width,
+    )?;
+    let unchecked = set
+        .builds
+        .iter()
+        .filter(|build| build.nocheck)
+        .map(|build| build.pkgbase.to_string());
+    list(
+        out,
+        "built without their check",
+        style::ODD,
+        unchecked,
+        full,
+        width,
+    )?;
+    let assumed = set
+        .builds
+        .iter()
+        .filter(|build| !build.assumed.is_empty())
+        .map(|build| format!("{}: {}", build.pkgbase, build.assumed.join(", ")));
+    list(out, "needs left out", style::ODD, assumed, full, width)?;
+    let ambiguous = set.ambiguous.iter().map(|one| {
+        let names: Vec<&str> = one.candidates.iter().map(|name| name.as_str()).collect();
+        format!(
+            "{}: `{}` is {} (of {})",
+            one.pkgbase,
+            one.relation,
+            one.chosen,
+            names.join(", ")
+        )
+    });
+    let risks = set
+        .risks
+        .iter()
+        .map(|one| format!("{} installs {}: {}", one.pkgbase, one.installs, one.reason));
+    if full {
+        list(
+            out,
+            "satisfied by several",
+            style::PLAIN,
+            ambiguous,
+            full,
+            width,
+        )?;
+        return list(out, "risks", style::PLAIN, risks, full, width);
+    }
+    let mut more = Vec::new();
+    if !set.ambiguous.is_empty() {
+        more.push(format!(
+            "{} satisfied by several packages",
+            count(set.ambiguous.len(), "need")
+        ));
+    }
+    if !set.risks.is_empty() {
+        more.push(count(set.risks.len(), "risk"));
+    }
+    if !more.is_empty() {
+        let faint = style::FAINT;
+        writeln!(
+            out,
+            "  {faint}besides: {}; `bbtw plan --full` lists them{faint:#}",
+            more.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn list(
+    out: &mut dyn Write,
+    title: &str,
+    style: anstyle::Style,
+    findings: impl Iterator<Item = String>,
+    full: bool,
+    width: usize,
+) -> io::Result<()> {
+    let findings: Vec<String> = findings.collect();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  {style}{title} ({}){style:#}", findings.len())?;
+    let shown = if full { findings.len() } else { SOME };
+    for finding in findings.iter().take(shown) {
+        let lines = wrap(&harmless(finding), width.saturating_sub(6));
+        for (number, line) in lines.iter().enumerate() {
+            writeln!(out, "    {}{line}", if number == 0 { "" } else { "  " })?;
+        }
+    }
+    match findings.len().saturating_sub(shown) {
+        0 => Ok(()),
+        more => writeln!(out, "    and {more} more; `bbtw plan --full` lists them"),
+    }
+}
+
+/// Every build, wave by wave.
+fn by_wave(out: &mut dyn Write, set: &BuildSet, width: usize) -> io::Result<()> {
+    let mut builds: Vec<&PlannedBuild> = set.builds.iter().collect();
+    builds.sort_by_key(|build| build.wave);
+    for wave in builds.chunk_by(|one, other| one.wave == other.wave) {
+        let strong = style::STRONG;
+        let number = wave.first().map_or(0, |build| build.wave);
+        writeln!(out, "\n{strong}wave {number}{strong:#}")?;
+        let mut table = Table::bare().indented(2);
+        for build in wave {
+            let name = match build.pass {
+                1 => build.pkgbase.to_string(),
+                pass => format!("{} (pass {pass})", build.pkgbase),
+            };
+            table.row([
+                name.into(),
+                build.version.to_string().into(),
+                because(build).into(),
+            ]);
+        }
+        table.write(out, width)?;
+    }
+    Ok(())
+}
+
+/// Why a build is in the plan.
+fn because(build: &PlannedBuild) -> String {
+    if let Some(architecture) = &build.refers_to {
+        return format!("taken from {architecture}");
+    }
+    match &build.because {
+        Because::Changed(_) => "changed".to_owned(),
+        Because::Dependent(dependent) => {
+            let world = match dependent.world {
+                World::Sources => "",
+                World::Released => ", as released",
+            };
+            let owner = if dependent.pkgname.as_str() == build.pkgbase.as_str() {
+                "needs".to_owned()
+            } else {
+                format!("{} needs", dependent.pkgname)
+            };
+            format!("{owner} {} of {}{world}", dependent.relation, dependent.of)
+        }
+    }
+}
+
+fn obstacle(reason: UnbuildableReason) -> &'static str {
+    match reason {
+        UnbuildableReason::Broken => "broken",
+        UnbuildableReason::Unresolved => "unresolved",
+        UnbuildableReason::Cycle => "cycle",
+        UnbuildableReason::Conflict => "conflict",
+    }
+}

@@ -1,0 +1,266 @@
+//! Plans of random small distributions against a brute force that shares no
+//! code with the planner.
+
+mod checks;
+mod model;
+mod oracle;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use buildbtw_graph::{
+    BuildSet, Edge, Plan, PlanInput, PlanOptions, PlannedBuild, RelationKind, ReleasedIndex,
+    ReleasedPackage, ReleasedRepository, Scope, SourceIndex, SourcePackage, Via, plan,
+    read_srcinfo,
+};
+use model::{Base, Distribution, Rel, draw};
+use oracle::{Installs, Package, Reach, Worlds, installs};
+use proptest::prelude::*;
+
+fn source(base: &Base) -> SourcePackage {
+    let reading = read_srcinfo(&base.srcinfo()).unwrap();
+    assert_eq!(reading.warnings, []);
+    reading.package
+}
+
+fn released(package: &Rel) -> ReleasedPackage {
+    let provides = package
+        .provides
+        .iter()
+        .map(|provision| match provision.version {
+            None => provision.name.clone(),
+            Some(version) if provision.name.ends_with(".so") => {
+                format!("{}={version}-64", provision.name)
+            }
+            Some(version) => format!("{}={version}", provision.name),
+        });
+    let depends = package.depends.iter().map(|dep| match dep.constraint {
+        Some((_, version)) if dep.name.ends_with(".so") => format!("{}={version}-64", dep.name),
+        _ => dep.text(),
+    });
+    ReleasedPackage {
+        pkgname: package.name.parse().unwrap(),
+        pkgbase: package.base.parse().unwrap(),
+        version: format!("{}-{}", package.version, package.pkgrel)
+            .parse()
+            .unwrap(),
+        architecture: "x86_64".parse().unwrap(),
+        depends: depends.map(|text| text.parse().unwrap()).collect(),
+        makedepends: Vec::new(),
+        checkdepends: Vec::new(),
+        provides: provides.map(|text| text.parse().unwrap()).collect(),
+        conflicts: Vec::new(),
+        replaces: Vec::new(),
+        groups: Vec::new(),
+        optdepends: Vec::new(),
+    }
+}
+
+fn make_plan(distribution: &Distribution, options: &PlanOptions) -> Plan {
+    let sources: SourceIndex = distribution.bases.iter().map(source).collect();
+    let repositories = distribution
+        .repositories
+        .iter()
+        .enumerate()
+        .map(|(number, packages)| {
+            Arc::new(ReleasedRepository {
+                name: format!("repository{number}"),
+                packages: packages.iter().map(released).collect(),
+            })
+        });
+    let index = Arc::new(ReleasedIndex::new(repositories.collect()));
+    let changes: Vec<SourcePackage> = distribution.changes.iter().map(source).collect();
+    let input = PlanInput {
+        sources: &sources,
+        released: &BTreeMap::from([("x86_64".parse().unwrap(), index)]),
+        changes: &changes,
+        options,
+    };
+    let made = plan(&input).unwrap();
+    assert_eq!(made, plan(&input).unwrap(), "two plans of one input differ");
+    made
+}
+
+fn options(distribution: &Distribution, dice: u64) -> (PlanOptions, Reach) {
+    let (scope, reach) = match dice % 5 {
+        0 => (Scope::None, Reach::None),
+        1 => (Scope::Direct, Reach::Direct),
+        _ => (Scope::Transitive, Reach::Transitive),
+    };
+    let options = PlanOptions {
+        scope,
+        via: Via {
+            makedepends: dice / 5 % 4 == 0,
+            checkdepends: dice / 20 % 4 == 0,
+        },
+        implicit: distribution
+            .implicit
+            .iter()
+            .map(|dep| dep.text().parse().unwrap())
+            .collect(),
+        bootstrap: dice / 80 % 3 == 0,
+        passes: 1 + (dice / 240 % 2) as u8,
+        ..PlanOptions::default()
+    };
+    (options, reach)
+}
+
+/// Everything the checks look at.
+struct Case {
+    distribution: Distribution,
+    options: PlanOptions,
+    worlds: Worlds,
+    members: BTreeSet<String>,
+    mixed: Vec<Package>,
+    installs: BTreeMap<String, Installs>,
+    set: BuildSet,
+}
+
+impl Case {
+    fn new(seed: u64, size: usize, dice: u64) -> Self {
+        let distribution = draw(seed, size);
+        let (options, reach) = options(&distribution, dice);
+        let worlds = Worlds::new(&distribution, options.bootstrap);
+        let members = worlds.rebuild_set(reach, options.via.makedepends, options.via.checkdepends);
+        let mixed = worlds.mixed(&members);
+        let installs = members
+            .iter()
+            .map(|build| {
+                let installs = installs(&worlds, &members, &mixed, &distribution.implicit, build);
+                (build.clone(), installs)
+            })
+            .collect();
+        let mut made = make_plan(&distribution, &options);
+        let set = made
+            .architectures
+            .remove(&options.architectures[0])
+            .unwrap();
+        Case {
+            distribution,
+            options,
+            worlds,
+            members,
+            mixed,
+            installs,
+            set,
+        }
+    }
+
+    fn first_passes(&self) -> impl Iterator<Item = &PlannedBuild> {
+        self.set.builds.iter().filter(|build| build.pass == 1)
+    }
+
+    fn first_pass(&self, name: &str) -> &PlannedBuild {
+        self.first_passes()
+            .find(|build| build.pkgbase.as_str() == name)
+            .unwrap()
+    }
+
+    fn dropped(&self) -> impl Iterator<Item = &Edge> {
+        self.set.edges.iter().filter(|edge| edge.dropped)
+    }
+
+    fn is_released(&self, name: &str) -> bool {
+        self.worlds
+            .released
+            .iter()
+            .any(|package| package.name == name)
+    }
+
+    /// What each build waits for directly or not: all its needs less what was
+    /// given up.
+    fn demanded(&self) -> BTreeMap<String, BTreeSet<String>> {
+        checks::closure(self.waited_for())
+    }
+
+    /// The needs of each build less what was given up.
+    fn waited_for(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut demanded = BTreeMap::new();
+        for (build, installs) in &self.installs {
+            let nocheck = self.first_pass(build).nocheck;
+            let mut needs: BTreeSet<String> = installs.members.keys().cloned().collect();
+            needs.retain(|need| !(nocheck && installs.only_check.contains(need)));
+            for edge in self
+                .dropped()
+                .filter(|edge| edge.after.pkgbase.as_str() == build)
+            {
+                needs.remove(edge.before.pkgbase.as_str());
+            }
+            demanded.insert(build.clone(), needs);
+        }
+        demanded
+    }
+}
+
+fn check(seed: u64, size: usize, dice: u64) {
+    checks::check(&Case::new(seed, size, dice));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn plans_agree_with_brute_force(seed in any::<u64>(), size in 1usize..14, dice in 0u64..480) {
+        check(seed, size, dice);
+    }
+}
+
+/// How many distributions are tried; `BUILDBTW_CASES` asks for more.
+fn cases() -> u32 {
+    let asked = std::env::var("BUILDBTW_CASES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(1500)
+}
+
+/// The model draws what the checks are about; otherwise they would prove
+/// little.
+#[test]
+fn the_distributions_have_what_is_checked() {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..1500 {
+        let case = Case::new(seed, 12, seed);
+        let found = [
+            ("cycles", case.dropped().next().is_some()),
+            (
+                "depends pairs",
+                case.dropped().any(|e| e.kind == RelationKind::Depends),
+            ),
+            (
+                "makedepends pairs",
+                case.dropped().any(|e| e.kind == RelationKind::Makedepends),
+            ),
+            (
+                "implicit pairs",
+                case.dropped().any(|e| e.kind == RelationKind::Implicit),
+            ),
+            ("skipped checks", case.set.builds.iter().any(|b| b.nocheck)),
+            ("second passes", case.set.builds.iter().any(|b| b.pass == 2)),
+            (
+                "unbuildable",
+                case.set.builds.iter().any(|b| b.unbuildable.is_some()),
+            ),
+            (
+                "assumed",
+                case.set.builds.iter().any(|b| !b.assumed.is_empty()),
+            ),
+            ("broken", !case.set.broken.is_empty()),
+            ("ambiguous", !case.set.ambiguous.is_empty()),
+            (
+                "own packages",
+                case.installs.values().any(|i| !i.own.is_empty()),
+            ),
+            (
+                "through others",
+                case.set.edges.iter().any(|e| e.through.len() > 2),
+            ),
+        ];
+        for (what, _) in found.iter().filter(|(_, found)| *found) {
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert!(seen.values().all(|&count| count >= 10), "{seen:?}");
+}

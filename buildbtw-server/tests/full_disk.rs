@@ -1,0 +1,95 @@
+//! A disk that is full in the middle of an upload: the server program runs in a mount namespace in
+//! which its data folder is a very small file system.
+
+mod stage;
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use buildbtw_api::client::{Client, UploadError};
+use buildbtw_api::{OutcomeClass, ProblemType};
+use buildbtw_graph::Scope;
+use stage::{Worker, create, finish, git, srcinfo, write_srcinfo};
+
+/// The size of the file system.
+const SIZE: &str = "2m";
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["data", "sources", "sources/lib"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let source = folder.path().join("sources/lib");
+    std::fs::write(source.join("PKGBUILD"), "pkgrel=1\n").unwrap();
+    git(&source, &["init", "--quiet", "--initial-branch=main"]);
+    write_srcinfo(&source, &srcinfo("lib", "1", &[]));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = format!(
+        "mount -t tmpfs -o size={SIZE} tmpfs {data} && exec {program}",
+        data = path("data"),
+        program = env!("CARGO_BIN_EXE_buildbtw-server")
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private"]);
+    if !nix::unistd::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let _server = Server(
+        unshare
+            .args(["--", "sh", "-c", &script])
+            .env("DATA_DIR", path("data"))
+            .env("SOURCES_DIR", path("sources"))
+            .env("DATABASE_URL", format!("sqlite:{}", path("buildbtw.db")))
+            .env("WORKER_TOKEN_FILE", path("token"))
+            .env("PORT", port.to_string())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let url = format!("http://127.0.0.1:{port}");
+    let client = Client::new(&url, None).unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !client.health().await.is_ok_and(|health| health.sources_in_sync) {
+        assert!(Instant::now() < end, "the server did not start");
+        tokio::task::yield_now().await;
+    }
+    client.create_namespace(&create(Some("lib"), &["lib/main"], Scope::None)).await.unwrap();
+    let token = std::fs::read_to_string(path("token")).unwrap();
+    let worker = Worker::register(Client::new(&url, Some(token.trim().to_owned())).unwrap(), "w").await;
+    let run = worker.claim().await;
+    worker.begin(&run).await;
+
+    let (name, good) = worker.package(&run, "lib");
+    let large = vec![7_u8; 4 << 20];
+    match worker.upload(&run, &name, &large).await {
+        Err(UploadError::Client(error)) => {
+            let problem = error.problem().unwrap_or_else(|| panic!("{error}"));
+            assert_eq!(problem.kind, ProblemType::StorageFull, "{problem}");
+            assert!(problem.hint.is_some(), "it says what to do");
+        }
+        other => panic!("{other:?}"),
+    }
+    // The room that the broken upload took is free again, and the run goes on.
+    worker.upload(&run, &name, &good).await.unwrap();
+    worker.client.finish_run(run.run, &finish(&run, OutcomeClass::Success, &[name])).await.unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while client.run(run.run).await.unwrap().run.outcome.is_none() {
+        assert!(Instant::now() < end, "the run does not end");
+        tokio::task::yield_now().await;
+    }
+    let outcome = client.run(run.run).await.unwrap().run.outcome.unwrap();
+    assert_eq!(outcome.class, OutcomeClass::Success, "{}", outcome.message);
+}
