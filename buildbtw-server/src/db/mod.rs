@@ -14,6 +14,7 @@ pub mod namespaces;
 pub mod packages;
 pub mod plans;
 pub mod runs;
+pub mod sources;
 pub mod status_tables;
 pub mod workers;
 

@@ -13,7 +13,9 @@ use crate::problems::HttpProblem;
 #[derive(Debug, thiserror::Error)]
 pub enum SourcesError {
     /// The folder is not there, is no folder or cannot be read.
-    #[error("cannot read the folder of sources {path}: {source}; make it, or name another one in SOURCES_DIR")]
+    #[error(
+        "cannot read the folder of sources {path}: {source}; make it, or name another one in SOURCES_DIR"
+    )]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -60,7 +62,9 @@ pub enum SourceError {
         detail: String,
     },
     /// The commit has no `.SRCINFO`.
-    #[error("{pkgbase} has no .SRCINFO at commit {commit}; write it with `makepkg --printsrcinfo > .SRCINFO` and commit it")]
+    #[error(
+        "{pkgbase} has no .SRCINFO at commit {commit}; write it with `makepkg --printsrcinfo > .SRCINFO` and commit it"
+    )]
     NoSrcinfo {
         /// The repository.
         pkgbase: PkgBase,
@@ -78,7 +82,9 @@ pub enum SourceError {
         detail: String,
     },
     /// The `.SRCINFO` describes another package base.
-    #[error("the .SRCINFO at commit {commit} says `{found}`, but the repository is called `{pkgbase}`; rename one of them")]
+    #[error(
+        "the .SRCINFO at commit {commit} says `{found}`, but the repository is called `{pkgbase}`; rename one of them"
+    )]
     WrongPkgbase {
         /// The repository.
         pkgbase: PkgBase,
@@ -127,8 +133,12 @@ impl From<SourceError> for HttpProblem {
     fn from(error: SourceError) -> Self {
         let detail = error.to_string();
         match error {
-            SourceError::UnknownPackage { hint, .. } => Self::new(ProblemType::UnknownPackage, detail).hint(hint),
-            SourceError::UnknownReference { hint, .. } => Self::new(ProblemType::UnknownReference, detail).hint(hint),
+            SourceError::UnknownPackage { hint, .. } => {
+                Self::new(ProblemType::UnknownPackage, detail).hint(hint)
+            }
+            SourceError::UnknownReference { hint, .. } => {
+                Self::new(ProblemType::UnknownReference, detail).hint(hint)
+            }
             SourceError::NoCommit { .. } => {
                 Self::new(ProblemType::UnknownReference, detail).hint("push a commit to it first")
             }
@@ -136,9 +146,8 @@ impl From<SourceError> for HttpProblem {
             | SourceError::BrokenSrcinfo { .. }
             | SourceError::WrongPkgbase { .. }
             | SourceError::Unpackable { .. }
-            | SourceError::Git { .. } => {
-                Self::new(ProblemType::BrokenSource, detail).hint("a commit that mends it is noticed at once")
-            }
+            | SourceError::Git { .. } => Self::new(ProblemType::BrokenSource, detail)
+                .hint("a commit that mends it is noticed at once"),
             SourceError::NotEditable { .. } => Self::new(ProblemType::BrokenSource, detail)
                 .hint("write the pkgrel as one plain line `pkgrel=1`, or pass `--pkgrel keep`"),
             SourceError::Io(error) => error.into(),

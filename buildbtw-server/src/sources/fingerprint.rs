@@ -58,7 +58,10 @@ pub fn fingerprint(git_dir: &Path, setting: Option<&str>) -> io::Result<Fingerpr
     // The first word changes whenever this version reads repositories in another way.
     put(&mut hash, b"references 1");
     put(&mut hash, setting.unwrap_or_default().as_bytes());
-    put(&mut hash, &content(&git_dir.join("HEAD"), LARGEST_LOOSE)?.unwrap_or_default());
+    put(
+        &mut hash,
+        &content(&git_dir.join("HEAD"), LARGEST_LOOSE)?.unwrap_or_default(),
+    );
     let packed = content(&git_dir.join("packed-refs"), LARGEST_PACKED)?.unwrap_or_default();
     put(&mut hash, &packed);
     let mut count = 0;
@@ -74,7 +77,9 @@ fn put(hash: &mut Sha256, part: &[u8]) {
 /// The loose references below a folder, in order.
 fn loose(folder: &Path, depth: usize, count: &mut usize, hash: &mut Sha256) -> io::Result<()> {
     if depth > DEEPEST {
-        return Err(io::Error::other(format!("folders of references lie deeper than {DEEPEST} below refs")));
+        return Err(io::Error::other(format!(
+            "folders of references lie deeper than {DEEPEST} below refs"
+        )));
     }
     let listing = match std::fs::read_dir(folder) {
         Ok(listing) => listing,
@@ -121,7 +126,10 @@ fn content(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
     file.take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(io::Error::other(format!("{} is larger than {limit} bytes", path.display())));
+        return Err(io::Error::other(format!(
+            "{} is larger than {limit} bytes",
+            path.display()
+        )));
     }
     Ok(Some(content))
 }
@@ -138,8 +146,20 @@ pub struct Glance {
 type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
 
 fn stamp(metadata: &Metadata) -> Stamp {
-    let times = (metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec());
-    Some((metadata.ino(), metadata.size(), times.0, times.1, times.2, times.3))
+    let times = (
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    );
+    Some((
+        metadata.ino(),
+        metadata.size(),
+        times.0,
+        times.1,
+        times.2,
+        times.3,
+    ))
 }
 
 /// Takes a glance. `None` if something cannot be looked at, or has changed too short a time ago
@@ -159,7 +179,11 @@ impl Glance {
 }
 
 fn take(git_dir: &Path, folders: Vec<PathBuf>, now: SystemTime) -> Option<Glance> {
-    let fixed = [git_dir.join("HEAD"), git_dir.join("packed-refs"), git_dir.join("refs/heads")];
+    let fixed = [
+        git_dir.join("HEAD"),
+        git_dir.join("packed-refs"),
+        git_dir.join("refs/heads"),
+    ];
     let mut stamps = Vec::with_capacity(fixed.len() + folders.len());
     for path in fixed.iter().chain(&folders) {
         stamps.push(match std::fs::metadata(path) {
@@ -249,7 +273,10 @@ mod tests {
         let before = fingerprint(repository.path(), None).unwrap();
         std::fs::write(repository.path().join("refs/heads/main.lock"), "").unwrap();
         assert_eq!(fingerprint(repository.path(), None).unwrap(), before);
-        assert_ne!(fingerprint(repository.path(), Some("trunk")).unwrap(), before);
+        assert_ne!(
+            fingerprint(repository.path(), Some("trunk")).unwrap(),
+            before
+        );
     }
 
     #[test]
@@ -257,7 +284,10 @@ mod tests {
         let (one, two) = (repository(), repository());
         std::fs::write(one.path().join("refs/heads/a"), "b").unwrap();
         std::fs::write(two.path().join("refs/heads/ab"), "").unwrap();
-        assert_ne!(fingerprint(one.path(), None).unwrap(), fingerprint(two.path(), None).unwrap());
+        assert_ne!(
+            fingerprint(one.path(), None).unwrap(),
+            fingerprint(two.path(), None).unwrap()
+        );
     }
 
     #[test]
@@ -278,7 +308,12 @@ mod tests {
             std::fs::write(path.join("new"), content).unwrap();
             std::fs::rename(path.join("new"), path.join(name)).unwrap();
         };
-        for name in ["refs/heads/main", "refs/heads/topic/x", "packed-refs", "HEAD"] {
+        for name in [
+            "refs/heads/main",
+            "refs/heads/topic/x",
+            "packed-refs",
+            "HEAD",
+        ] {
             let before = glance(path, later()).unwrap();
             replace(name, "6666\n");
             assert!(!before.is_unchanged(path, later()), "{name}");
@@ -289,7 +324,11 @@ mod tests {
     fn too_much_is_refused() {
         let repository = repository();
         let path = repository.path();
-        std::fs::write(path.join("refs/heads/main"), "x".repeat(LARGEST_LOOSE as usize + 1)).unwrap();
+        std::fs::write(
+            path.join("refs/heads/main"),
+            "x".repeat(LARGEST_LOOSE as usize + 1),
+        )
+        .unwrap();
         let error = fingerprint(path, None).unwrap_err().to_string();
         assert!(error.contains("refs/heads/main is larger"), "{error}");
     }

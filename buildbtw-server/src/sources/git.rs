@@ -51,21 +51,33 @@ impl GitRepository {
             .open_path_as_is(true)
             .with(gix::sec::Trust::Reduced);
         match options.open(git_dir) {
-            Ok(inner) => Ok(Self { inner: inner.to_thread_local(), pkgbase: pkgbase.clone() }),
-            Err(error) => Err(SourceError::Git { pkgbase: pkgbase.clone(), detail: chain(&error) }),
+            Ok(inner) => Ok(Self {
+                inner: inner.to_thread_local(),
+                pkgbase: pkgbase.clone(),
+            }),
+            Err(error) => Err(SourceError::Git {
+                pkgbase: pkgbase.clone(),
+                detail: chain(&error),
+            }),
         }
     }
 
     /// An error of git's, as one of ours.
     pub fn failed<E: std::fmt::Display>(&self) -> impl Fn(E) -> SourceError {
-        |error| SourceError::Git { pkgbase: self.pkgbase.clone(), detail: error.to_string() }
+        |error| SourceError::Git {
+            pkgbase: self.pkgbase.clone(),
+            detail: error.to_string(),
+        }
     }
 
     /// The default branch: the configured one, else `main`, else what HEAD names.
     pub fn default_branch(&self, configured: Option<&str>) -> Result<DefaultBranch, SourceError> {
         for name in configured.into_iter().chain(["main"]) {
             if let Some(commit) = self.commit_of_reference(&format!("refs/heads/{name}"))? {
-                return Ok(DefaultBranch { name: Some(name.to_owned()), commit });
+                return Ok(DefaultBranch {
+                    name: Some(name.to_owned()),
+                    commit,
+                });
             }
         }
         let head = self.inner.head().map_err(self.failed())?;
@@ -75,8 +87,12 @@ impl GitRepository {
             None => Err(SourceError::NoCommit {
                 pkgbase: self.pkgbase.clone(),
                 detail: match (configured, name) {
-                    (Some(configured), Some(head)) => format!("there is no `{configured}`, no `main` and no `{head}`"),
-                    (None, Some(head)) if head != "main" => format!("there is no `main` and no `{head}`"),
+                    (Some(configured), Some(head)) => {
+                        format!("there is no `{configured}`, no `main` and no `{head}`")
+                    }
+                    (None, Some(head)) if head != "main" => {
+                        format!("there is no `main` and no `{head}`")
+                    }
                     _ => "there is no `main`".to_owned(),
                 },
             }),
@@ -92,10 +108,16 @@ impl GitRepository {
             Err(_) if name != "HEAD" && gix::refs::FullName::try_from(name).is_err() => None,
             Err(error) => return Err(self.failed()(error)),
         };
-        let Some(mut reference) = found else { return Ok(None) };
+        let Some(mut reference) = found else {
+            return Ok(None);
+        };
         // An unborn HEAD names a branch that is not there.
         if let gix::refs::TargetRef::Symbolic(target) = reference.target()
-            && self.inner.try_find_reference(target).map_err(self.failed())?.is_none()
+            && self
+                .inner
+                .try_find_reference(target)
+                .map_err(self.failed())?
+                .is_none()
         {
             return Ok(None);
         }
@@ -106,7 +128,10 @@ impl GitRepository {
     /// The commit that an object is or stands for; `None` if it is something else.
     fn as_commit(&self, id: ObjectId) -> Result<Option<ObjectId>, SourceError> {
         let object = self.inner.find_object(id).map_err(self.failed())?;
-        Ok(object.peel_to_kind(gix::object::Kind::Commit).ok().map(|commit| commit.id))
+        Ok(object
+            .peel_to_kind(gix::object::Kind::Commit)
+            .ok()
+            .map(|commit| commit.id))
     }
 
     /// The commit that a user's word stands for: a branch, else a tag, else a commit (its whole
@@ -115,7 +140,10 @@ impl GitRepository {
         let names = if reference.starts_with("refs/") {
             vec![reference.to_owned()]
         } else {
-            vec![format!("refs/heads/{reference}"), format!("refs/tags/{reference}")]
+            vec![
+                format!("refs/heads/{reference}"),
+                format!("refs/tags/{reference}"),
+            ]
         };
         for name in &names {
             if let Some(commit) = self.commit_of_reference(name)? {
@@ -127,11 +155,17 @@ impl GitRepository {
 
     fn commit_by_id(&self, text: &str) -> Result<ObjectId, SourceError> {
         let is_id = text.len() >= SHORTEST_ID && text.chars().all(|c| c.is_ascii_hexdigit());
-        let Some(prefix) = is_id.then(|| gix::hash::Prefix::from_hex(text).ok()).flatten() else {
+        let Some(prefix) = is_id
+            .then(|| gix::hash::Prefix::from_hex(text).ok())
+            .flatten()
+        else {
             return Err(self.unknown(text, String::new()));
         };
         let mut candidates = HashSet::new();
-        self.inner.objects.lookup_prefix(prefix, Some(&mut candidates)).map_err(self.failed())?;
+        self.inner
+            .objects
+            .lookup_prefix(prefix, Some(&mut candidates))
+            .map_err(self.failed())?;
         let mut commits: Vec<ObjectId> = Vec::new();
         for candidate in candidates {
             commits.extend(self.as_commit(candidate)?);
@@ -150,7 +184,10 @@ impl GitRepository {
         let hint = match branches.len() {
             0 => "it has no branches".to_owned(),
             count if count > HINT_NAMES => {
-                format!("among its {count} branches are: {}", branches[..HINT_NAMES].join(", "))
+                format!(
+                    "among its {count} branches are: {}",
+                    branches[..HINT_NAMES].join(", ")
+                )
             }
             _ => format!("its branches are: {}", branches.join(", ")),
         };
@@ -173,11 +210,13 @@ impl GitRepository {
 
     /// A commit's id from its stored text, which must name a commit that is there.
     pub fn stored_commit(&self, commit: &str) -> Result<ObjectId, SourceError> {
-        let id = ObjectId::from_hex(commit.as_bytes()).map_err(|_| self.unknown(commit, String::new()))?;
+        let id = ObjectId::from_hex(commit.as_bytes())
+            .map_err(|_| self.unknown(commit, String::new()))?;
         match self.inner.try_find_object(id).map_err(self.failed())? {
             Some(object) if object.kind == gix::object::Kind::Commit => Ok(id),
             _ => {
-                let detail = ": it was there once, so the repository was replaced or cleaned up".to_owned();
+                let detail =
+                    ": it was there once, so the repository was replaced or cleaned up".to_owned();
                 Err(self.unknown(commit, detail))
             }
         }
@@ -196,17 +235,26 @@ impl GitRepository {
 
     /// A file of a commit's top folder; `None` if there is no such entry. What is wrong with an
     /// entry that is no file, or too large a one, comes back as text.
-    pub fn file(&self, commit: ObjectId, name: &str, limit: u64) -> Result<Option<Result<Vec<u8>, String>>, SourceError> {
+    pub fn file(
+        &self,
+        commit: ObjectId,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Result<Vec<u8>, String>>, SourceError> {
         let commit = self.inner.find_commit(commit).map_err(self.failed())?;
         let tree = commit.tree().map_err(self.failed())?;
-        let Some(entry) = tree.find_entry(name) else { return Ok(None) };
+        let Some(entry) = tree.find_entry(name) else {
+            return Ok(None);
+        };
         if !entry.mode().is_blob() {
             return Ok(Some(Err(format!("{name} is not a file"))));
         }
         let id = entry.oid().to_owned();
         let size = self.size(id)?;
         if size > limit {
-            return Ok(Some(Err(format!("{name} has {size} bytes; {limit} are the limit"))));
+            return Ok(Some(Err(format!(
+                "{name} has {size} bytes; {limit} are the limit"
+            ))));
         }
         let mut blob = self.inner.find_blob(id).map_err(self.failed())?;
         Ok(Some(Ok(blob.take_data())))

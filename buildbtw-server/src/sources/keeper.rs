@@ -5,12 +5,10 @@
 //! close to a change that time stamps tell nothing yet; every few seconds if it is not
 //! watched; and, as the net below all that, once a minute.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use buildbtw_graph::PkgBase;
 use rayon::prelude::*;
@@ -18,8 +16,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::fingerprint::Glance;
-use super::locate::{Entry, Found, by_name, entries, find, look_at};
+use super::locate::{Entry, Found, find, look_at, names_of};
 use super::reading::{Look, Read, look};
+use super::survey::{Glances, is_suspect, survey};
 use super::watches::{Noticed, Watched, Watches};
 use super::{Shared, SourceChange, stored};
 
@@ -45,7 +44,7 @@ const SHARE: u32 = 20;
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     noticed: Arc<Noticed>,
-    glances: HashMap<PkgBase, Option<Glance>>,
+    glances: Glances,
     /// What is looked at again soon, with how often it was.
     unsettled: BTreeMap<PkgBase, u8>,
     settle_at: Option<Instant>,
@@ -56,25 +55,12 @@ pub(super) struct Keeper {
     told: HashSet<OsString>,
 }
 
-/// What a look at the folder of sources found.
-struct Survey {
-    /// Repositories whose references may have changed.
-    suspects: Vec<Found>,
-    /// Entries that are folders, but not repositories yet.
-    folders: Vec<OsString>,
-    /// All repositories' entries.
-    entries: BTreeSet<OsString>,
-    /// Repositories that were known and are not there.
-    gone: Vec<PkgBase>,
-    refused: Vec<(OsString, String)>,
-}
-
 impl Keeper {
     pub fn new(shared: Arc<Shared>, watch_limit: usize) -> Self {
         Self {
             shared,
             noticed: Arc::default(),
-            glances: HashMap::new(),
+            glances: Glances::new(),
             unsettled: BTreeMap::new(),
             settle_at: None,
             unwatched: BTreeSet::new(),
@@ -94,7 +80,10 @@ impl Keeper {
         // The watcher has a thread of its own, which ends with it; that may take a moment.
         let watches = Arc::clone(&self.watches);
         let _ = tokio::task::spawn_blocking(move || {
-            watches.lock().unwrap_or_else(PoisonError::into_inner).take();
+            watches
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         })
         .await;
     }
@@ -144,8 +133,13 @@ impl Keeper {
     async fn sweep(&mut self) -> bool {
         let folder = self.shared.folder.clone();
         let glances = std::mem::take(&mut self.glances);
-        let known: Vec<PkgBase> =
-            self.shared.state.heads().repositories().map(|repository| repository.found.pkgbase.clone()).collect();
+        let known: Vec<PkgBase> = self
+            .shared
+            .state
+            .heads()
+            .repositories()
+            .map(|repository| repository.found.pkgbase.clone())
+            .collect();
         let Some((glances, survey)) = blocking(move || {
             let survey = survey(&folder, &glances, &known);
             (glances, survey)
@@ -160,7 +154,8 @@ impl Keeper {
                 for (entry, reason) in survey.refused {
                     self.tell(entry, &reason);
                 }
-                self.unwatched = self.without_watch(survey.entries.into_iter().chain(survey.folders));
+                self.unwatched =
+                    self.without_watch(survey.entries.into_iter().chain(survey.folders));
                 self.examine(survey.suspects, survey.gone).await;
                 true
             }
@@ -174,7 +169,9 @@ impl Keeper {
 
     fn without_watch(&self, entries: impl Iterator<Item = OsString>) -> BTreeSet<OsString> {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.filter(|entry| !watches.as_ref().is_some_and(|watches| watches.has(entry))).collect()
+        entries
+            .filter(|entry| !watches.as_ref().is_some_and(|watches| watches.has(entry)))
+            .collect()
     }
 
     fn tell(&mut self, entry: OsString, reason: &str) {
@@ -189,7 +186,8 @@ impl Keeper {
         let (watches, noticed) = (Arc::clone(&self.watches), Arc::clone(&self.noticed));
         let (folder, limit) = (self.shared.folder.clone(), self.watch_limit);
         blocking(move || {
-            *watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watches::begin(&folder, limit, noticed));
+            *watches.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Watches::begin(&folder, limit, noticed));
         })
         .await;
         self.extend_watches().await;
@@ -201,11 +199,17 @@ impl Keeper {
         let watches = Arc::clone(&self.watches);
         let left = blocking(move || {
             let mut watches = watches.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(watches) = watches.as_mut() else { return entries };
+            let Some(watches) = watches.as_mut() else {
+                return entries;
+            };
             let mut left = BTreeSet::new();
             let mut exhausted = false;
             for entry in entries {
-                let watched = if exhausted { Watched::Exhausted } else { watches.follow(&entry) };
+                let watched = if exhausted {
+                    Watched::Exhausted
+                } else {
+                    watches.follow(&entry)
+                };
                 exhausted = watched == Watched::Exhausted;
                 if watched != Watched::Yes {
                     left.insert(entry);
@@ -230,7 +234,9 @@ impl Keeper {
             let mut without = Vec::new();
             let mut names: BTreeSet<PkgBase> = BTreeSet::new();
             for entry in entries {
-                let watched = watches.as_mut().map_or(Watched::No, |watches| watches.follow(&entry));
+                let watched = watches
+                    .as_mut()
+                    .map_or(Watched::No, |watches| watches.follow(&entry));
                 if watched != Watched::Yes {
                     without.push(entry.clone());
                 }
@@ -247,10 +253,15 @@ impl Keeper {
             (found, gone, without)
         })
         .await;
-        let Some((found, gone, without)) = looked else { return };
+        let Some((found, gone, without)) = looked else {
+            return;
+        };
         self.unwatched.extend(without);
         let heads = self.shared.state.heads();
-        let gone = gone.into_iter().filter(|name| heads.repository(name).is_some()).collect();
+        let gone = gone
+            .into_iter()
+            .filter(|name| heads.repository(name).is_some())
+            .collect();
         drop(heads);
         self.examine(found, gone).await;
     }
@@ -259,7 +270,11 @@ impl Keeper {
     async fn settle(&mut self) {
         self.settle_at = None;
         let heads = self.shared.state.heads();
-        let found = self.unsettled.keys().filter_map(|name| heads.repository(name)).map(|known| known.found.clone());
+        let found = self
+            .unsettled
+            .keys()
+            .filter_map(|name| heads.repository(name))
+            .map(|known| known.found.clone());
         let found = found.collect();
         drop(heads);
         self.examine(found, Vec::new()).await;
@@ -294,7 +309,9 @@ impl Keeper {
             (entries, glances, suspects)
         })
         .await;
-        let Some((entries, glances, suspects)) = looked else { return };
+        let Some((entries, glances, suspects)) = looked else {
+            return;
+        };
         self.unwatched = entries;
         self.glances = glances;
         self.attend(suspects).await;
@@ -317,9 +334,14 @@ impl Keeper {
                 let looks: Vec<(PkgBase, Look)> = chunk
                     .par_iter()
                     .map(|found| {
-                        let known = heads.repository(&found.pkgbase).filter(|known| known.found == *found);
+                        let known = heads
+                            .repository(&found.pkgbase)
+                            .filter(|known| known.found == *found);
                         let known = known.and_then(|known| known.fingerprint.as_ref());
-                        (found.pkgbase.clone(), look(found, known, shared.default_branch.as_deref()))
+                        (
+                            found.pkgbase.clone(),
+                            look(found, known, shared.default_branch.as_deref()),
+                        )
                     })
                     .collect();
                 if sender.blocking_send(looks).is_err() {
@@ -359,7 +381,11 @@ impl Keeper {
         let heads = self.shared.state.heads();
         let read: Vec<Read> = read
             .into_iter()
-            .filter(|read| heads.repository(&read.repository.found.pkgbase).is_none_or(|known| !read.repository.is_as(known)))
+            .filter(|read| {
+                heads
+                    .repository(&read.repository.found.pkgbase)
+                    .is_none_or(|known| !read.repository.is_as(known))
+            })
             .collect();
         drop(heads);
         if read.is_empty() && gone.is_empty() {
@@ -369,9 +395,15 @@ impl Keeper {
             // They are read again after a restart, which is all that is lost.
             tracing::error!(%error, "cannot store what was read of the sources");
         }
-        let read: Vec<_> = read.into_iter().map(|read| Arc::new(read.repository)).collect();
-        let moved: Vec<PkgBase> =
-            read.iter().map(|repository| repository.found.pkgbase.clone()).chain(gone.iter().cloned()).collect();
+        let read: Vec<_> = read
+            .into_iter()
+            .map(|read| Arc::new(read.repository))
+            .collect();
+        let moved: Vec<PkgBase> = read
+            .iter()
+            .map(|repository| repository.found.pkgbase.clone())
+            .chain(gone.iter().cloned())
+            .collect();
         for repository in &read {
             if let Some(problem) = &repository.problem {
                 tracing::warn!(pkgbase = %repository.found.pkgbase, problem, "a source repository has a problem");
@@ -398,44 +430,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             None
         }
     }
-}
-
-fn is_suspect(found: &Found, glances: &HashMap<PkgBase, Option<Glance>>) -> bool {
-    let glance = glances.get(&found.pkgbase).and_then(Option::as_ref);
-    glance.is_none_or(|glance| !glance.is_unchanged(&found.git_dir, SystemTime::now()))
-}
-
-fn survey(folder: &Path, glances: &HashMap<PkgBase, Option<Glance>>, known: &[PkgBase]) -> io::Result<Survey> {
-    let looked: Vec<(OsString, Entry)> = entries(folder)?
-        .into_par_iter()
-        .map(|entry| {
-            let is = look_at(folder, &entry);
-            (entry, is)
-        })
-        .collect();
-    let (mut found, mut folders, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for (entry, is) in looked {
-        match is {
-            Entry::Repository(one) => found.push(one),
-            Entry::Folder => folders.push(entry),
-            Entry::Refused(reason) => refused.push((entry, reason)),
-            Entry::Other => {}
-        }
-    }
-    let (chosen, others) = by_name(found);
-    for other in others {
-        let reason = format!("another entry is called {} as well", other.pkgbase);
-        refused.push((other.entry, reason));
-    }
-    let gone = known.iter().filter(|name| !chosen.contains_key(*name)).cloned().collect();
-    let entries = chosen.values().map(|found| found.entry.clone()).collect();
-    let chosen: Vec<Found> = chosen.into_values().collect();
-    let suspects = chosen.into_par_iter().filter(|found| is_suspect(found, glances)).collect();
-    Ok(Survey { suspects, folders, entries, gone, refused })
-}
-
-/// The package bases that an entry may be the repository of.
-fn names_of(entry: &OsStr) -> impl Iterator<Item = PkgBase> {
-    let name = entry.to_str().unwrap_or_default();
-    [Some(name), name.strip_suffix(".git")].into_iter().flatten().filter_map(|name| name.parse().ok())
 }

@@ -48,7 +48,8 @@ pub fn look_at(folder: &Path, entry: &OsStr) -> Entry {
     let (name, git_dir) = if is_git_dir(&inner) {
         (name, inner)
     } else if inner.is_file() {
-        let reason = "its `.git` is a file: linked work trees and submodules are not read; clone it instead";
+        let reason =
+            "its `.git` is a file: linked work trees and submodules are not read; clone it instead";
         return Entry::Refused(reason.to_owned());
     } else if is_git_dir(&path) {
         (name.strip_suffix(".git").unwrap_or(name), path)
@@ -56,7 +57,11 @@ pub fn look_at(folder: &Path, entry: &OsStr) -> Entry {
         return Entry::Folder;
     };
     match name.parse() {
-        Ok(pkgbase) => Entry::Repository(Found { pkgbase, entry: entry.to_owned(), git_dir }),
+        Ok(pkgbase) => Entry::Repository(Found {
+            pkgbase,
+            entry: entry.to_owned(),
+            git_dir,
+        }),
         Err(error) => Entry::Refused(error.to_string()),
     }
 }
@@ -85,7 +90,10 @@ pub fn entries(folder: &Path) -> io::Result<Vec<OsString>> {
 /// Of repositories with one name, the one that counts: a work tree's before a bare one with
 /// `.git` in its name before one without.
 fn rank(found: &Found) -> u8 {
-    match (found.git_dir.ends_with(".git"), found.entry == found.pkgbase.as_str()) {
+    match (
+        found.git_dir.ends_with(".git"),
+        found.entry == found.pkgbase.as_str(),
+    ) {
         (true, true) => 0,
         (_, false) => 1,
         (false, true) => 2,
@@ -102,7 +110,11 @@ pub fn by_name(found: Vec<Found>) -> (BTreeMap<PkgBase, Found>, Vec<Found>) {
                 chosen.insert(one.pkgbase.clone(), one);
             }
             Some(other) => {
-                let (better, worse) = if rank(&one) < rank(&other) { (one, other) } else { (other, one) };
+                let (better, worse) = if rank(&one) < rank(&other) {
+                    (one, other)
+                } else {
+                    (other, one)
+                };
                 chosen.insert(better.pkgbase.clone(), better);
                 others.push(worse);
             }
@@ -111,18 +123,32 @@ pub fn by_name(found: Vec<Found>) -> (BTreeMap<PkgBase, Found>, Vec<Found>) {
     (chosen, others)
 }
 
+/// The package bases that an entry may be the repository of.
+pub fn names_of(entry: &OsStr) -> impl Iterator<Item = PkgBase> {
+    let name = entry.to_str().unwrap_or_default();
+    [Some(name), name.strip_suffix(".git")]
+        .into_iter()
+        .flatten()
+        .filter_map(|name| name.parse().ok())
+}
+
 /// The entries that the repository of a package base may be.
 pub fn entries_of(pkgbase: &PkgBase) -> [OsString; 2] {
-    [OsString::from(pkgbase.as_str()), OsString::from(format!("{pkgbase}.git"))]
+    [
+        OsString::from(pkgbase.as_str()),
+        OsString::from(format!("{pkgbase}.git")),
+    ]
 }
 
 /// The repository of a package base.
 pub fn find(folder: &Path, pkgbase: &PkgBase) -> Option<Found> {
     let entries = entries_of(pkgbase);
-    let found = entries.iter().filter_map(|entry| match look_at(folder, entry) {
-        Entry::Repository(found) => Some(found),
-        _ => None,
-    });
+    let found = entries
+        .iter()
+        .filter_map(|entry| match look_at(folder, entry) {
+            Entry::Repository(found) => Some(found),
+            _ => None,
+        });
     by_name(found.collect()).0.remove(pkgbase)
 }
 
@@ -150,8 +176,15 @@ mod tests {
         git_dir(&folder.path().join("worktree/.git"));
         git_dir(&folder.path().join("bare.git"));
         git_dir(&folder.path().join("plain"));
-        for (entry, name) in [("worktree", "worktree"), ("bare.git", "bare"), ("plain", "plain")] {
-            assert_eq!(name_of(look_at(folder.path(), entry.as_ref())).as_deref(), Some(name));
+        for (entry, name) in [
+            ("worktree", "worktree"),
+            ("bare.git", "bare"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(
+                name_of(look_at(folder.path(), entry.as_ref())).as_deref(),
+                Some(name)
+            );
         }
     }
 

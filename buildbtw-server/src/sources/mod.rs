@@ -15,6 +15,7 @@ pub mod pkgrel_edit;
 mod reading;
 mod state;
 mod stored;
+mod survey;
 mod tarball;
 mod watches;
 
@@ -33,10 +34,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::db::Db;
 use git::GitRepository;
-use locate::Found;
 
 pub use error::{SourceError, SourcesError};
+pub use fingerprint::Fingerprint;
 pub use git::SourceCommit;
+pub use locate::Found;
 pub use reading::Repository;
 pub use state::Heads;
 
@@ -89,7 +91,11 @@ impl Sources {
     ///
     /// When the folder or the stored index cannot be read. A single repository that cannot be
     /// read is no error.
-    pub async fn open(config: &Config, db: Db, shutdown: CancellationToken) -> Result<Self, SourcesError> {
+    pub async fn open(
+        config: &Config,
+        db: Db,
+        shutdown: CancellationToken,
+    ) -> Result<Self, SourcesError> {
         Self::open_with_watches(config, db, shutdown, usize::MAX).await
     }
 
@@ -105,7 +111,10 @@ impl Sources {
         shutdown: CancellationToken,
         watches: usize,
     ) -> Result<Self, SourcesError> {
-        let at = |source| SourcesError::Folder { path: config.sources_dir.clone(), source };
+        let at = |source| SourcesError::Folder {
+            path: config.sources_dir.clone(),
+            source,
+        };
         let folder = config.sources_dir.canonicalize().map_err(at)?;
         // Listed once to see whether it can be.
         std::fs::read_dir(&folder).map_err(at)?;
@@ -120,7 +129,10 @@ impl Sources {
             shutdown,
         });
         let stored = stored::load(&shared.db, folder).await?;
-        shared.state.update(stored.map_err(|error| SourcesError::Broken(error.to_string()))?, &[]);
+        shared.state.update(
+            stored.map_err(|error| SourcesError::Broken(error.to_string()))?,
+            &[],
+        );
         tokio::spawn(keeper::Keeper::new(Arc::clone(&shared), watches).run());
         Ok(Self(shared))
     }
@@ -180,7 +192,11 @@ impl Sources {
     /// # Errors
     ///
     /// When the repository or the commit is not there any more, or the `.SRCINFO` there cannot be used.
-    pub async fn resolve_pinned(&self, changeset: &Changeset, commit: &str) -> Result<ResolvedChangeset, SourceError> {
+    pub async fn resolve_pinned(
+        &self,
+        changeset: &Changeset,
+        commit: &str,
+    ) -> Result<ResolvedChangeset, SourceError> {
         let (changeset, commit) = (changeset.clone(), commit.to_owned());
         self.with_repository(&changeset.pkgbase.clone(), move |git, _| {
             let commit = git.stored_commit(&commit)?;
@@ -194,7 +210,11 @@ impl Sources {
     /// # Errors
     ///
     /// When the repository or the commit is not there, or the `.SRCINFO` there cannot be used.
-    pub async fn read_at(&self, pkgbase: &PkgBase, commit: &str) -> Result<SourcePackage, SourceError> {
+    pub async fn read_at(
+        &self,
+        pkgbase: &PkgBase,
+        commit: &str,
+    ) -> Result<SourcePackage, SourceError> {
         let (name, commit) = (pkgbase.clone(), commit.to_owned());
         self.with_repository(pkgbase, move |git, _| {
             let text = reading::srcinfo(git, &name, git.stored_commit(&commit)?)?;
@@ -211,12 +231,27 @@ impl Sources {
     ///
     /// When the repository or the commit is not there, the tree cannot be packed, or the pkgrel
     /// cannot be set safely.
-    pub async fn tarball(&self, pkgbase: &PkgBase, commit: &str, pkgrel: Option<&str>) -> Result<File, SourceError> {
-        let (name, commit, pkgrel) = (pkgbase.clone(), commit.to_owned(), pkgrel.map(str::to_owned));
+    pub async fn tarball(
+        &self,
+        pkgbase: &PkgBase,
+        commit: &str,
+        pkgrel: Option<&str>,
+    ) -> Result<File, SourceError> {
+        let (name, commit, pkgrel) = (
+            pkgbase.clone(),
+            commit.to_owned(),
+            pkgrel.map(str::to_owned),
+        );
         self.with_repository(pkgbase, move |git, shared| {
             let commit = git.stored_commit(&commit)?;
             let mut file = tempfile::tempfile_in(&shared.scratch)?;
-            tarball::pack(git, &name, commit, pkgrel.as_deref(), BufWriter::new(&mut file))?;
+            tarball::pack(
+                git,
+                &name,
+                commit,
+                pkgrel.as_deref(),
+                BufWriter::new(&mut file),
+            )?;
             file.rewind()?;
             Ok(file)
         })
@@ -254,7 +289,9 @@ impl Shared {
             pkgbase: pkgbase.clone(),
             hint: near_names::hint(
                 pkgbase,
-                heads.repositories().map(|repository| &repository.found.pkgbase),
+                heads
+                    .repositories()
+                    .map(|repository| &repository.found.pkgbase),
                 heads.index(),
             ),
         })
@@ -269,5 +306,10 @@ fn read_changeset(
     let described = git.describe(commit)?;
     let text = reading::srcinfo(git, &changeset.pkgbase, commit)?;
     let understood = reading::understand(&changeset.pkgbase, &described.commit, &text)?;
-    Ok(ResolvedChangeset { changeset, commit: described, package: understood.package, warnings: understood.warnings })
+    Ok(ResolvedChangeset {
+        changeset,
+        commit: described,
+        package: understood.package,
+        warnings: understood.warnings,
+    })
 }

@@ -6,11 +6,23 @@ use buildbtw_graph::{PkgBase, SourceIndex};
 const OFFERED: usize = 3;
 
 /// A hint for a package base that is not known.
-pub(super) fn hint<'a>(wanted: &PkgBase, known: impl Iterator<Item = &'a PkgBase>, index: &SourceIndex) -> String {
+pub(super) fn hint<'a>(
+    wanted: &PkgBase,
+    known: impl Iterator<Item = &'a PkgBase>,
+    index: &SourceIndex,
+) -> String {
     let wanted = wanted.as_str();
-    let maker = index.iter().find(|source| source.packages.iter().any(|package| package.pkgname.as_str() == wanted));
+    let maker = index.iter().find(|source| {
+        source
+            .packages
+            .iter()
+            .any(|package| package.pkgname.as_str() == wanted)
+    });
     if let Some(maker) = maker {
-        return format!("`{wanted}` is a package that the source repository `{}` makes", maker.pkgbase);
+        return format!(
+            "`{wanted}` is a package that the source repository `{}` makes",
+            maker.pkgbase
+        );
     }
     let near = near(wanted, known.map(PkgBase::as_str));
     if near.is_empty() {
@@ -68,9 +80,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (one, other, expected) in
-            [("curl", "curl", 0), ("crul", "curl", 1), ("curl", "cur", 1), ("Curl", "curl", 0), ("kitten", "sitting", 3)]
-        {
+        for (one, other, expected) in [
+            ("curl", "curl", 0),
+            ("crul", "curl", 1),
+            ("curl", "cur", 1),
+            ("Curl", "curl", 0),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(one, other, 5), Some(expected), "{one} {other}");
             assert_eq!(distance(other, one, 5), Some(expected), "{other} {one}");
         }
@@ -81,7 +97,10 @@ mod tests {
     #[test]
     fn the_nearest_come_first() {
         let names = ["openimageio", "openimagedenoise", "imageio", "openimagei"];
-        assert_eq!(near("openimagio", names.into_iter()), ["openimagei", "openimageio"]);
+        assert_eq!(
+            near("openimagio", names.into_iter()),
+            ["openimageio", "openimagei"]
+        );
         assert!(near("zzz", names.into_iter()).is_empty());
     }
 }

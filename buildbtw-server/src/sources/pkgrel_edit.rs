@@ -63,7 +63,11 @@ pub fn edit_pkgbuild(pkgbuild: &str, pkgrel: &str) -> Result<String, EditError> 
             continue;
         }
         if let Some(first) = found {
-            return Err(EditError::Twice { file: FILE, first: first + 1, second: number + 1 });
+            return Err(EditError::Twice {
+                file: FILE,
+                first: first + 1,
+                second: number + 1,
+            });
         }
         found = Some(number);
     }
@@ -72,8 +76,13 @@ pub fn edit_pkgbuild(pkgbuild: &str, pkgrel: &str) -> Result<String, EditError> 
     for (at, line) in pkgbuild.split_inclusive('\n').enumerate() {
         if at == number {
             let end = &line[line.trim_end_matches(['\n', '\r']).len()..];
-            let rest = plain_rest(line.trim_end_matches(['\n', '\r']))
-                .ok_or_else(|| EditError::NotPlain { file: FILE, line: number + 1, text: shown(line) })?;
+            let rest = plain_rest(line.trim_end_matches(['\n', '\r'])).ok_or_else(|| {
+                EditError::NotPlain {
+                    file: FILE,
+                    line: number + 1,
+                    text: shown(line),
+                }
+            })?;
             edited.push_str("pkgrel=");
             edited.push_str(pkgrel);
             edited.push_str(rest);
@@ -95,9 +104,15 @@ pub fn edit_pkgbuild(pkgbuild: &str, pkgrel: &str) -> Result<String, EditError> 
 pub fn edit_srcinfo(srcinfo: &str, pkgrel: &str) -> Result<String, EditError> {
     const FILE: &str = ".SRCINFO";
     check(pkgrel)?;
-    let read = |text: &str| read_srcinfo(text).map(|read| read.package).map_err(|error| EditError::Srcinfo(error.to_string()));
+    let read = |text: &str| {
+        read_srcinfo(text)
+            .map(|read| read.package)
+            .map_err(|error| EditError::Srcinfo(error.to_string()))
+    };
     let before = read(srcinfo)?;
-    let after = before.with_pkgrel(pkgrel).map_err(|error| EditError::Srcinfo(error.to_string()))?;
+    let after = before
+        .with_pkgrel(pkgrel)
+        .map_err(|error| EditError::Srcinfo(error.to_string()))?;
     let (old, new) = (before.version.to_string(), after.version.to_string());
     let own = own_names(&before);
     let mut edited = String::with_capacity(srcinfo.len() + 16);
@@ -110,7 +125,11 @@ pub fn edit_srcinfo(srcinfo: &str, pkgrel: &str) -> Result<String, EditError> {
         let name = field.trim();
         if name == "pkgrel" {
             if let Some(first) = first {
-                return Err(EditError::Twice { file: FILE, first: first + 1, second: number + 1 });
+                return Err(EditError::Twice {
+                    file: FILE,
+                    first: first + 1,
+                    second: number + 1,
+                });
             }
             first = Some(number);
             edited.push_str(field);
@@ -132,16 +151,26 @@ pub fn edit_srcinfo(srcinfo: &str, pkgrel: &str) -> Result<String, EditError> {
         return Err(EditError::Missing(FILE));
     }
     // The proof: what the build sees is what the plan was made with.
-    if read(&edited)? == after { Ok(edited) } else { Err(EditError::Differs) }
+    if read(&edited)? == after {
+        Ok(edited)
+    } else {
+        Err(EditError::Differs)
+    }
 }
 
 fn check(pkgrel: &str) -> Result<(), EditError> {
-    if is_number(pkgrel) { Ok(()) } else { Err(EditError::NotAPkgrel(pkgrel.to_owned())) }
+    if is_number(pkgrel) {
+        Ok(())
+    } else {
+        Err(EditError::NotAPkgrel(pkgrel.to_owned()))
+    }
 }
 
 /// `digits[.digits]`, as makepkg demands.
 fn is_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|c| c.is_ascii_digit());
+    let digits = |text: &str| {
+        !text.is_empty() && text.len() <= 20 && text.bytes().all(|c| c.is_ascii_digit())
+    };
     match text.split_once('.') {
         Some((before, after)) => digits(before) && digits(after),
         None => digits(text),
@@ -153,9 +182,14 @@ fn plain_rest(line: &str) -> Option<&str> {
     let value = line.strip_prefix("pkgrel=")?;
     let (number, rest) = match value.chars().next()? {
         quote @ ('"' | '\'') => value[1..].split_once(quote)?,
-        _ => value.split_at(value.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(value.len())),
+        _ => value.split_at(
+            value
+                .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+                .unwrap_or(value.len()),
+        ),
     };
-    let ends = rest.trim().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
+    let ends = rest.trim().is_empty()
+        || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
     (is_number(number) && ends).then_some(rest)
 }
 
@@ -174,14 +208,22 @@ fn sets_pkgrel(line: &str) -> bool {
         let after = line[at + NAME.len()..].trim_start_matches([' ', '\t']);
         let directly = &line[at + NAME.len()..];
         // `pkgrel=`, `pkgrel+=`; `pkgrel = 1`, `pkgrel++` and the like inside of (( )).
-        let assigned = ["=", "+=", "-=", "*=", "/=", "%=", "++", "--"].iter().any(|op| directly.starts_with(op))
-            || (line.contains("((") && ["=", "+=", "-=", "++", "--"].iter().any(|op| after.starts_with(op)))
+        let assigned = ["=", "+=", "-=", "*=", "/=", "%=", "++", "--"]
+            .iter()
+            .any(|op| directly.starts_with(op))
+            || (line.contains("((")
+                && ["=", "+=", "-=", "++", "--"]
+                    .iter()
+                    .any(|op| after.starts_with(op)))
             || line[..at].ends_with("++")
             || line[..at].ends_with("--");
         // `read pkgrel`, `printf -v pkgrel`, `unset pkgrel`, `local pkgrel`.
-        let named = line[..at]
-            .split([' ', '\t', ';'])
-            .any(|word| ["read", "-v", "unset", "local", "declare", "typeset", "mapfile", "eval"].contains(&word));
+        let named = line[..at].split([' ', '\t', ';']).any(|word| {
+            [
+                "read", "-v", "unset", "local", "declare", "typeset", "mapfile", "eval",
+            ]
+            .contains(&word)
+        });
         assigned || named
     })
 }
@@ -200,20 +242,38 @@ fn own_names(package: &SourcePackage) -> Vec<String> {
 }
 
 fn is_relation(field: &str) -> bool {
-    let lists = ["depends", "makedepends", "checkdepends", "optdepends", "provides", "conflicts", "replaces"];
-    lists.iter().any(|list| field.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+    let lists = [
+        "depends",
+        "makedepends",
+        "checkdepends",
+        "optdepends",
+        "provides",
+        "conflicts",
+        "replaces",
+    ];
+    lists.iter().any(|list| {
+        field
+            .strip_prefix(list)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
 }
 
 /// An optional dependency and its reason, which begins at the first `: `.
 fn split_reason<'a>(field: &str, text: &'a str) -> (&'a str, &'a str) {
-    let at = if field.starts_with("optdepends") { text.find(": ") } else { None };
+    let at = if field.starts_with("optdepends") {
+        text.find(": ")
+    } else {
+        None
+    };
     text.split_at(at.unwrap_or(text.len()))
 }
 
 /// Whether a relation names one of the own packages in exactly the old version.
 fn follows(field: &str, value: &str, old: &str, own: &[String]) -> bool {
     let (relation, _) = split_reason(field, value);
-    let Some(at) = relation.find(['<', '>', '=']) else { return false };
+    let Some(at) = relation.find(['<', '>', '=']) else {
+        return false;
+    };
     let (name, rest) = relation.split_at(at);
     rest.trim_start_matches(['<', '>', '=']) == old && own.iter().any(|one| one == name)
 }
@@ -262,17 +322,37 @@ mod tests {
             "read pkgrel",
         ] {
             let error = edit_pkgbuild(&format!("pkgname=a\n{line}\n"), "2").unwrap_err();
-            assert!(matches!(error, EditError::NotPlain { line: 2, .. }), "{line:?}: {error}");
+            assert!(
+                matches!(error, EditError::NotPlain { line: 2, .. }),
+                "{line:?}: {error}"
+            );
         }
     }
 
     #[test]
     fn one_line_it_must_be() {
-        let twice = edit_pkgbuild("pkgrel=1\npkgver=1\nif x; then pkgrel=3; fi\n", "2").unwrap_err();
-        assert_eq!(twice, EditError::Twice { file: "PKGBUILD", first: 1, second: 3 });
-        assert_eq!(edit_pkgbuild("_pkgrel=1\nmy_pkgrel=2\n", "2"), Err(EditError::Missing("PKGBUILD")));
+        let twice =
+            edit_pkgbuild("pkgrel=1\npkgver=1\nif x; then pkgrel=3; fi\n", "2").unwrap_err();
+        assert_eq!(
+            twice,
+            EditError::Twice {
+                file: "PKGBUILD",
+                first: 1,
+                second: 3
+            }
+        );
+        assert_eq!(
+            edit_pkgbuild("_pkgrel=1\nmy_pkgrel=2\n", "2"),
+            Err(EditError::Missing("PKGBUILD"))
+        );
         for pkgrel in ["", "1.", ".1", "1.2.3", "1\nrm", "-1", "x"] {
-            assert!(matches!(edit_pkgbuild("pkgrel=1\n", pkgrel), Err(EditError::NotAPkgrel(_))), "{pkgrel:?}");
+            assert!(
+                matches!(
+                    edit_pkgbuild("pkgrel=1\n", pkgrel),
+                    Err(EditError::NotAPkgrel(_))
+                ),
+                "{pkgrel:?}"
+            );
         }
     }
 
@@ -288,15 +368,24 @@ mod tests {
         assert!(edited.contains("\tdepends = foo-libs=2:1.0-4\n"));
         assert!(edited.contains("\tprovides = foo-api=2:1.0-4\n"));
         assert!(edited.contains("\tconflicts_x86_64 = foo<2:1.0-4\n"));
-        assert!(edited.contains("\toptdepends = foo-docs=2:1.0-4: the manual, 2:1.0-3\n"), "{edited}");
-        assert!(edited.contains("\tmakedepends = other=2:1.0-3\n"), "another's version is not ours");
+        assert!(
+            edited.contains("\toptdepends = foo-docs=2:1.0-4: the manual, 2:1.0-3\n"),
+            "{edited}"
+        );
+        assert!(
+            edited.contains("\tmakedepends = other=2:1.0-3\n"),
+            "another's version is not ours"
+        );
         assert!(edited.contains("\tdepends = bar>=2:1.0-3\n"));
         assert_eq!(edit_srcinfo(&edited, "3").unwrap(), SRCINFO);
     }
 
     #[test]
     fn a_broken_srcinfo_is_refused() {
-        assert!(matches!(edit_srcinfo("rubbish", "2"), Err(EditError::Srcinfo(_))));
+        assert!(matches!(
+            edit_srcinfo("rubbish", "2"),
+            Err(EditError::Srcinfo(_))
+        ));
         let twice = SRCINFO.replace("\tpkgrel = 3\n", "\tpkgrel = 3\n\tpkgrel = 4\n");
         assert!(edit_srcinfo(&twice, "5").is_err());
     }

@@ -48,7 +48,11 @@ pub(super) struct Understood {
 }
 
 /// Understands the text of a `.SRCINFO`.
-pub(super) fn understand(pkgbase: &PkgBase, commit: &str, text: &str) -> Result<Understood, SourceError> {
+pub(super) fn understand(
+    pkgbase: &PkgBase,
+    commit: &str,
+    text: &str,
+) -> Result<Understood, SourceError> {
     let reading = read_srcinfo(text).map_err(|error| SourceError::BrokenSrcinfo {
         pkgbase: pkgbase.clone(),
         commit: commit.to_owned(),
@@ -64,23 +68,40 @@ pub(super) fn understand(pkgbase: &PkgBase, commit: &str, text: &str) -> Result<
     let warnings = reading
         .warnings
         .iter()
-        .map(|warning| format!(".SRCINFO line {}: {}: {}", warning.line, warning.field, warning.message))
+        .map(|warning| {
+            format!(
+                ".SRCINFO line {}: {}: {}",
+                warning.line, warning.field, warning.message
+            )
+        })
         .collect();
-    Ok(Understood { package: reading.package, warnings })
+    Ok(Understood {
+        package: reading.package,
+        warnings,
+    })
 }
 
 /// The text of the `.SRCINFO` at a commit. What is not UTF-8 in it stands in texts for people,
 /// and is replaced.
-pub(super) fn srcinfo(git: &GitRepository, pkgbase: &PkgBase, commit: ObjectId) -> Result<String, SourceError> {
+pub(super) fn srcinfo(
+    git: &GitRepository,
+    pkgbase: &PkgBase,
+    commit: ObjectId,
+) -> Result<String, SourceError> {
     match git.file(commit, ".SRCINFO", MAX_SRCINFO_LENGTH as u64)? {
         Some(Ok(bytes)) => Ok(match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
         }),
-        Some(Err(detail)) => {
-            Err(SourceError::BrokenSrcinfo { pkgbase: pkgbase.clone(), commit: commit.to_string(), detail })
-        }
-        None => Err(SourceError::NoSrcinfo { pkgbase: pkgbase.clone(), commit: commit.to_string() }),
+        Some(Err(detail)) => Err(SourceError::BrokenSrcinfo {
+            pkgbase: pkgbase.clone(),
+            commit: commit.to_string(),
+            detail,
+        }),
+        None => Err(SourceError::NoSrcinfo {
+            pkgbase: pkgbase.clone(),
+            commit: commit.to_string(),
+        }),
     }
 }
 
@@ -103,7 +124,11 @@ pub(super) struct Read {
 }
 
 /// Looks whether a repository's references are still those of a fingerprint, and reads it if not.
-pub(super) fn look(found: &Found, known: Option<&Fingerprint>, default_branch: Option<&str>) -> Look {
+pub(super) fn look(
+    found: &Found,
+    known: Option<&Fingerprint>,
+    default_branch: Option<&str>,
+) -> Look {
     // Both are taken before anything is read: what changes in the middle shows next time.
     let glance = glance(&found.git_dir, SystemTime::now());
     let mut read = Read {
@@ -123,7 +148,10 @@ pub(super) fn look(found: &Found, known: Option<&Fingerprint>, default_branch: O
         Ok(fingerprint) => read.repository.fingerprint = Some(fingerprint),
         Err(error) => {
             read.repository.problem = Some(format!("its references cannot be read: {error}"));
-            return Look { glance: None, read: Some(read) };
+            return Look {
+                glance: None,
+                read: Some(read),
+            };
         }
     }
     if let Err(error) = read_default_branch(&mut read, default_branch) {
@@ -131,10 +159,16 @@ pub(super) fn look(found: &Found, known: Option<&Fingerprint>, default_branch: O
         if matches!(error, SourceError::Git { .. }) {
             // It may be in the middle of something, so it is to be read again.
             read.repository.fingerprint = None;
-            return Look { glance: None, read: Some(read) };
+            return Look {
+                glance: None,
+                read: Some(read),
+            };
         }
     }
-    Look { glance, read: Some(read) }
+    Look {
+        glance,
+        read: Some(read),
+    }
 }
 
 fn read_default_branch(read: &mut Read, default_branch: Option<&str>) -> Result<(), SourceError> {

@@ -49,25 +49,36 @@ impl Heads {
 
     /// How many repositories there are, and how many of them cannot be planned with.
     pub fn counts(&self) -> (usize, usize) {
-        let problems = self.repositories().filter(|repository| repository.problem.is_some()).count();
+        let problems = self
+            .repositories()
+            .filter(|repository| repository.problem.is_some())
+            .count();
         (self.repositories.len(), problems)
     }
 
     /// A page of the list of repositories, by name.
     pub fn list(&self, query: &SourceQuery) -> Page<SourceRepository> {
-        let limit = query.limit.map_or(PAGE, |limit| limit as usize).clamp(1, PAGE_MAX);
+        let limit = query
+            .limit
+            .map_or(PAGE, |limit| limit as usize)
+            .clamp(1, PAGE_MAX);
         let after = query.after.as_deref().unwrap_or_default();
         let mut items: Vec<SourceRepository> = self
             .repositories
             .range::<str, _>((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded))
             .map(|(_, repository)| repository)
-            .filter(|repository| !query.problems || repository.problem.is_some() || !repository.warnings.is_empty())
+            .filter(|repository| {
+                !query.problems || repository.problem.is_some() || !repository.warnings.is_empty()
+            })
             .take(limit + 1)
             .map(|repository| shown(repository))
             .collect();
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|item| item.pkgbase.to_string());
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|item| item.pkgbase.to_string());
         Page { items, next }
     }
 }
@@ -76,8 +87,14 @@ fn shown(repository: &Repository) -> SourceRepository {
     SourceRepository {
         pkgbase: repository.found.pkgbase.clone(),
         default_branch: repository.default_branch.clone(),
-        commit: repository.commit.as_ref().map(|commit| commit.commit.clone()),
-        version: repository.package.as_ref().map(|package| package.version.clone()),
+        commit: repository
+            .commit
+            .as_ref()
+            .map(|commit| commit.commit.clone()),
+        version: repository
+            .package
+            .as_ref()
+            .map(|package| package.version.clone()),
         problem: repository.problem.clone(),
         warnings: repository.warnings.clone(),
     }
@@ -90,13 +107,19 @@ pub(super) struct State(RwLock<Heads>);
 impl State {
     /// The newest state.
     pub fn heads(&self) -> Heads {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Takes in repositories that were read, and takes out those that are gone.
     pub fn update(&self, read: impl IntoIterator<Item = Arc<Repository>>, gone: &[PkgBase]) {
         let mut heads = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Heads { index, repositories } = &mut *heads;
+        let Heads {
+            index,
+            repositories,
+        } = &mut *heads;
         let repositories = Arc::make_mut(repositories);
         for pkgbase in gone {
             index.remove(pkgbase);

@@ -18,10 +18,16 @@ const PROVIDER: &str = "directory";
 
 /// Repositories as they were stored, understood anew in parallel: what a text means is this
 /// version's to say. Rows that make no sense are left out; their repositories are read again.
-pub(super) async fn load(db: &Db, folder: PathBuf) -> DbResult<Result<Vec<Arc<Repository>>, tokio::task::JoinError>> {
+pub(super) async fn load(
+    db: &Db,
+    folder: PathBuf,
+) -> DbResult<Result<Vec<Arc<Repository>>, tokio::task::JoinError>> {
     let rows = sources::all(&mut *db.read().await?, PROVIDER).await?;
     let restored = tokio::task::spawn_blocking(move || {
-        rows.into_par_iter().filter_map(|row| restore(&folder, row)).map(Arc::new).collect()
+        rows.into_par_iter()
+            .filter_map(|row| restore(&folder, row))
+            .map(Arc::new)
+            .collect()
     });
     Ok(restored.await)
 }
@@ -29,13 +35,27 @@ pub(super) async fn load(db: &Db, folder: PathBuf) -> DbResult<Result<Vec<Arc<Re
 fn restore(folder: &Path, row: StoredSource) -> Option<Repository> {
     let pkgbase: PkgBase = row.pkgbase.parse().ok()?;
     let git_dir = PathBuf::from(row.location);
-    let entry = git_dir.strip_prefix(folder).ok()?.components().next()?.as_os_str().to_owned();
+    let entry = git_dir
+        .strip_prefix(folder)
+        .ok()?
+        .components()
+        .next()?
+        .as_os_str()
+        .to_owned();
     let commit = match (row.commit_id, row.tree_id, row.committed_at) {
-        (Some(commit), Some(tree), Some(committed_at)) => Some(SourceCommit { commit, tree, committed_at }),
+        (Some(commit), Some(tree), Some(committed_at)) => Some(SourceCommit {
+            commit,
+            tree,
+            committed_at,
+        }),
         _ => None,
     };
     let mut repository = Repository {
-        found: Found { pkgbase, entry, git_dir },
+        found: Found {
+            pkgbase,
+            entry,
+            git_dir,
+        },
         default_branch: row.default_branch,
         commit,
         package: None,
@@ -84,7 +104,10 @@ fn row(read: &Read) -> Option<StoredSource> {
     Some(StoredSource {
         pkgbase: repository.found.pkgbase.to_string(),
         location: repository.found.git_dir.to_str()?.to_owned(),
-        fingerprint: repository.fingerprint.as_ref().map(|fingerprint| fingerprint.as_str().to_owned()),
+        fingerprint: repository
+            .fingerprint
+            .as_ref()
+            .map(|fingerprint| fingerprint.as_str().to_owned()),
         default_branch: repository.default_branch.clone(),
         commit_id: commit.map(|commit| commit.commit.clone()),
         tree_id: commit.map(|commit| commit.tree.clone()),

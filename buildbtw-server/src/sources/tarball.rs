@@ -54,13 +54,31 @@ pub(super) fn pack<W: Write>(
     into: W,
 ) -> Result<(), SourceError> {
     let described = git.describe(commit)?;
-    let tree = git.inner.find_commit(commit).map_err(git.failed())?.tree_id().map_err(git.failed())?.detach();
+    let tree = git
+        .inner
+        .find_commit(commit)
+        .map_err(git.failed())?
+        .tree_id()
+        .map_err(git.failed())?
+        .detach();
     let edited = match pkgrel {
         Some(pkgrel) => vec![
-            ("PKGBUILD", edit(git, pkgbase, commit, "PKGBUILD", LARGEST_PKGBUILD, |text| edit_pkgbuild(text, pkgrel))?),
+            (
+                "PKGBUILD",
+                edit(git, pkgbase, commit, "PKGBUILD", LARGEST_PKGBUILD, |text| {
+                    edit_pkgbuild(text, pkgrel)
+                })?,
+            ),
             (
                 ".SRCINFO",
-                edit(git, pkgbase, commit, ".SRCINFO", MAX_SRCINFO_LENGTH as u64, |text| edit_srcinfo(text, pkgrel))?,
+                edit(
+                    git,
+                    pkgbase,
+                    commit,
+                    ".SRCINFO",
+                    MAX_SRCINFO_LENGTH as u64,
+                    |text| edit_srcinfo(text, pkgrel),
+                )?,
             ),
         ],
         None => Vec::new(),
@@ -88,13 +106,18 @@ fn edit(
     limit: u64,
     change: impl FnOnce(&str) -> Result<String, EditError>,
 ) -> Result<Vec<u8>, SourceError> {
-    let refuse = |detail: String| SourceError::NotEditable { pkgbase: pkgbase.clone(), commit: commit.to_string(), detail };
+    let refuse = |detail: String| SourceError::NotEditable {
+        pkgbase: pkgbase.clone(),
+        commit: commit.to_string(),
+        detail,
+    };
     let bytes = match git.file(commit, name, limit)? {
         Some(Ok(bytes)) => bytes,
         Some(Err(detail)) => return Err(refuse(detail)),
         None => return Err(refuse(format!("there is no {name}"))),
     };
-    let text = String::from_utf8(bytes).map_err(|_| refuse(EditError::NotText(name).to_string()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| refuse(EditError::NotText(name).to_string()))?;
     match change(&text) {
         Ok(edited) => Ok(edited.into_bytes()),
         Err(error) => Err(refuse(error.to_string())),
@@ -103,7 +126,11 @@ fn edit(
 
 impl<W: Write> Packing<'_, W> {
     fn refuse<T>(&self, detail: String) -> Result<T, SourceError> {
-        Err(SourceError::Unpackable { pkgbase: self.pkgbase.clone(), commit: self.commit.to_string(), detail })
+        Err(SourceError::Unpackable {
+            pkgbase: self.pkgbase.clone(),
+            commit: self.commit.to_string(),
+            detail,
+        })
     }
 
     fn folder(&mut self, tree: ObjectId, prefix: &str, depth: usize) -> Result<(), SourceError> {
@@ -120,7 +147,10 @@ impl<W: Write> Packing<'_, W> {
             }
             // Paths are kept as text: the tools of packaging take no others.
             let Ok(name) = std::str::from_utf8(entry.filename()) else {
-                return self.refuse(format!("the name {:?} in {prefix:?} is not UTF-8", entry.filename()));
+                return self.refuse(format!(
+                    "the name {:?} in {prefix:?} is not UTF-8",
+                    entry.filename()
+                ));
             };
             // No git writes such names, but a made-up tree may hold them.
             if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
@@ -139,7 +169,9 @@ impl<W: Write> Packing<'_, W> {
                 EntryKind::Blob => self.file(id, &path, 0o644)?,
                 EntryKind::BlobExecutable => self.file(id, &path, 0o755)?,
                 EntryKind::Link => self.link(id, &path)?,
-                EntryKind::Commit => self.append(EntryType::Directory, &format!("{path}/"), 0o755, &[])?,
+                EntryKind::Commit => {
+                    self.append(EntryType::Directory, &format!("{path}/"), 0o755, &[])?
+                }
             }
         }
         Ok(())
@@ -148,7 +180,9 @@ impl<W: Write> Packing<'_, W> {
     fn read(&mut self, id: ObjectId, path: &str) -> Result<Vec<u8>, SourceError> {
         let size = self.git.size(id)?;
         if size > LARGEST_FILE {
-            return self.refuse(format!("{path} has {size} bytes; {LARGEST_FILE} are the limit"));
+            return self.refuse(format!(
+                "{path} has {size} bytes; {LARGEST_FILE} are the limit"
+            ));
         }
         self.bytes = self.bytes.saturating_add(size);
         if self.bytes > LARGEST_TREE {
@@ -178,9 +212,17 @@ impl<W: Write> Packing<'_, W> {
         Ok(self.archive.append_link(&mut header, path, &target)?)
     }
 
-    fn append(&mut self, kind: EntryType, path: &str, mode: u32, content: &[u8]) -> Result<(), SourceError> {
+    fn append(
+        &mut self,
+        kind: EntryType,
+        path: &str,
+        mode: u32,
+        content: &[u8],
+    ) -> Result<(), SourceError> {
         let mut header = self.header(kind, mode, content.len() as u64);
-        Ok(self.archive.append_data(&mut header, path, io::Cursor::new(content))?)
+        Ok(self
+            .archive
+            .append_data(&mut header, path, io::Cursor::new(content))?)
     }
 
     fn header(&self, kind: EntryType, mode: u32, size: u64) -> Header {

@@ -43,7 +43,10 @@ impl Noticed {
         let is_new = match event {
             Ok(event) if event.need_rescan() => !std::mem::replace(&mut what.everything, true),
             // Our own reading opens files all the time.
-            Ok(Event { kind: EventKind::Access(_), .. }) => false,
+            Ok(Event {
+                kind: EventKind::Access(_),
+                ..
+            }) => false,
             Ok(event) => {
                 let mut is_new = false;
                 for path in &event.paths {
@@ -76,17 +79,28 @@ enum Interest<'a> {
 
 /// Whether an event at a path can mean that references changed.
 fn interesting<'a>(folder: &Path, path: &'a Path) -> Interest<'a> {
-    let Ok(inside) = path.strip_prefix(folder) else { return Interest::None };
+    let Ok(inside) = path.strip_prefix(folder) else {
+        return Interest::None;
+    };
     let mut parts = inside.components().map(|part| part.as_os_str());
-    let Some(entry) = parts.next() else { return Interest::Everything };
+    let Some(entry) = parts.next() else {
+        return Interest::Everything;
+    };
     let mut part = parts.next();
     if part.is_some_and(|part| part == ".git") {
         part = parts.next();
     }
-    let of_references =
-        part.is_none_or(|part| ["HEAD", "packed-refs", "refs", "objects"].iter().any(|name| part == *name));
+    let of_references = part.is_none_or(|part| {
+        ["HEAD", "packed-refs", "refs", "objects"]
+            .iter()
+            .any(|name| part == *name)
+    });
     let is_lock = path.as_os_str().as_encoded_bytes().ends_with(b".lock");
-    if of_references && !is_lock { Interest::Entry(entry) } else { Interest::None }
+    if of_references && !is_lock {
+        Interest::Entry(entry)
+    } else {
+        Interest::None
+    }
 }
 
 /// Whether an entry is watched.
@@ -114,7 +128,9 @@ pub(super) struct Watches {
 type Identity = (u64, u64);
 
 fn identity(path: &Path) -> Option<Identity> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    std::fs::metadata(path)
+        .ok()
+        .map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Watches {
@@ -170,10 +186,18 @@ impl Watches {
     }
 
     fn watch(&mut self, entry: &OsStr, wanted: &[(PathBuf, RecursiveMode)]) -> Watched {
-        let Some(watcher) = &mut self.watcher else { return Watched::No };
-        let identities: Vec<_> =
-            wanted.iter().filter_map(|(path, _)| Some((path.clone(), identity(path)?))).collect();
-        if self.watched.get(entry).is_some_and(|watched| *watched == identities) {
+        let Some(watcher) = &mut self.watcher else {
+            return Watched::No;
+        };
+        let identities: Vec<_> = wanted
+            .iter()
+            .filter_map(|(path, _)| Some((path.clone(), identity(path)?)))
+            .collect();
+        if self
+            .watched
+            .get(entry)
+            .is_some_and(|watched| *watched == identities)
+        {
             return Watched::Yes;
         }
         if let Some(old) = self.watched.remove(entry) {
@@ -242,7 +266,10 @@ fn wanted(folder: &Path, entry: &OsStr, is: &Entry) -> Vec<(PathBuf, RecursiveMo
             } else {
                 (found.git_dir.join("refs"), RecursiveMode::NonRecursive)
             };
-            vec![(found.git_dir.clone(), RecursiveMode::NonRecursive), references]
+            vec![
+                (found.git_dir.clone(), RecursiveMode::NonRecursive),
+                references,
+            ]
         }
         Entry::Folder => {
             let path = folder.join(entry);
@@ -272,7 +299,10 @@ mod tests {
             "/sources/foo/.git/refs/heads/main",
             "/sources/foo.git/refs/heads/a/b",
         ] {
-            assert!(matches!(interesting(folder, Path::new(path)), Interest::Entry(_)), "{path}");
+            assert!(
+                matches!(interesting(folder, Path::new(path)), Interest::Entry(_)),
+                "{path}"
+            );
         }
         for path in [
             "/elsewhere/foo",
@@ -282,7 +312,11 @@ mod tests {
             "/sources/foo/.git/refs/heads/main.lock",
             "/sources/foo/src",
         ] {
-            assert_eq!(interesting(folder, Path::new(path)), Interest::None, "{path}");
+            assert_eq!(
+                interesting(folder, Path::new(path)),
+                Interest::None,
+                "{path}"
+            );
         }
         assert_eq!(interesting(folder, folder), Interest::Everything);
     }
