@@ -47,6 +47,7 @@ pub(crate) use cgroup::PREFIX as CGROUP_PREFIX;
 pub(crate) use drive::carry_out;
 pub(crate) use probe::probe;
 pub(crate) use remove::remove_tree;
+pub(crate) use source::open as open_archive;
 
 /// The folder with all files of a sandbox, in the work folder.
 pub(crate) const SANDBOX: &str = "sandbox";
