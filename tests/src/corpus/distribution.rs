@@ -186,8 +186,9 @@ impl Distribution {
     /// The members whose packages are installed to build a source with some relations: what
     /// satisfies these, with its whole run-time closure, up to the source's own packages.
     ///
-    /// Of several packages that satisfy a relation, the one that pacman takes counts, and all that
-    /// members make: which one pacman takes may change while these are built.
+    /// Of several packages that satisfy a relation, those of members count: their repository comes
+    /// first, and which of them pacman finds there may change while they are built. Where there is
+    /// none, the first one counts.
     pub fn installed_members(
         &self,
         build: usize,
@@ -196,11 +197,12 @@ impl Distribution {
     ) -> Members {
         let mut stack: Vec<PackageId> = Vec::new();
         let count = |candidates: &[PackageId], stack: &mut Vec<PackageId>| {
-            let counted = candidates
-                .iter()
-                .enumerate()
-                .filter(|(at, id)| *at == 0 || members.contains(&id.0));
-            stack.extend(counted.map(|(_, id)| *id));
+            let of_members = candidates.iter().filter(|id| members.contains(&id.0));
+            let before = stack.len();
+            stack.extend(of_members);
+            if stack.len() == before {
+                stack.extend(candidates.first());
+            }
         };
         for wanted in relations {
             count(&self.satisfying(wanted), &mut stack);
@@ -296,17 +298,30 @@ mod tests {
         let all = distribution(&[
             "x|makedepends = tool;pkgname = x;depends = only-at-run-time",
             "tool|pkgname = tool;depends = virtual;depends = x",
-            "one|pkgname = one;provides = virtual",
+            "one|pkgname = one;provides = virtual;depends = far",
             "two|pkgname = two;provides = virtual",
             "only-at-run-time|pkgname = only-at-run-time",
+            "far|pkgname = far",
         ]);
         let relations: Vec<_> = all.sources()[0].makedepends.iter().collect();
         let installed = |members: &[usize]| {
             let members = members.iter().copied().collect();
             names(&all, &all.installed_members(0, &relations, &members))
         };
-        assert_eq!(installed(&[0, 1, 2, 3, 4]), ["tool", "one", "two"]);
-        assert_eq!(installed(&[0, 3]), ["two"], "a member that would do counts");
-        assert_eq!(installed(&[0, 2]), ["one"]);
+        assert_eq!(
+            installed(&[0, 1, 2, 3, 4, 5]),
+            ["tool", "one", "two", "far"]
+        );
+        assert_eq!(installed(&[0, 2, 5]), ["one", "far"]);
+        assert_eq!(
+            installed(&[0, 3, 5]),
+            ["two"],
+            "a member goes before what is released"
+        );
+        assert_eq!(
+            installed(&[0, 5]),
+            ["far"],
+            "of what is released, the first name goes first"
+        );
     }
 }
