@@ -47,7 +47,7 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Bits]) -> Acyclic {
     let members = needs.len();
     let mut all: Vec<Bits> = needs
         .iter()
-        .map(|needs| members_of(&needs.all(), members))
+        .map(|needs| needs.all().below(members))
         .collect();
     let parts = components(members, |node, at| next_bit(&all[node], at));
     let mut result = Acyclic {
@@ -69,15 +69,6 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Bits]) -> Acyclic {
     result.dropped.sort();
     result.waits_for = all;
     result
-}
-
-/// Only the members of a set of members and extras.
-fn members_of(bits: &Bits, members: usize) -> Bits {
-    let mut only = Bits::new(members);
-    bits.iter()
-        .take_while(|&number| number < members)
-        .for_each(|number| only.insert(number));
-    only
 }
 
 /// The next number of a row from `at` on, and where to go on.
@@ -157,14 +148,11 @@ impl<'n> Part<'n> {
     fn solve(&mut self) {
         for stage in 0..STAGES {
             let wanted = std::mem::take(&mut self.pairs[stage]);
-            let parts = components(self.nodes.len(), |node, at| {
-                let kept = next_bit(&self.kept[node], at);
-                let wanted = next_bit(&wanted[node], at);
-                match (kept, wanted) {
-                    (Some(kept), Some(wanted)) => Some(kept.min(wanted)),
-                    (kept, wanted) => kept.or(wanted),
-                }
-            });
+            let mut both = self.kept.clone();
+            both.iter_mut()
+                .zip(&wanted)
+                .for_each(|(both, wanted)| both.unite(wanted));
+            let parts = components(self.nodes.len(), |node, at| next_bit(&both[node], at));
             let mut refused = vec![Bits::new(self.nodes.len()); self.nodes.len()];
             for inner in parts.members().iter().filter(|inner| inner.len() > 1) {
                 self.solve_inner(stage, &wanted, inner, &mut refused);
@@ -255,9 +243,7 @@ impl<'n> Part<'n> {
                 .for_each(|&node| order.append(node as usize, &[]));
             for node in (0..self.nodes.len()).filter(|&node| self.nocheck[node]) {
                 result.nocheck[real(node)] = true;
-                let row = &mut all[real(node)];
-                let checks = members_of(&needs[real(node)].check, row.bound());
-                row.subtract(&checks);
+                all[real(node)].subtract(&needs[real(node)].check);
                 let later = self.pairs[CHECK][node]
                     .iter()
                     .filter(|&o| order.waits(o, node));
