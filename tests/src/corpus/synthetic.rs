@@ -98,7 +98,7 @@ impl Maker {
     /// A relation to a package of a source, in one of the ways such are written.
     fn package_of(&mut self, number: usize) -> String {
         let pkgbase = name(number);
-        if number % SPLIT_EVERY != 0 {
+        if !number.is_multiple_of(SPLIT_EVERY) {
             return if self.seeded.percent(20) {
                 format!("{pkgbase}>=1")
             } else {
@@ -168,7 +168,7 @@ impl Maker {
         }
         let pkgbase = name(number);
         let version = format!("{}.{}", 1 + number % 7, number);
-        let packages = if number % SPLIT_EVERY == 0 {
+        let packages = if number.is_multiple_of(SPLIT_EVERY) {
             let run_time = self.lower(number);
             format!(
                 "pkgname = {pkgbase}\n\tdepends = {pkgbase}-libs={version}-1\n\tdepends = {run_time}\n\n\
