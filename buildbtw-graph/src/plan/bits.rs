@@ -30,6 +30,10 @@ impl Bits {
         self.words[number / 64] &= !(1 << (number % 64));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
     pub fn count(&self) -> usize {
         self.words
             .iter()

@@ -76,24 +76,25 @@ fn next_bit(row: &Bits, at: usize) -> Option<(usize, usize)> {
     row.next_from(at).map(|number| (number, number + 1))
 }
 
-/// The kinds of pairs in the order in which they go in.
-const STAGES: usize = 5;
-const HARD: usize = 0;
-const CHECK: usize = 3;
-
-fn kind_of(stage: usize) -> RelationKind {
-    match stage {
-        1 => RelationKind::Depends,
-        2 => RelationKind::Makedepends,
-        CHECK => RelationKind::Checkdepends,
-        _ => RelationKind::Implicit,
-    }
-}
+/// The sorts of pairs in the order in which they go in: first those whose
+/// member has no released package that would do, then by kind.
+const STAGES: [(RelationKind, bool); 7] = [
+    (RelationKind::Depends, true),
+    (RelationKind::Makedepends, true),
+    (RelationKind::Implicit, true),
+    (RelationKind::Depends, false),
+    (RelationKind::Makedepends, false),
+    // To skip a check gives up all that is only needed for it, released or not.
+    (RelationKind::Checkdepends, false),
+    (RelationKind::Implicit, false),
+];
+const CHECK: usize = 5;
 
 /// One strongly connected part, its nodes numbered from 0.
 struct Part<'n> {
     nodes: &'n [u32],
-    pairs: [Vec<Bits>; STAGES],
+    /// The wanted pairs of each stage.
+    pairs: [Vec<Bits>; STAGES.len()],
     /// The pairs that are in.
     kept: Vec<Bits>,
     /// The pairs that stay out, with the stage in which they were refused.
@@ -113,28 +114,25 @@ impl<'n> Part<'n> {
             }
             row
         };
-        let mut pairs: [Vec<Bits>; STAGES] = Default::default();
+        let mut pairs: [Vec<Bits>; STAGES.len()] = Default::default();
         for (number, &node) in nodes.iter().enumerate() {
             let needs = &needs[node as usize];
             let impossible = local(&hard[node as usize]);
-            let mut hard_row = Bits::new(size);
-            for (stage, bits) in [
-                (1, &needs.depends),
-                (2, &needs.makedepends),
-                (CHECK, &needs.check),
-                (4, &needs.implicit),
-            ] {
-                let mut row = local(bits);
+            for (&(kind, hard), rows) in STAGES.iter().zip(&mut pairs) {
+                let mut row = local(match kind {
+                    RelationKind::Depends => &needs.depends,
+                    RelationKind::Makedepends => &needs.makedepends,
+                    RelationKind::Checkdepends => &needs.check,
+                    RelationKind::Implicit => &needs.implicit,
+                });
                 row.remove(number);
-                if stage != CHECK {
-                    let mut impossible = impossible.clone();
-                    impossible.intersect(&row);
-                    hard_row.unite(&impossible);
+                if hard {
+                    row.intersect(&impossible);
+                } else if kind != RelationKind::Checkdepends {
                     row.subtract(&impossible);
                 }
-                pairs[stage].push(row);
+                rows.push(row);
             }
-            pairs[HARD].push(hard_row);
         }
         Part {
             nodes,
@@ -146,8 +144,11 @@ impl<'n> Part<'n> {
     }
 
     fn solve(&mut self) {
-        for stage in 0..STAGES {
+        for stage in 0..STAGES.len() {
             let wanted = std::mem::take(&mut self.pairs[stage]);
+            if wanted.iter().all(Bits::is_empty) {
+                continue;
+            }
             let mut both = self.kept.clone();
             both.iter_mut()
                 .zip(&wanted)
@@ -223,17 +224,12 @@ impl<'n> Part<'n> {
         let real = |number: usize| self.nodes[number] as usize;
         for &(stage, node, other) in &self.left_out {
             all[real(node)].remove(real(other));
-            let needs = &needs[real(node)];
-            let kind = match stage {
-                HARD if needs.depends.contains(real(other)) => RelationKind::Depends,
-                HARD if needs.makedepends.contains(real(other)) => RelationKind::Makedepends,
-                _ => kind_of(stage),
-            };
+            let (kind, missing) = STAGES[stage];
             result.dropped.push(Dropped {
                 build: self.nodes[node],
                 later: self.nodes[other],
                 kind,
-                missing: stage == HARD,
+                missing,
             });
         }
         let line = line_of(&self.kept);
