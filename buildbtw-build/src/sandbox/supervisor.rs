@@ -70,6 +70,7 @@ pub fn ignore_requests_to_end() {
 /// Does the work of this process.
 pub fn main() -> i32 {
     ignore_requests_to_end();
+    let _ = super::close_what_was_left_open(None);
     // Orphans of the sandbox come to this process to be reaped, whatever runs as pid 1 here.
     let _ = prctl::set_child_subreaper(true);
     let Ok(mut wire) = Wire::of_stdin() else {

@@ -2,7 +2,7 @@
 //! root and by an ordinary user, and a look around afterwards.
 
 // Every test program uses its own part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod machine;
 mod repository;
@@ -155,9 +155,19 @@ impl Workshop {
 
     /// Starts a build in the folder `name`.
     pub fn start(&self, request: &BuildRequest, name: &str) -> Building {
+        self.start_with(request, name, |_| self.command())
+    }
+
+    /// The same, with another command in front of the program's arguments.
+    pub fn start_with(
+        &self,
+        request: &BuildRequest,
+        name: &str,
+        command: impl FnOnce(&Path) -> Command,
+    ) -> Building {
         let builder = self.path("builder.json");
         std::fs::write(&builder, serde_json::to_vec(&self.builder).unwrap()).unwrap();
-        let mut command = self.command();
+        let mut command = command(&self.path("buildbtw-build"));
         command
             .arg("--builder")
             .arg(builder)
