@@ -152,6 +152,9 @@ fn work(
 ) -> Result<News, SetupError> {
     // When memory runs out on the whole machine, a build should go before the worker.
     let _ = fs::write("/proc/self/oom_score_adj", "500");
+    // Where the build's user is this process's user under another name, nothing of this process is
+    // to be looked at in /proc.
+    prctl::set_dumpable(false).map_err(trying("close this process to others"))?;
     view::enter(place, &inner.order)?;
     let settings = &inner.order.settings;
     let full = Arc::new(AtomicBool::new(false));

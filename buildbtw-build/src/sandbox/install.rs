@@ -45,6 +45,11 @@ pub fn install(
 ) -> Result<Vec<InstalledPackage>, InstallError> {
     fs::create_dir_all(CACHE).map_err(trying("make a folder for packages"))?;
     fs::write(CONFIG, config::pacman_conf(request)).map_err(trying("write pacman.conf"))?;
+    // pacman makes its db when it installs; makepkg asks it also where nothing is installed.
+    let local = Path::new(ROOT).join("var/lib/pacman/local");
+    fs::create_dir_all(&local)
+        .and_then(|()| fs::write(local.join("ALPM_DB_VERSION"), "9\n"))
+        .map_err(trying("make pacman's db"))?;
     if !request.repositories.is_empty() || !request.install.is_empty() {
         run_pacman(request, family)?;
     }

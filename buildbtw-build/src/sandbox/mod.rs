@@ -47,6 +47,7 @@ pub(crate) use cgroup::PREFIX as CGROUP_PREFIX;
 pub(crate) use drive::carry_out;
 pub(crate) use probe::probe;
 pub(crate) use remove::remove_tree;
+pub(crate) use source::open as open_archive;
 
 /// The folder with all files of a sandbox, in the work folder.
 pub(crate) const SANDBOX: &str = "sandbox";
@@ -85,4 +86,19 @@ fn reexecute(name: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0(name).env_clear();
     command
+}
+
+/// Closes what a careless program that started the worker may have left open, except the three usual
+/// streams and one more; everything that this program opens closes by itself.
+fn close_what_was_left_open(except: Option<i32>) -> std::io::Result<()> {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|number| *number > 2 && Some(*number) != except)
+        .collect();
+    for number in open {
+        // The folder that was just read is among them, and closed already.
+        let _ = nix::unistd::close(number);
+    }
+    Ok(())
 }

@@ -19,10 +19,10 @@ use super::wire::{receive_byte, send};
 use super::{INIT, reexecute};
 
 /// Does the work of this process. Arguments: the supervisor's process number, the users, and where
-/// the sandbox's folder is to appear.
+/// the sandbox's folder is to appear, and the work folder for people to see.
 pub fn main(arguments: &[String]) -> i32 {
     ignore_requests_to_end();
-    let [supervisor, users, place] = arguments else {
+    let [supervisor, users, place, label] = arguments else {
         return 1;
     };
     let (Ok(supervisor), Ok(users)) = (supervisor.parse(), serde_json::from_str(users)) else {
@@ -33,13 +33,7 @@ pub fn main(arguments: &[String]) -> i32 {
     };
     let mut socket = UnixStream::from(socket);
     let mut mapped = false;
-    match make(
-        &mut socket,
-        supervisor,
-        users,
-        Path::new(place),
-        &mut mapped,
-    ) {
+    match make(&mut socket, supervisor, users, [place, label], &mut mapped) {
         Ok(mut init) => {
             // From here on the socket is the first process's alone: when it ends, it closes.
             drop(socket);
@@ -75,11 +69,11 @@ fn make(
     socket: &mut UnixStream,
     supervisor: i32,
     users: Users,
-    place: &Path,
+    [place, label]: [&str; 2],
     mapped: &mut bool,
 ) -> Result<std::process::Child, SetupError> {
     die_with(supervisor)?;
-    let here = Path::new(".");
+    let (here, place) = (Path::new("."), Path::new(place));
     if users.has_build_user() {
         // Inside, nobody has the right to walk to the work folder, which may lie in root's home.
         // So it is mounted at a place that everybody can walk to while this is still root.
@@ -115,7 +109,7 @@ fn make(
     }
     nix::unistd::sethostname("buildbtw").map_err(trying("name the machine"))?;
     let init = reexecute(INIT)
-        .arg(place)
+        .args([place.as_os_str(), label.as_ref()])
         .current_dir("/")
         .stdin(Stdio::inherit())
         .spawn()

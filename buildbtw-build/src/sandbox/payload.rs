@@ -12,13 +12,13 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{
-    Gid, Uid, chdir, close, dup2_stdin, execve, pivot_root, setgroups, setresgid, setresuid,
+    Gid, Uid, chdir, dup2_stdin, execve, pivot_root, setgroups, setresgid, setresuid,
 };
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BUILD_UID, Users};
-use super::loopback;
 use super::mounts::{SetupError, keep_to_ourselves, trying};
+use super::{close_what_was_left_open, loopback};
 
 /// What is to run in the root of the build.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -134,25 +134,9 @@ fn run(payload: &Payload, report: i32) -> Result<std::convert::Infallible, Setup
         .collect::<Result<Vec<_>, _>>()?;
     let null = fs::File::open("/dev/null").map_err(trying("open /dev/null"))?;
     dup2_stdin(null).map_err(trying("close the standard input"))?;
-    close_the_rest(report)?;
+    close_what_was_left_open(Some(report)).map_err(trying("close open files"))?;
     execve(&program, &arguments, &environment).map_err(trying(format!(
         "run {} in the root of the build",
         payload.program
     )))
-}
-
-/// Closes what a careless program that started the worker may have left open; everything that this
-/// program opens closes by itself.
-fn close_the_rest(report: i32) -> Result<(), SetupError> {
-    let open: Vec<i32> = fs::read_dir("/proc/self/fd")
-        .map_err(trying("see which files are open"))?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2 && *number != report)
-        .collect();
-    for number in open {
-        // The folder that was just read is closed already.
-        let _ = close(number);
-    }
-    Ok(())
 }

@@ -70,6 +70,7 @@ pub fn ignore_requests_to_end() {
 /// Does the work of this process.
 pub fn main() -> i32 {
     ignore_requests_to_end();
+    let _ = super::close_what_was_left_open(None);
     // Orphans of the sandbox come to this process to be reaped, whatever runs as pid 1 here.
     let _ = prctl::set_child_subreaper(true);
     let Ok(mut wire) = Wire::of_stdin() else {
@@ -79,7 +80,15 @@ pub fn main() -> i32 {
         return 1;
     };
     let mut facts = Facts::default();
-    let result = supervise(&mut wire, order, &mut facts);
+    let users = Users::choose();
+    // The lock is held until everything is cleared away.
+    let lock = make_folders(&order, users);
+    let result = match &lock {
+        Ok(lock) => supervise(&mut wire, order, users, lock, &mut facts),
+        Err(error) => Err(trying("set up the sandbox")(io::Error::other(
+            error.to_string(),
+        ))),
+    };
     if let Err(error) = result {
         let _ = wire.send(&News::Broken(error.to_string()));
     }
@@ -99,15 +108,19 @@ pub fn main() -> i32 {
     }
 }
 
-fn supervise(wire: &mut Wire, order: Order, facts: &mut Facts) -> Result<(), SetupError> {
-    let users = Users::choose();
-    let lock = make_folders(&order, users)?;
+fn supervise(
+    wire: &mut Wire,
+    order: Order,
+    users: Users,
+    lock: &fs::File,
+    facts: &mut Facts,
+) -> Result<(), SetupError> {
     let name = std::process::id().to_string();
     let settings = &order.settings;
     let (groups, remarks) = Groups::make(&name, settings.memory, settings.processes)?;
     facts.remarks = remarks;
     let killed_before = cgroup::killed_on_this_machine();
-    let watched = write_lock(&lock, &groups)
+    let watched = write_lock(lock, &groups)
         .and_then(|()| start_and_watch(wire, order, users, &groups, facts));
     facts.out_of_memory = match groups.has_memory() {
         true => groups.out_of_memory(),
@@ -256,6 +269,8 @@ fn spawn_namespaces(socket: UnixStream, users: Users, order: &Order) -> Result<C
         .arg(std::process::id().to_string())
         .arg(users)
         .arg(super::view::mount_point(&order.task))
+        // For people who look at the machine's processes, and wonder which build it is.
+        .arg(std::env::current_dir().map_err(trying("find the work folder"))?)
         .current_dir(SANDBOX)
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .process_group(0);

@@ -220,6 +220,8 @@ pub fn hide_secrets(root: &Path, hidden: &[PathBuf]) -> Result<(), SetupError> {
             }
         }
     }
+    secrets.sort();
+    secrets.dedup();
     for path in secrets {
         let Ok(metadata) = fs::symlink_metadata(&path) else {
             continue;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use axum::body::Body;
 use buildbtw_api::ProblemType;
-use buildbtw_repo::{PackageError, PackageFile, PackageFileName, ReadLimits, Sha256Digest, read_package};
+use buildbtw_repo::{PackageError, PackageFile, PackageFileName, ReadLimits, Sha256Digest, read_package_from};
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
@@ -137,7 +137,7 @@ fn settle(
     digest: &Sha256Digest,
     limits: &ReadLimits,
 ) -> Result<PackageFile, ReceiveError> {
-    let mut package = match read_package(&path, limits) {
+    let package = match read_package_from(std::fs::File::open(&path)?, parsed, limits) {
         Ok(package) => package,
         Err(source) => return Err(ReceiveError::NotAPackage { name: name.to_owned(), source }),
     };
@@ -152,7 +152,6 @@ fn settle(
         let expected = format!("{}-{}-{}.{}", info.pkgname, info.version, info.arch, parsed.extension());
         return Err(ReceiveError::OtherName { name: name.to_owned(), expected });
     }
-    package.file_name = name.to_owned();
     let folder = target.parent().expect("the path of a digest has a folder");
     if !folder.exists() {
         std::fs::create_dir_all(folder)?;
