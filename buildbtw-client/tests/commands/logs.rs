@@ -143,7 +143,7 @@ async fn a_log_is_followed_to_the_end_of_its_run() {
 async fn following_survives_cuts_and_a_restart_of_the_server() {
     let mut world = building();
     world.cut_logs = vec![4];
-    let mut server = Server::start(world).await;
+    let server = Server::start(world).await;
     let mut logs = Running::start(&server, &["logs", "-f", "libgreet", "libgreet"]);
     logs.until("==> begun").await;
     server.stop().await;
@@ -154,7 +154,7 @@ async fn following_survives_cuts_and_a_restart_of_the_server() {
             .expect("it is there")
             .extend_from_slice(b"meanwhile\n")
     });
-    server.listen().await;
+    server.resume();
     logs.until("meanwhile").await;
     server.change(end);
     let done = logs.finish().await;

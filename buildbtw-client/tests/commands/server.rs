@@ -29,7 +29,6 @@ use buildbtw_graph::Plan;
 use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::fixtures::{event, name};
 
@@ -203,7 +202,6 @@ impl Shared {
 pub struct Server {
     shared: Shared,
     address: SocketAddr,
-    running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -216,13 +214,14 @@ impl Server {
             world: Arc::new(Mutex::new(world)),
             changed: watch::Sender::new(0),
         };
-        let mut server = Self {
-            shared,
-            address: ([127, 0, 0, 1], 0).into(),
-            running: None,
-        };
-        server.listen().await;
-        server
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
+        let router = router(shared.clone());
+        // It ends with the test's runtime.
+        tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { shared, address }
     }
 
     /// Its address.
@@ -253,31 +252,17 @@ impl Server {
             .expect("it never came to that");
     }
 
-    /// Stops as the real one does: streams end in order, then nobody listens any more.
-    pub async fn stop(&mut self) {
+    /// Stops: streams end in order, and from then on the proxy before it says that nobody is
+    /// there. Comes back when the program has seen that.
+    pub async fn stop(&self) {
         self.change(|world| world.stopping = true);
-        let (stop, task) = self.running.take().expect("it is running");
-        stop.send_replace(true);
-        task.await.expect("it stops");
+        self.until(|world| world.asked.iter().any(|asked| asked.starts_with("refused")))
+            .await;
     }
 
-    /// Listens again, on the same port.
-    pub async fn listen(&mut self) {
+    /// Is there again.
+    pub fn resume(&self) {
         self.change(|world| world.stopping = false);
-        let listener = tokio::net::TcpListener::bind(self.address)
-            .await
-            .expect("the port is free");
-        self.address = listener.local_addr().expect("it has an address");
-        let (stop, mut stopped) = watch::channel(false);
-        let router = router(self.shared.clone());
-        let task = tokio::spawn(async move {
-            let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // It is dropped only with the whole server.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            });
-            serve.await.expect("it serves");
-        });
-        self.running = Some((stop, task));
     }
 }
 
@@ -308,7 +293,14 @@ fn router(shared: Shared) -> Router {
 
 async fn keep(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let asked = format!("{} {}", request.method(), request.uri());
-    shared.change(|world| world.asked.push(asked));
+    let stopping = shared.change(|world| {
+        let refused = if world.stopping { "refused " } else { "" };
+        world.asked.push(format!("{refused}{asked}"));
+        world.stopping
+    });
+    if stopping {
+        return (StatusCode::SERVICE_UNAVAILABLE, "<h1>Bad gateway</h1>").into_response();
+    }
     next.run(request).await
 }
 

@@ -308,12 +308,12 @@ async fn a_stream_that_breaks_is_taken_up_where_it_broke() {
 
 #[tokio::test]
 async fn a_server_that_restarts_is_waited_for() {
-    let mut server = Server::start(greeting()).await;
+    let server = Server::start(greeting()).await;
     let mut watch = Running::start(&server, &["watch", "libgreet"]);
     watch.until("Watching iteration 1").await;
     server.stop().await;
     server.change(|world| build_all(world, 1));
-    server.listen().await;
+    server.resume();
     let done = watch.finish().await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(
