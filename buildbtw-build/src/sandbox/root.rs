@@ -84,7 +84,6 @@ pub fn complete(
         let mut left = LARGEST_SUM;
         copy_missing(Path::new("/etc"), &etc, &mut left)
             .map_err(trying("copy the host's /etc into the root"))?;
-        write(&etc.join("pacman.conf"), &config::pacman_conf(request))?;
         if !var_run_is_there(root) {
             symlink("../run", root.join("var/run")).map_err(trying("make the link /var/run"))?;
         }
@@ -124,6 +123,12 @@ fn configure(request: &BuildRequest, etc: &Path) -> Result<(), SetupError> {
         write(&makepkg_conf, &text)?;
         // Further files would come after ours and undo parts of it.
         let _ = fs::remove_dir_all(etc.join("makepkg.conf.d"));
+    }
+    // makepkg asks pacman what is installed. The host's own configuration may be another
+    // distribution's.
+    let pacman_conf = etc.join("pacman.conf");
+    if request.root_mode == RootMode::Host || !pacman_conf.exists() {
+        write(&pacman_conf, &config::pacman_conf(request))?;
     }
     for (name, line) in [
         ("passwd", config::passwd_line()),

@@ -110,6 +110,7 @@ pub fn enter(place: &Path, order: &Order) -> Result<(), SetupError> {
     pivot_root(".", "old").map_err(trying("make the view the root"))?;
     chdir("/").map_err(trying("go to the new root"))?;
     umount2("/old", MntFlags::MNT_DETACH).map_err(trying("leave the host's files"))?;
+    fs::remove_dir("/old").map_err(trying("leave the host's files"))?;
     fs::File::create(EMPTY_FILE).map_err(trying("make an empty file"))?;
     fs::create_dir(EMPTY_FOLDER).map_err(trying("make an empty folder"))?;
     for (file, mode) in [(EMPTY_FILE, 0o444), (EMPTY_FOLDER, 0o555)] {

@@ -4,6 +4,7 @@
 // Every test program uses its own part of it.
 #![allow(dead_code, unused_imports)]
 
+mod base;
 mod machine;
 mod repository;
 mod source;
@@ -21,6 +22,7 @@ use buildbtw_build::{
 };
 use serde::Deserialize;
 
+pub use base::write_base_devel;
 pub use machine::{forget_processes, processes_of};
 pub use repository::{Repository, package};
 pub use source::Source;
