@@ -70,15 +70,13 @@ demo *ARGS:
     cargo build --workspace --bins
     demo/run "$@"
 
-# Run all tests; BUILDBTW_CORPUS names a folder of .SRCINFO files for those that can use one
+# Run all tests; BUILDBTW_CORPUS names a folder or archive of .SRCINFO files for those that can use one
 [group('check')]
 test *ARGS:
     #!/usr/bin/env bash
     set -euo pipefail
-    if [[ -n ${BUILDBTW_CORPUS:-} && ! -d $BUILDBTW_CORPUS ]]; then
-        echo "error: BUILDBTW_CORPUS is \`$BUILDBTW_CORPUS\`, and that is no folder" >&2
-        exit 2
-    fi
+    corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
+    [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
     # Tests across crates start the programs as they are built here.
     cargo build --workspace --bins
     log=$(mktemp)
@@ -95,9 +93,15 @@ test *ARGS:
         /^ *Summary \[|^test result: ok/ && match($0, /[0-9]+ passed/) { passed += substr($0, RSTART) }
         END { print ""; print passed + 0 " tests passed"; exit passed == 0 }'
 
-# Run the benchmarks, in release builds
+# Run the benchmarks, in release builds; BUILDBTW_CORPUS as for the tests
 [group('check')]
 bench *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
+    [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
+    # The benchmark of the whole program starts the server as it is built here.
+    cargo build --release -p buildbtw-server --bins
     cargo bench --workspace --benches "$@"
 
 # Check formatting, and let clippy look at everything
@@ -134,6 +138,35 @@ update-graphql-schema DOMAIN="":
 [group('maintain')]
 demo-refresh *FOLDERS:
     demo/refresh "$@"
+
+# Prints the folder of .SRCINFO files for tests and benchmarks, or nothing where there is none. An
+# archive, named by BUILDBTW_CORPUS or lying beside the checkout, is unpacked once.
+_corpus:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    corpus=${BUILDBTW_CORPUS:-}
+    if [[ -z $corpus ]]; then
+        archives=(../shared/corpus/*.tar.zst)
+        [[ -f ${archives[0]} ]] || exit 0
+        corpus=${archives[-1]}
+    fi
+    if [[ -f $corpus ]]; then
+        folder=${CARGO_TARGET_DIR:-target}/corpus/$(basename "$corpus" .tar.zst)
+        # What is half unpacked never has the folder's name.
+        if [[ ! -d $folder ]]; then
+            mkdir -p "$(dirname "$folder")"
+            part=$(mktemp -d "$folder.XXXXXX")
+            trap 'rm -rf -- "$part"' EXIT
+            bsdtar -xf "$corpus" -C "$part"
+            mv -T "$part" "$folder" || [[ -d $folder ]]
+        fi
+        corpus=$folder
+    fi
+    if [[ ! -d $corpus ]]; then
+        echo "error: BUILDBTW_CORPUS is \`$corpus\`, and that is neither a folder nor an archive" >&2
+        exit 2
+    fi
+    realpath "$corpus"
 
 # Runs a program again whenever its code changes, with whichever watcher is installed.
 _watch program *args:

@@ -9,6 +9,8 @@
 
 mod builder;
 mod fake;
+mod made;
+mod programs;
 mod report;
 mod request;
 mod sandbox;

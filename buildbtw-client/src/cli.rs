@@ -26,7 +26,7 @@ Exit codes: 0 done, 1 something failed, 2 wrong usage, 3 (watch) called off.";
 /// you changed on a branch. The server works out what must be rebuilt and in which order, has it
 /// built, and publishes the packages as a pacman repository.
 #[derive(Debug, Parser)]
-#[command(name = "bbtw", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "bbtw", version, after_help = EXAMPLES, max_term_width = 80)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
     /// What holds for every command.
@@ -123,8 +123,9 @@ pub struct Planning {
     /// What you changed: package base and branch, tag or commit, as in `openimageio/main`
     #[arg(required = true, value_name = "CHANGESET")]
     pub changesets: Vec<Changeset>,
-    /// Which dependents to rebuild: all, only the direct ones, or none
-    #[arg(long, value_enum, default_value = "transitive")]
+    /// Which dependents to rebuild: transitive (all), direct, or none
+    #[arg(long, value_enum, default_value = "transitive", value_name = "SCOPE")]
+    #[arg(hide_possible_values = true)]
     pub scope: Scope,
     /// Relations besides run-time ones that make a dependent: makedepends, checkdepends
     #[arg(
@@ -135,7 +136,7 @@ pub struct Planning {
         hide_possible_values = true
     )]
     pub via: Vec<Via>,
-    /// Give rebuilt packages the next pkgrel, or keep the one they have
+    /// The pkgrel of rebuilt packages: the next one (bump), or the one they have (keep)
     #[arg(
         long,
         value_enum,
@@ -210,8 +211,8 @@ impl std::str::FromStr for Base {
 /// `bbtw new`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The plan is shown first. A plan of more than 100 builds is only begun after a question, or
-with --yes.
+The plan is shown first. One of more than 100 builds is only begun after a
+question, or with --yes.
 
 Examples:
   bbtw new openimageio/main
@@ -263,7 +264,7 @@ Examples:
   bbtw show openimageio                   iterations and what needs attention
   bbtw show openimageio --all             every build
   bbtw show openimageio --status failed   only the builds in one status
-  bbtw show openimageio blender           what a build waits for, its runs and steps")]
+  bbtw show openimageio blender           one build, its needs, runs and steps")]
 pub struct Show {
     /// The namespace
     pub namespace: NamespaceName,
@@ -283,8 +284,8 @@ pub struct Show {
 /// `bbtw watch`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ends by itself when nothing more will happen. When a commit makes a newer iteration, that one
-is followed. A server that goes away is waited for.
+Ends by itself when nothing more will happen. When a commit makes a newer
+iteration, that one is followed. A server that goes away is waited for.
 
 Exit codes:
   0  everything is built, reused or waived
@@ -299,8 +300,9 @@ pub struct Watch {
 /// `bbtw logs`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Into a file or a pipe the log goes as it is, byte for byte. On a terminal its colours are
-kept and everything else that a terminal would obey is made visible instead.
+Into a file or a pipe the log goes as it is, byte for byte. On a terminal its
+colours are kept, and everything else that a terminal would obey is made visible
+instead.
 
 Examples:
   bbtw logs openimageio blender
@@ -331,8 +333,9 @@ pub struct Logs {
 /// `bbtw download`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every package is checked against the SHA-256 that the server names. What is there already is
-not fetched again, so an interrupted download goes on where it was.
+Every package is checked against the SHA-256 that the server names. What is
+there already is not fetched again, so an interrupted download goes on where it
+was.
 
 Examples:
   bbtw download openimageio

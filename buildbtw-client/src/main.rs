@@ -60,11 +60,13 @@ fn carry_out(cli: &Cli) -> Outcome {
 /// Carries the command out. When a signal comes first, the command is dropped, and with it goes
 /// what it has begun: unfinished files, progress bars.
 async fn until_signalled(session: &Session, command: &Command) -> Outcome {
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Failure::file("listen for signals", &error))?;
+    let listen = |kind| signal(kind).map_err(|error| Failure::file("listen for signals", &error));
+    // Before the command begins: a signal that nobody listens for ends us on the spot.
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
     tokio::select! {
         outcome = commands::run(session, command) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::Code(INTERRUPTED)),
+        _ = interrupt.recv() => Err(Failure::Code(INTERRUPTED)),
         _ = terminate.recv() => Err(Failure::Code(TERMINATED)),
     }
 }

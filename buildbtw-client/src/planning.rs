@@ -264,11 +264,13 @@ fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io
     }
     if !more.is_empty() {
         let faint = style::FAINT;
-        writeln!(
-            out,
-            "  {faint}besides: {}; `bbtw plan --full` lists them{faint:#}",
+        let text = format!(
+            "besides: {}; `bbtw plan --full` lists them",
             more.join(", ")
-        )?;
+        );
+        for line in wrap(&text, width.saturating_sub(2)) {
+            writeln!(out, "  {faint}{line}{faint:#}")?;
+        }
     }
     Ok(())
 }

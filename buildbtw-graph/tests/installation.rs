@@ -1,5 +1,7 @@
 //! What pacman would install, on small made-up repositories.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use buildbtw_graph::{

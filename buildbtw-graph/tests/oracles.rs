@@ -3,6 +3,8 @@
 //! `tests/data` holds a sample of their answers; `BUILDBTW_ORACLES` names a
 //! folder with more of them in files of the same names.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 

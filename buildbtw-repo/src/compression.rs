@@ -85,4 +85,20 @@ mod tests {
         assert_eq!(read(b"").unwrap(), b"");
         assert_eq!(read(b"BZ").unwrap(), b"BZ");
     }
+
+    #[test]
+    fn xz_takes_no_more_memory_than_allowed() {
+        let (_, mut xz) = packed(b"text").remove(2);
+        assert_eq!(read(&xz).unwrap(), b"text");
+        // The header of the first block: the size of the dictionary stands in
+        // its byte 4, where 40 is 4 GiB, and the check sum behind byte 8.
+        let block = &mut xz[12..24];
+        assert_eq!(block[2..4], [0x21, 1], "the filter is not LZMA2");
+        block[4] = 40;
+        let mut sum = flate2::Crc::new();
+        sum.update(&block[..8]);
+        block[8..].copy_from_slice(&sum.sum().to_le_bytes());
+        let error = read(&xz).unwrap_err();
+        assert!(error.to_string().contains("memory"), "{error}");
+    }
 }

@@ -64,8 +64,8 @@ impl ContentDigest {
 /// The digest of a `.PKGINFO` without its comments and its build date.
 pub(crate) fn pkginfo_digest(text: &str) -> Sha256Digest {
     let mut digest = Sha256::new();
-    for line in text.lines().map(str::trim) {
-        let key = line.split('=').next().unwrap_or_default().trim();
+    for line in text.lines().map(str::trim_ascii) {
+        let key = line.split('=').next().unwrap_or_default().trim_ascii();
         if line.is_empty() || line.starts_with('#') || key == "builddate" {
             continue;
         }

@@ -34,9 +34,11 @@ pub const END_FRAME: &[u8] = &[
 
 /// Bytes of the tar of a files frame above which no package is added to it.
 ///
-/// Measured by `benches/publish.rs`: smaller frames compress worse, larger
-/// ones make adding slower.
-pub const FRAME_SIZE: u64 = 1024 * 1024;
+/// Measured with `benches/publish.rs`, 5,000 packages, against one large frame.
+/// With 128 KiB the db becomes 30 % and the files db 6 % larger, and replacing
+/// a package takes 2 ms; with 512 KiB it is 10 %, 1 % and 5 ms; with 2 MiB 3 %,
+/// 0 % and 27 ms.
+pub const FRAME_SIZE: u64 = 512 * 1024;
 
 /// zstd's own default, which repo-add uses as well.
 const LEVEL: i32 = 3;

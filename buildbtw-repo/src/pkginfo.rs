@@ -103,11 +103,11 @@ pub enum PkginfoError {
 pub fn read_pkginfo(text: &str) -> Result<PackageInfo, PkginfoError> {
     let mut info = PackageInfo::default();
     for line in text.lines() {
-        let line = line.trim();
+        let line = line.trim_ascii();
         let Some((key, value)) = line.split_once('=') else {
             continue;
         };
-        let (key, value) = (key.trim(), single_blanks(value));
+        let (key, value) = (key.trim_ascii(), single_blanks(value));
         if line.starts_with('#') || value.is_empty() {
             continue;
         }
@@ -141,9 +141,13 @@ pub fn read_pkginfo(text: &str) -> Result<PackageInfo, PkginfoError> {
     Ok(info)
 }
 
+/// Makes runs of blanks one and cuts those at both ends. Only ASCII ones: what
+/// else counts as a blank depends on the locale of whoever reads, and a
+/// no-break space in a description is there on purpose.
 fn single_blanks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
+    let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
+    for word in text.split(blank).filter(|word| !word.is_empty()) {
         if !out.is_empty() {
             out.push(' ');
         }

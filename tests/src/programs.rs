@@ -22,7 +22,8 @@ pub fn program(name: &str) -> PathBuf {
     // target/debug/deps/test-1234 lies beside target/debug/program.
     let folder = test.ancestors().nth(2).expect("a test lies in target/debug/deps");
     let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
+    let release = if folder.ends_with("release") { " --release" } else { "" };
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins{release}` first", path.display());
     path
 }
 
@@ -93,6 +94,22 @@ impl Process {
         self.child.try_wait().expect("the program can be waited for").is_none()
     }
 
+    /// The memory it takes.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn memory(&self) -> Memory {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let bytes = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            kibibytes.unwrap_or_else(|| panic!("{path} says no {key}:\n{status}")) * 1024
+        };
+        Memory { resident: bytes("VmRSS"), peak: bytes("VmHWM") }
+    }
+
     /// What it has printed.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
@@ -106,6 +123,15 @@ impl Drop for Process {
         let _ = kill(Pid::from_raw(-self.pid().as_raw()), Signal::SIGKILL);
         self.kill();
     }
+}
+
+/// The memory of a process, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// What it takes now (VmRSS).
+    pub resident: u64,
+    /// The most that it ever took (VmHWM).
+    pub peak: u64,
 }
 
 /// What a program that ran to its end left.

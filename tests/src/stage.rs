@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use buildbtw_api::client::Client;
 use buildbtw_api::events::{Event, EventQuery};
 use buildbtw_api::namespaces::NamespaceDetails;
+use buildbtw_api::sources::Health;
 use buildbtw_api::{NamespaceName, builds::Build, builds::BuildQuery};
 use futures_util::StreamExt;
 use tempfile::TempDir;
@@ -159,6 +160,23 @@ impl Stage {
     /// A worker's process.
     pub fn worker(&mut self, number: usize) -> &mut Process {
         &mut self.workers[number]
+    }
+
+    /// Waits until the server has read all sources for the first time, and says how it is then.
+    ///
+    /// # Panics
+    ///
+    /// When that takes longer than anything may.
+    pub async fn sources_in_sync(&self) -> Health {
+        let (client, end) = (self.client(), Instant::now() + DEADLINE);
+        loop {
+            let health = client.health().await.expect("the server answers");
+            if health.sources_in_sync {
+                return health;
+            }
+            assert!(Instant::now() < end, "the sources are not read: {health:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The server's address.

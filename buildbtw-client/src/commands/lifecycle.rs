@@ -7,7 +7,7 @@ use crate::cli;
 use crate::failure::Outcome;
 use crate::output::Session;
 use crate::style;
-use crate::words::count;
+use crate::words::{count, wrap};
 
 /// Calls a namespace off.
 pub async fn cancel(session: &Session, name: &NamespaceName) -> Outcome {
@@ -57,9 +57,13 @@ fn tell(session: &Session, namespace: &Namespace, next: &str) -> Outcome {
     session.print(|out| {
         writeln!(
             out,
-            "Namespace {strong}{}{strong:#} is {colour}{}{colour:#}: {next}.",
+            "Namespace {strong}{}{strong:#} is {colour}{}{colour:#}.",
             namespace.name, namespace.status
-        )
+        )?;
+        for line in wrap(next, session.width.saturating_sub(2)) {
+            writeln!(out, "  {line}")?;
+        }
+        Ok(())
     })
 }
 
@@ -76,11 +80,13 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
     }
     session.print(|out| match (retried.builds, retried.dependents) {
         (0, 0) if arguments.force => writeln!(out, "There is nothing to build again in {name}."),
-        (0, 0) => writeln!(
-            out,
-            "There is nothing to build again in {name}. With --force, builds that are known to be\n\
-             impossible are tried as well."
-        ),
+        (0, 0) => {
+            writeln!(out, "There is nothing to build again in {name}.")?;
+            writeln!(
+                out,
+                "  --force also tries builds that are known to be impossible"
+            )
+        }
         (builds, dependents) => {
             let waiting = match dependents {
                 0 => String::new(),

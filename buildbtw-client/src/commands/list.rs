@@ -79,7 +79,7 @@ fn write(
             .map(ToString::to_string)
             .collect();
         table.row([
-            Cell::new(&namespace.name.to_string(), style::STRONG),
+            Cell::new(namespace.name.to_string(), style::STRONG),
             Cell::new(
                 namespace.status.as_str(),
                 style::namespace(namespace.status),

@@ -208,7 +208,7 @@ async fn find_run(
 /// The newest run of the build that is meant; waits for it to begin.
 async fn await_run(session: &Session, arguments: &cli::Logs) -> Result<RunId, Failure> {
     let mut patience = Patience::default();
-    let mut told = false;
+    let (mut reached, mut told) = (false, false);
     loop {
         let query = EventQuery {
             namespace: Some(arguments.namespace.clone()),
@@ -216,8 +216,11 @@ async fn await_run(session: &Session, arguments: &cli::Logs) -> Result<RunId, Fa
         };
         // Opened before the look, so that nothing happens unseen between the two.
         let failure = match session.client.events(&query).await {
+            // A server that was never reached has most likely another address.
+            Err(error) if !reached => return Err(error.into()),
             Err(error) => Some(error.into()),
             Ok(events) => {
+                reached = true;
                 patience.answered();
                 match look_at_each(session, arguments, events, &mut told).await {
                     Ok(Some(run)) => return Ok(run),

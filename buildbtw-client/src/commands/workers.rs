@@ -23,7 +23,10 @@ pub async fn run(session: &Session) -> Outcome {
     for run in workers.iter().flat_map(|worker| &worker.runs) {
         match session.client.run(*run).await {
             Ok(details) => {
-                names.insert(*run, format!("{} {}", details.namespace, details.pkgbase));
+                names.insert(
+                    *run,
+                    format!("{} in {}", details.pkgbase, details.namespace),
+                );
             }
             // It may have ended meanwhile.
             Err(error)

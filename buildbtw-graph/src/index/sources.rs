@@ -85,7 +85,7 @@ impl SourceIndex {
         sources.into_iter()
     }
 
-    fn number(&self, pkgbase: &PkgBase) -> Option<u32> {
+    pub(crate) fn number(&self, pkgbase: &PkgBase) -> Option<u32> {
         let slot = self.slot(pkgbase.as_str())?;
         slot.bases.first().map(|place| place.container)
     }

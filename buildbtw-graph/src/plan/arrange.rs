@@ -106,8 +106,8 @@ impl Problem {
                 }
             }
             sum = 0;
-            for at in from + 1..last {
-                sum -= cost[at];
+            for (at, cost) in cost.iter().enumerate().take(last).skip(from + 1) {
+                sum -= cost;
                 if sum < best {
                     (best, to) = (sum, at);
                 }

@@ -30,6 +30,10 @@ impl Bits {
         self.words[number / 64] &= !(1 << (number % 64));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
     pub fn count(&self) -> usize {
         self.words
             .iter()
@@ -55,9 +59,21 @@ impl Bits {
         }
     }
 
-    /// Numbers are below this, at least.
-    pub fn bound(&self) -> usize {
-        self.words.len() * 64
+    /// The greatest number in it.
+    pub fn last(&self) -> Option<usize> {
+        let at = self.words.iter().rposition(|&word| word != 0)?;
+        Some(at * 64 + 63 - self.words[at].leading_zeros() as usize)
+    }
+
+    /// Only the numbers in it that are below `bound`.
+    pub fn below(&self, bound: usize) -> Bits {
+        let mut words = self.words[..bound.div_ceil(64)].to_vec();
+        if let Some(last) = words.last_mut()
+            && !bound.is_multiple_of(64)
+        {
+            *last &= (1 << (bound % 64)) - 1;
+        }
+        Bits { words }
     }
 
     /// The smallest number in it that is not below `from`.
@@ -101,6 +117,9 @@ mod tests {
         other.insert(63);
         assert_eq!(bits.next_from(64), Some(130));
         assert_eq!(bits.next_from(200), None);
+        assert_eq!(bits.last(), Some(199));
+        assert_eq!(bits.below(130).last(), Some(63));
+        assert_eq!(bits.below(128).last(), Some(63));
         bits.subtract(&other);
         assert!(!bits.contains(63) && bits.contains(199));
     }

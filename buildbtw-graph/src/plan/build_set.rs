@@ -199,6 +199,12 @@ struct Names<'n> {
 }
 
 impl Names<'_> {
+    /// Where a task stands in lists: members are numbered by name.
+    fn place(&self, task: u32) -> (u32, u8) {
+        let Task { member, pass } = self.tasks[task as usize];
+        (member, pass)
+    }
+
     fn key(&self, task: u32) -> BuildKey {
         let Task { member, pass } = self.tasks[task as usize];
         BuildKey {
@@ -251,21 +257,22 @@ fn edges(graph: &Graph<'_>, acyclic: &Acyclic, order: &Order, names: &Names<'_>)
                 dropped,
             })
         };
-        let kept = direct
-            .iter()
-            .filter_map(|&before| edge(before, names.tasks[before as usize].member, false));
-        let given_up = dropped.iter().filter_map(|&later| edge(later, later, true));
-        kept.chain(given_up).collect::<Vec<Edge>>()
+        let kept = direct.iter().map(|&before| (before, false));
+        let given_up = dropped.iter().map(|&later| (later, true));
+        let mut pairs: Vec<(u32, bool)> = kept.chain(given_up).collect();
+        pairs.sort_unstable_by_key(|&(before, dropped)| (names.place(before), dropped));
+        let made = pairs.into_iter().filter_map(|(before, dropped)| {
+            edge(before, names.tasks[before as usize].member, dropped)
+        });
+        made.collect::<Vec<Edge>>()
     };
-    let mut edges: Vec<Edge> = (0..names.tasks.len())
+    let mut tasks: Vec<usize> = (0..names.tasks.len()).collect();
+    tasks.sort_unstable_by_key(|&task| names.place(task as u32));
+    tasks
         .into_par_iter()
         .map_init(|| Chains::new(graph), of_task)
         .flatten_iter()
-        .collect();
-    edges.par_sort_by(|a, b| {
-        (&a.after, &a.before, a.dropped).cmp(&(&b.after, &b.before, b.dropped))
-    });
-    edges
+        .collect()
 }
 
 /// The builds, sorted by pkgbase and pass.

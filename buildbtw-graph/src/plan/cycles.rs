@@ -47,7 +47,7 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Bits]) -> Acyclic {
     let members = needs.len();
     let mut all: Vec<Bits> = needs
         .iter()
-        .map(|needs| members_of(&needs.all(), members))
+        .map(|needs| needs.all().below(members))
         .collect();
     let parts = components(members, |node, at| next_bit(&all[node], at));
     let mut result = Acyclic {
@@ -71,38 +71,30 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Bits]) -> Acyclic {
     result
 }
 
-/// Only the members of a set of members and extras.
-fn members_of(bits: &Bits, members: usize) -> Bits {
-    let mut only = Bits::new(members);
-    bits.iter()
-        .take_while(|&number| number < members)
-        .for_each(|number| only.insert(number));
-    only
-}
-
 /// The next number of a row from `at` on, and where to go on.
 fn next_bit(row: &Bits, at: usize) -> Option<(usize, usize)> {
     row.next_from(at).map(|number| (number, number + 1))
 }
 
-/// The kinds of pairs in the order in which they go in.
-const STAGES: usize = 5;
-const HARD: usize = 0;
-const CHECK: usize = 3;
-
-fn kind_of(stage: usize) -> RelationKind {
-    match stage {
-        1 => RelationKind::Depends,
-        2 => RelationKind::Makedepends,
-        CHECK => RelationKind::Checkdepends,
-        _ => RelationKind::Implicit,
-    }
-}
+/// The sorts of pairs in the order in which they go in: first those whose
+/// member has no released package that would do, then by kind.
+const STAGES: [(RelationKind, bool); 7] = [
+    (RelationKind::Depends, true),
+    (RelationKind::Makedepends, true),
+    (RelationKind::Implicit, true),
+    (RelationKind::Depends, false),
+    (RelationKind::Makedepends, false),
+    // To skip a check gives up all that is only needed for it, released or not.
+    (RelationKind::Checkdepends, false),
+    (RelationKind::Implicit, false),
+];
+const CHECK: usize = 5;
 
 /// One strongly connected part, its nodes numbered from 0.
 struct Part<'n> {
     nodes: &'n [u32],
-    pairs: [Vec<Bits>; STAGES],
+    /// The wanted pairs of each stage.
+    pairs: [Vec<Bits>; STAGES.len()],
     /// The pairs that are in.
     kept: Vec<Bits>,
     /// The pairs that stay out, with the stage in which they were refused.
@@ -122,28 +114,25 @@ impl<'n> Part<'n> {
             }
             row
         };
-        let mut pairs: [Vec<Bits>; STAGES] = Default::default();
+        let mut pairs: [Vec<Bits>; STAGES.len()] = Default::default();
         for (number, &node) in nodes.iter().enumerate() {
             let needs = &needs[node as usize];
             let impossible = local(&hard[node as usize]);
-            let mut hard_row = Bits::new(size);
-            for (stage, bits) in [
-                (1, &needs.depends),
-                (2, &needs.makedepends),
-                (CHECK, &needs.check),
-                (4, &needs.implicit),
-            ] {
-                let mut row = local(bits);
+            for (&(kind, hard), rows) in STAGES.iter().zip(&mut pairs) {
+                let mut row = local(match kind {
+                    RelationKind::Depends => &needs.depends,
+                    RelationKind::Makedepends => &needs.makedepends,
+                    RelationKind::Checkdepends => &needs.check,
+                    RelationKind::Implicit => &needs.implicit,
+                });
                 row.remove(number);
-                if stage != CHECK {
-                    let mut impossible = impossible.clone();
-                    impossible.intersect(&row);
-                    hard_row.unite(&impossible);
+                if hard {
+                    row.intersect(&impossible);
+                } else if kind != RelationKind::Checkdepends {
                     row.subtract(&impossible);
                 }
-                pairs[stage].push(row);
+                rows.push(row);
             }
-            pairs[HARD].push(hard_row);
         }
         Part {
             nodes,
@@ -155,16 +144,16 @@ impl<'n> Part<'n> {
     }
 
     fn solve(&mut self) {
-        for stage in 0..STAGES {
+        for stage in 0..STAGES.len() {
             let wanted = std::mem::take(&mut self.pairs[stage]);
-            let parts = components(self.nodes.len(), |node, at| {
-                let kept = next_bit(&self.kept[node], at);
-                let wanted = next_bit(&wanted[node], at);
-                match (kept, wanted) {
-                    (Some(kept), Some(wanted)) => Some(kept.min(wanted)),
-                    (kept, wanted) => kept.or(wanted),
-                }
-            });
+            if wanted.iter().all(Bits::is_empty) {
+                continue;
+            }
+            let mut both = self.kept.clone();
+            both.iter_mut()
+                .zip(&wanted)
+                .for_each(|(both, wanted)| both.unite(wanted));
+            let parts = components(self.nodes.len(), |node, at| next_bit(&both[node], at));
             let mut refused = vec![Bits::new(self.nodes.len()); self.nodes.len()];
             for inner in parts.members().iter().filter(|inner| inner.len() > 1) {
                 self.solve_inner(stage, &wanted, inner, &mut refused);
@@ -235,17 +224,12 @@ impl<'n> Part<'n> {
         let real = |number: usize| self.nodes[number] as usize;
         for &(stage, node, other) in &self.left_out {
             all[real(node)].remove(real(other));
-            let needs = &needs[real(node)];
-            let kind = match stage {
-                HARD if needs.depends.contains(real(other)) => RelationKind::Depends,
-                HARD if needs.makedepends.contains(real(other)) => RelationKind::Makedepends,
-                _ => kind_of(stage),
-            };
+            let (kind, missing) = STAGES[stage];
             result.dropped.push(Dropped {
                 build: self.nodes[node],
                 later: self.nodes[other],
                 kind,
-                missing: stage == HARD,
+                missing,
             });
         }
         let line = line_of(&self.kept);
@@ -255,9 +239,7 @@ impl<'n> Part<'n> {
                 .for_each(|&node| order.append(node as usize, &[]));
             for node in (0..self.nodes.len()).filter(|&node| self.nocheck[node]) {
                 result.nocheck[real(node)] = true;
-                let row = &mut all[real(node)];
-                let checks = members_of(&needs[real(node)].check, row.bound());
-                row.subtract(&checks);
+                all[real(node)].subtract(&needs[real(node)].check);
                 let later = self.pairs[CHECK][node]
                     .iter()
                     .filter(|&o| order.waits(o, node));

@@ -28,6 +28,8 @@ pub use output::{
     PlannedBuild, Risk, Unbuildable, UnbuildableReason, Unresolved, World,
 };
 
+use rustc_hash::FxHashSet;
+
 use self::build_set::{Chosen, Ground, make_build_set};
 use self::pkgrel::Pkgrel;
 use self::set::{RebuildSet, Worlds, rebuild_set};
@@ -89,7 +91,12 @@ const MAX_BUILDS: usize = 30_000;
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     check(input)?;
     let options = input.options;
-    let overlay: SourceIndex = input.changes.iter().cloned().collect();
+    let number = |change: &SourcePackage| input.sources.number(&change.pkgbase);
+    let overlay = Overlay {
+        index: input.changes.iter().cloned().collect(),
+        hides: input.changes.iter().filter_map(number).collect(),
+        hides_nothing: FxHashSet::default(),
+    };
     let worlds: Vec<Worlds<'_>> = options
         .architectures
         .iter()
@@ -191,10 +198,18 @@ fn check(input: &PlanInput<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a SourceIndex, on: &'a Architecture) -> Worlds<'a> {
+/// The changed sources, and the numbers of those that they take the place of.
+struct Overlay {
+    index: SourceIndex,
+    hides: FxHashSet<u32>,
+    hides_nothing: FxHashSet<u32>,
+}
+
+fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a Overlay, on: &'a Architecture) -> Worlds<'a> {
     let before = Sources {
         base: input.sources,
         overlay: None,
+        hides: &overlay.hides_nothing,
         on,
     };
     let released = match input.released.get(on).filter(|index| !index.is_empty()) {
@@ -204,7 +219,8 @@ fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a SourceIndex, on: &'a Architect
     };
     Worlds {
         sources: Sources {
-            overlay: Some(overlay),
+            overlay: Some(&overlay.index),
+            hides: &overlay.hides,
             ..before
         },
         before,

@@ -95,6 +95,7 @@ impl<'a> Look<'_, 'a> {
             let Extra::Unresolved(relation) = self.graph.extras[extra - members] else {
                 continue;
             };
+            let root = self.roots.iter().find(|root| root.relation == relation);
             let text = relation.to_string();
             if options.bootstrap || options.host_tools {
                 let assumption = assumption_for(relation).to_string();
@@ -102,6 +103,9 @@ impl<'a> Look<'_, 'a> {
                 self.found.always_assumed.push(assumption);
                 self.found.left_out.push(text.clone());
                 self.found.always_left_out.push(text.clone());
+                if root.is_none() {
+                    continue;
+                }
                 let reason = match options.host_tools {
                     true => "nothing provides it; it is taken to be on the host",
                     false => "nobody has released it; it is left out",
@@ -113,7 +117,6 @@ impl<'a> Look<'_, 'a> {
                 });
                 continue;
             }
-            let root = self.roots.iter().find(|root| root.relation == relation);
             if let Some(root) = root
                 && root.kind != RelationKind::Implicit
             {

@@ -45,23 +45,27 @@ pub(super) fn reduce(rows: &[Bits], line: &[u32]) -> Order {
         direct: vec![Vec::new(); rows.len()],
         wave: vec![1; rows.len()],
     };
-    let mut reach: Vec<Bits> = vec![Bits::default(); rows.len()];
+    // By place in the line, all a place waits for.
+    let mut reach: Vec<Bits> = Vec::with_capacity(rows.len());
     for &task in line {
         let task = task as usize;
-        let mut waits: Vec<usize> = rows[task].iter().collect();
+        let mut left = Bits::new(rows.len());
+        rows[task]
+            .iter()
+            .for_each(|other| left.insert(place[other]));
+        let mut reached = Bits::new(rows.len());
         // What comes last may imply the others, never the other way round.
-        waits.sort_unstable_by_key(|&other| Reverse(place[other]));
-        let mut row = Bits::new(rows.len());
-        for other in waits {
-            if !row.contains(other) {
-                row.insert(other);
-                row.unite(&reach[other]);
-                order.direct[task].push(other as u32);
-                order.wave[task] = order.wave[task].max(order.wave[other] + 1);
-            }
+        while let Some(last) = left.last() {
+            reached.insert(last);
+            reached.unite(&reach[last]);
+            left.remove(last);
+            left.subtract(&reach[last]);
+            let other = line[last];
+            order.direct[task].push(other);
+            order.wave[task] = order.wave[task].max(order.wave[other as usize] + 1);
         }
         order.direct[task].sort_unstable();
-        reach[task] = row;
+        reach.push(reached);
     }
     order
 }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use super::mixed::{Member, Mixed};
 use super::options::{PlanOptions, Scope, Via};
 use super::output::{Because, Broken, Dependent, PlanWarning, World as Origin};
@@ -24,6 +26,26 @@ pub(super) struct Worlds<'a> {
     pub released: Released<'a>,
     /// The changed sources.
     pub changes: &'a [SourcePackage],
+}
+
+impl<'a> Worlds<'a> {
+    /// A package as the sources have it.
+    fn package(
+        &self,
+        pkgbase: &PkgBase,
+        pkgname: &PkgName,
+    ) -> Option<(&'a SourcePackage, &'a SplitPackage)> {
+        let source = self.sources.get(pkgbase)?;
+        let mut packages = source.packages.iter();
+        let package = packages.find(|package| package.pkgname == *pkgname)?;
+        package
+            .is_made_for(self.sources.on)
+            .then_some((source, package))
+    }
+}
+
+fn address(package: &SplitPackage) -> usize {
+    std::ptr::from_ref(package).addr()
 }
 
 /// The members of one architecture's build set, and what was noticed on the way.
@@ -47,6 +69,9 @@ struct Round {
     members: BTreeMap<PkgBase, Dependent>,
     /// Packages that are rebuilt with them.
     rebuilt: BTreeSet<Rebuilt>,
+    /// The packages (by address) whose dependents were or will be looked for:
+    /// they need no second reason.
+    seen: FxHashSet<usize>,
     warnings: BTreeSet<PlanWarning>,
 }
 
@@ -90,6 +115,12 @@ pub(super) fn rebuild_set(
     let mut seen = frontier.clone();
     if options.scope != Scope::None {
         loop {
+            for (pkgbase, pkgname) in &frontier {
+                let package = worlds.package(pkgbase, pkgname);
+                round
+                    .seen
+                    .extend(package.map(|(_, package)| address(package)));
+            }
             for (pkgbase, pkgname) in &frontier {
                 dependents_in_sources(worlds, options.via, (pkgbase, pkgname), &mut round);
                 dependents_in_released(worlds, options.via, (pkgbase, pkgname), &mut round);
@@ -163,16 +194,16 @@ fn dependents_in_sources(
     round: &mut Round,
 ) {
     let sources = &worlds.sources;
-    let Some(source) = sources.get(pkgbase) else {
-        return;
-    };
-    let Some(package) = source.pkgnames(sources.on).find(|p| p.pkgname == *pkgname) else {
+    let Some((source, package)) = worlds.package(pkgbase, pkgname) else {
         return;
     };
     let rebuilt = Package::Source(source, package, &source.version);
     let names: BTreeSet<&str> = rebuilt.names(sources.on).collect();
     for name in names {
         for (owner, package) in sources.wanting(name) {
+            if package.is_some_and(|package| round.seen.contains(&address(package))) {
+                continue;
+            }
             for (_, relation) in relations_to(owner, package, name, worlds, via) {
                 let chosen = resolve(sources, relation).chosen;
                 if chosen.is_some_and(|chosen| chosen.is(rebuilt)) {

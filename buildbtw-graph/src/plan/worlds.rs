@@ -1,5 +1,7 @@
 //! The two worlds a plan looks at, and how a relation is resolved in one.
 
+use rustc_hash::FxHashSet;
+
 use crate::index::{Place, ReleasedIndex, Slot, SourceIndex};
 use crate::names::{Architecture, PkgBase, PkgName};
 use crate::relation::Relation;
@@ -141,6 +143,8 @@ pub(super) fn resolve<'a>(world: &impl World<'a>, relation: &Relation) -> Resolu
 pub(super) struct Sources<'a> {
     pub base: &'a SourceIndex,
     pub overlay: Option<&'a SourceIndex>,
+    /// The numbers of the sources that the overlay takes the place of.
+    pub hides: &'a FxHashSet<u32>,
     pub on: &'a Architecture,
 }
 
@@ -222,11 +226,8 @@ impl<'a> Sources<'a> {
     ) {
         if let Some(slot) = self.base.slot(name) {
             for &place in list(slot) {
-                let (source, package) = self.base.package(place);
-                if !self
-                    .overlay
-                    .is_some_and(|overlay| overlay.get(&source.pkgbase).is_some())
-                {
+                if !self.hides.contains(&place.container) {
+                    let (source, package) = self.base.package(place);
                     call(source, package);
                 }
             }

@@ -401,11 +401,28 @@ fn check_harm(case: &Case) {
             .any(|(base, name)| base == need && !case.is_released(name));
         let hard = unreleased || !too_old(case, case.first_pass(build), &only).is_empty();
         match installs.members[need] {
-            Kind::Checkdepends => 3,
-            _ if hard => 0,
-            Kind::Depends => 1,
-            Kind::Makedepends => 2,
-            Kind::Implicit => 4,
+            Kind::Checkdepends => 5,
+            Kind::Depends => {
+                if hard {
+                    0
+                } else {
+                    3
+                }
+            }
+            Kind::Makedepends => {
+                if hard {
+                    1
+                } else {
+                    4
+                }
+            }
+            Kind::Implicit => {
+                if hard {
+                    2
+                } else {
+                    6
+                }
+            }
         }
     };
     let waited_for = case.waited_for();
@@ -416,13 +433,13 @@ fn check_harm(case: &Case) {
         }
         closure(pairs)
     };
-    let orders: Vec<_> = (0..5).map(up_to).collect();
+    let orders: Vec<_> = (0..7).map(up_to).collect();
     for edge in case.dropped() {
         let (build, later) = (edge.after.pkgbase.as_str(), edge.before.pkgbase.as_str());
         let class = class(build, later);
         // Whether a check is skipped is decided before implicit pairs go in,
         // but all pairs that it closes a cycle with are listed.
-        let order = &orders[if class == 3 { 4 } else { class as usize }];
+        let order = &orders[if class == 5 { 6 } else { class as usize }];
         assert!(
             order[later].contains(build),
             "{later} before {build} does too much harm"
@@ -430,7 +447,7 @@ fn check_harm(case: &Case) {
     }
     for build in case.first_passes().filter(|build| build.nocheck) {
         let name = build.pkgbase.as_str();
-        let blocked = |need: &String| orders[3][need].contains(name);
+        let blocked = |need: &String| orders[5][need].contains(name);
         assert!(
             case.installs[name].only_check.iter().any(blocked),
             "{name} skips its check"

@@ -27,7 +27,7 @@ fn a_diamond_keeps_all_its_sides() {
 fn the_pkgrel_goes_up_where_that_version_is_released() {
     let sources = diamond();
     let changed = source("a 2-1", &[]);
-    let made = plan_of(&sources, &[], &[changed.clone()], &options());
+    let made = plan_of(&sources, &[], std::slice::from_ref(&changed), &options());
     let set = x86_64(&made);
     assert_eq!(build(set, "a").pkgrel, None);
     assert_eq!(build(set, "a").version.as_str(), "2-1");

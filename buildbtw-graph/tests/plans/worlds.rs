@@ -15,7 +15,12 @@ fn whoever_depends_by_soname_is_rebuilt_in_either_world() {
         .flat_map(released)
         .collect();
     let sources = [lib.clone(), by_source, by_release.clone()];
-    let made = plan_of(&sources, &repository, &[lib.clone()], &options());
+    let made = plan_of(
+        &sources,
+        &repository,
+        std::slice::from_ref(&lib),
+        &options(),
+    );
     assert_eq!(
         waves(x86_64(&made)),
         ["by-release:1", "by-source:2", "lib:1"]

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use buildbtw_repo::write::package_bytes;
 use buildbtw_repo::{
-    LimitError, PackageError, PackageFile, PackageFileName, ReadLimits, TarError, read_package_from,
+    ChangeError, DbError, LimitError, PackageError, PackageFile, PackageFileName, ReadLimits,
+    RepositoryState, Sha256Digest, TarError, add_packages, read_db, read_package_from,
 };
 use proptest::prelude::*;
 
@@ -226,6 +227,114 @@ fn extended_headers_cannot_fill_the_memory() {
     }
 }
 
+fn text(path: &str, content: &str) -> Vec<u8> {
+    member(
+        path.as_bytes(),
+        b'0',
+        content.len() as u64,
+        content.as_bytes(),
+    )
+}
+
+fn db_error(members: &[Vec<u8>]) -> DbError {
+    read_db(&tarball(members), &ReadLimits::DB).unwrap_err()
+}
+
+#[test]
+fn a_db_that_contradicts_itself_is_refused() {
+    let desc = |name: &str, version: &str| format!("%NAME%\n{name}\n\n%VERSION%\n{version}\n\n");
+    let one = text("a-1-1/desc", &desc("a", "1-1"));
+    assert!(read_db(&tarball(std::slice::from_ref(&one)), &ReadLimits::DB).is_ok());
+    let twice = db_error(&[one.clone(), one.clone()]);
+    assert!(matches!(twice, DbError::Twice { .. }), "{twice}");
+    let second = text("a-2-1/desc", &desc("a", "2-1"));
+    let several = db_error(&[one.clone(), second]);
+    assert!(
+        matches!(several, DbError::SeveralEntries { .. }),
+        "{several}"
+    );
+    let wrong = db_error(&[text("a-2-1/desc", &desc("a", "1-1"))]);
+    assert!(
+        wrong
+            .to_string()
+            .contains("entry \"a-2-1\" says that it is \"a-1-1\""),
+        "{wrong}"
+    );
+    // Only files: nothing says what it is.
+    let without = db_error(&[text("a-1-1/files", "%FILES%\nusr/\n")]);
+    assert!(matches!(without, DbError::Inconsistent { .. }), "{without}");
+    let number = db_error(&[text("a-1-1/desc", &(desc("a", "1-1") + "%CSIZE%\nlots\n"))]);
+    assert!(
+        number
+            .to_string()
+            .contains("\"a-1-1/desc\": %CSIZE% is \"lots\""),
+        "{number}"
+    );
+    // What it does not know is passed over.
+    let more = [
+        one,
+        text("a-1-1/future", "?"),
+        text("README", "?"),
+        text("a-1-1/x/desc", "?"),
+    ];
+    assert_eq!(read_db(&tarball(&more), &ReadLimits::DB).unwrap().len(), 1);
+}
+
+#[test]
+fn a_db_over_a_limit_or_damaged_is_refused() {
+    let limits = ReadLimits {
+        text: 100,
+        ..ReadLimits::DB
+    };
+    let large = tarball(&[text("a-1-1/desc", &"x".repeat(101))]);
+    let error = read_db(&large, &limits).unwrap_err();
+    assert!(
+        error.to_string().contains("its a-1-1/desc has 101 bytes"),
+        "{error}"
+    );
+    for bytes in [
+        &b""[..],
+        b"<html>404 Not Found</html>",
+        &[0x1f, 0x8b, 1, 2],
+        &[0; 100],
+    ] {
+        assert!(read_db(bytes, &ReadLimits::DB).is_err(), "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_repository_refuses_what_cannot_stand_in_it() {
+    let package = read(&good()).unwrap();
+    let none = |_: &Sha256Digest| Err::<Vec<u8>, _>("no such frame");
+    let empty = RepositoryState::default();
+    let add = |package: PackageFile| add_packages(&empty, none, &[package]).map(|_| ());
+    assert!(add(package.clone()).is_ok());
+    let mut renamed = package.clone();
+    renamed.file_name = "../../a-1-1-x86_64.pkg.tar.zst".to_owned();
+    assert!(matches!(add(renamed), Err(ChangeError::Package(_))));
+    let mut mismatch = package.clone();
+    mismatch.info.version = "2-1".to_owned();
+    assert!(matches!(add(mismatch), Err(ChangeError::Package(_))));
+    let mut smuggled = package.clone();
+    smuggled.info.pkgdesc = "x\n\n%DEPENDS%\nevil".to_owned();
+    assert!(matches!(add(smuggled), Err(ChangeError::Write { .. })));
+    let both = [package.clone(), package.clone()];
+    assert!(matches!(
+        add_packages(&empty, none, &both),
+        Err(ChangeError::Twice(_))
+    ));
+
+    let change = add_packages(&empty, none, std::slice::from_ref(&package)).unwrap();
+    let again = |load: &dyn Fn(&Sha256Digest) -> Result<Vec<u8>, &'static str>| {
+        add_packages(&change.state, load, std::slice::from_ref(&package))
+    };
+    assert!(matches!(again(&none), Err(ChangeError::Load { .. })));
+    assert!(matches!(
+        again(&|_| Ok(vec![1])),
+        Err(ChangeError::Damaged { .. })
+    ));
+}
+
 proptest! {
     /// Whatever is flipped: an error or a package, never a panic, and never a
     /// changed file under an unchanged digest.
@@ -247,6 +356,13 @@ proptest! {
     #[test]
     fn rubbish_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..3000), magic in 0..5usize) {
         let magic: &[u8] = [&b""[..], b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh9"][magic];
-        prop_assert!(read(&[magic, &bytes].concat()).is_err());
+        let bytes = [magic, &bytes].concat();
+        prop_assert!(read(&bytes).is_err());
+        prop_assert!(read_db(&bytes, &ReadLimits::DB).is_err());
+    }
+
+    #[test]
+    fn any_desc_is_read_or_refused(desc in "(%[A-Z0-9]{0,10}%\n|[ -~ä]{0,9}\n|\n|%NAME%\na\n\n|%VERSION%\n1\n\n){0,12}") {
+        let _ = read_db(&tarball(&[text("a-1/desc", &desc)]), &ReadLimits::DB);
     }
 }

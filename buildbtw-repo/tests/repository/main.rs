@@ -7,4 +7,5 @@
 mod databases;
 mod hostile;
 mod packages;
+mod round_trips;
 mod tools;

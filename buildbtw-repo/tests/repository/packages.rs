@@ -194,6 +194,69 @@ fn the_content_digest_covers_content_and_nothing_of_the_build() {
     );
 }
 
+const PKGBUILD: &str = r#"
+pkgname=demo
+pkgver=1.0
+pkgrel=1
+pkgdesc='For a test'
+arch=(any)
+license=(MIT)
+depends=('sh>=1')
+package() {
+    install -Dm644 /dev/stdin "$pkgdir/usr/share/demo/text" <<< "${TEXT:-text}"
+    ln -s text "$pkgdir/usr/share/demo/link"
+}
+"#;
+
+/// Two builds of equal sources at different times differ in their bytes, and
+/// have one content digest.
+#[test]
+fn real_builds_of_equal_sources_have_equal_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("PKGBUILD"), PKGBUILD).unwrap();
+    fs::write(
+        at.join("makepkg.conf"),
+        "CARCH=x86_64\nCHOST=x86_64-pc-linux-gnu\nBUILDENV=(!color check !sign)\n\
+         OPTIONS=(!strip !zipman)\nPACKAGER='Test <test@example.org>'\n\
+         COMPRESSZST=(zstd -c -)\nPKGEXT=.pkg.tar.zst\nSRCEXT=.src.tar.gz\n",
+    )
+    .unwrap();
+    let build = |number: u32, environment: &str| {
+        // makepkg refuses to run as root.
+        shell(
+            at,
+            &format!(
+                "mkdir -m 777 {number} && chmod 755 . && drop=
+                 if [ $(id -u) = 0 ]; then
+                     drop='setpriv --reuid=65534 --regid=65534 --clear-groups'
+                 fi
+                 cp PKGBUILD {number} && cd {number} && mkdir -m 777 build
+                 $drop env HOME=$PWD BUILDDIR=$PWD/build PKGDEST=$PWD SRCDEST=$PWD LOGDEST=$PWD \
+                     {environment} makepkg --config ../makepkg.conf -d --noconfirm 2>&1"
+            ),
+        );
+        read(&at.join(format!("{number}/demo-1.0-1-any.pkg.tar.zst")))
+    };
+    let first = build(1, "SOURCE_DATE_EPOCH=1700000000");
+    let later = build(2, "SOURCE_DATE_EPOCH=1710000000");
+    let other = build(3, "SOURCE_DATE_EPOCH=1700000000 TEXT=changed");
+    assert_eq!(first.info.depends, ["sh>=1"]);
+    assert_eq!(
+        first.files,
+        [
+            "usr/",
+            "usr/share/",
+            "usr/share/demo/",
+            "usr/share/demo/link",
+            "usr/share/demo/text"
+        ]
+    );
+    assert_ne!(first.sha256, later.sha256);
+    assert_eq!(first.content_digest, later.content_digest);
+    assert_ne!(first.content_digest, other.content_digest);
+}
+
 #[test]
 fn a_package_is_kept_as_json_and_comes_back() {
     let package = read_bytes(&info("a", "1-1"), &[("usr/bin/a", "one", 0o755)]);

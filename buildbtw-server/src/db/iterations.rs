@@ -163,7 +163,7 @@ pub async fn set_status(
     refusal: Option<&str>,
 ) -> DbResult<()> {
     sqlx::query(
-        "UPDATE iteration SET previous_status = status, status = ?, refusal = ?, changed_at = ? WHERE id = ? AND status <> ?1",
+        "UPDATE iteration SET previous_status = status, status = ?, refusal = ?, changed_at = ? WHERE id = ?",
     )
     .bind(status.as_str())
     .bind(refusal)

@@ -4,13 +4,17 @@
 //! Reading goes through a pool; writing through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
 
+pub mod base_snapshots;
 pub mod builds;
 pub mod events;
+pub mod generations;
 pub mod iterations;
 pub mod keys;
 pub mod namespaces;
+pub mod packages;
 pub mod plans;
 pub mod runs;
+pub mod sources;
 pub mod status_tables;
 pub mod workers;
 

@@ -267,8 +267,8 @@ fn list(
         let name = &arguments.namespace;
         writeln!(
             out,
-            "{} more; `bbtw show {name} --all` lists them.",
-            count(rest, "build")
+            "{}; `bbtw show {name} --all` lists them.",
+            count(rest, "more build")
         )?;
     }
     Ok(())

@@ -91,15 +91,17 @@ impl Watch<'_> {
     /// Failures that have not been told yet, such as those from before the watching.
     async fn tell_failures(&mut self) -> Outcome {
         let failed = |status| matches!(status, BuildStatus::Failed | BuildStatus::Unbuildable);
-        let failed: Vec<Key> = self.builds.keys(failed).cloned().collect();
-        let untold: Vec<Key> = failed
-            .into_iter()
+        let untold: Vec<Key> = self
+            .builds
+            .keys(failed)
             .filter(|key| !self.builds.told.contains(key))
+            .cloned()
             .collect();
         for key in untold.iter().take(TOLD) {
-            let (bad, name) = (style::BAD, self.builds.name(key));
-            self.display
-                .say(&format!("{name}: {bad}not built{bad:#}"))?;
+            if let Some(status) = self.builds.status(key) {
+                let (bad, name) = (style::BAD, self.builds.name(key));
+                self.display.say(&format!("{name}: {bad}{status}{bad:#}"))?;
+            }
             self.tell_failure(key).await?;
         }
         match untold.len().saturating_sub(TOLD) {

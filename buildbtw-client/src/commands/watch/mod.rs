@@ -126,6 +126,10 @@ impl Watch<'_> {
         match self.builds.apply(event) {
             Change::Nothing => Ok(None),
             Change::Look => self.look().await,
+            Change::Unclear => {
+                self.stale = true;
+                self.look().await
+            }
             Change::Build {
                 key,
                 status,
@@ -151,18 +155,19 @@ impl Watch<'_> {
     async fn look(&mut self) -> Result<Option<Verdict>, Failure> {
         let details = self.session.client.namespace(self.name).await?;
         self.tell_changes(&details)?;
-        let followed = followed(&details);
-        if let Some(iteration) = followed {
+        let verdict = verdict(&details);
+        let called_off = matches!(verdict, Some(Verdict::Cancelled | Verdict::Archived));
+        if let Some(iteration) = followed(&details) {
             let other = self.builds.iteration != iteration.number;
-            if other || self.stale || self.builds.are_final() {
+            if other || self.stale || called_off {
                 self.load(iteration).await?;
             }
         }
-        let verdict = verdict(&details);
         self.details = Some(details);
         self.stale = false;
         self.refresh();
-        Ok(verdict)
+        // The server may be ahead of its events. Those that are still to come are told first.
+        Ok(verdict.filter(|_| called_off || self.builds.are_final()))
     }
 
     /// Reads the builds of an iteration.
@@ -175,11 +180,15 @@ impl Watch<'_> {
             self.builds = builds;
             return Ok(());
         }
-        let others = if self.builds.is_empty() { "" } else { "now " };
+        let watching = if self.builds.is_empty() {
+            "Watching"
+        } else {
+            "Now watching"
+        };
         self.builds = builds;
         let done = self.builds.count(BuildStatus::releases_dependents);
         self.display.say(&format!(
-            "Watching {others}iteration {} of {}: {done} of {} done.",
+            "{watching} iteration {} of {}: {done} of {} done.",
             iteration.number,
             self.name,
             self.builds.total()

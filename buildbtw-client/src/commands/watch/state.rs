@@ -94,6 +94,8 @@ pub enum Change {
     },
     /// The namespace or one of its iterations changed: it is to be looked at again.
     Look,
+    /// A build took a status that this version does not know: everything is to be read again.
+    Unclear,
     /// Nothing that is followed.
     Nothing,
 }
@@ -155,8 +157,10 @@ impl Builds {
             pkgbase: event.pkgbase.clone()?,
             pass: event.pass?,
         };
-        let status = event.to.as_deref()?.parse().ok()?;
         let known = self.statuses.get_mut(&key)?;
+        let Ok(status) = event.to.as_deref()?.parse() else {
+            return Some(Change::Unclear);
+        };
         if *known == status || event.from.is_some_and(|from| from != *known) {
             return None;
         }
@@ -183,6 +187,11 @@ impl Builds {
             .values()
             .filter(|status| pick(**status))
             .count()
+    }
+
+    /// Where a build stands.
+    pub fn status(&self, key: &Key) -> Option<BuildStatus> {
+        self.statuses.get(key).copied()
     }
 
     /// The builds in statuses that a test picks.

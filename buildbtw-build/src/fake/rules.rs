@@ -1,4 +1,4 @@
-//! The `fake` builder: valid packages without content, in no time.
+//! How fake builds are to go.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,9 @@ pub struct FakeRule {
     pub duration_ms: u64,
     /// How it fails; it succeeds where this is not given.
     pub failure: Option<FakeFailure>,
-    /// The number of each soname: `{"libgreet.so": 2}` makes `provides = libgreet.so` become
-    /// `libgreet.so=2-64`. Every soname that is not named has the number 1.
+    /// The number of each soname: `{"libgreet.so": 2}` makes `libgreet.so` in `provides` and
+    /// `depends` become `libgreet.so=2-64`, as makepkg does from the libraries themselves. A
+    /// number is looked for here, then under `*`, then in all other rules; else it is 1.
     pub sonames: BTreeMap<String, u64>,
     /// Lines that are written to the log, besides the usual ones.
     pub log_lines: u64,
@@ -25,7 +26,7 @@ pub struct FakeRule {
     pub missing_packages: Vec<String>,
     /// The version that the packages get, as if a pkgver() function had changed it.
     pub version: Option<String>,
-    /// Whether files are left in the work folder, as after a crash.
+    /// Whether files are left in the work folder, as by a sandbox that was killed.
     pub leftovers: bool,
 }
 
@@ -57,5 +58,37 @@ impl FakeRules {
     pub fn get(&self, pkgbase: &str) -> FakeRule {
         let rule = self.0.get(pkgbase).or_else(|| self.0.get("*"));
         rule.cloned().unwrap_or_default()
+    }
+    /// The number of a soname for a build that goes by `rule`.
+    pub fn soname(&self, rule: &FakeRule, name: &str) -> u64 {
+        let everybody = self.0.get("*");
+        std::iter::once(rule)
+            .chain(everybody)
+            .chain(self.0.values())
+            .find_map(|rule| rule.sonames.get(name))
+            .copied()
+            .unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_as_people_write_them() {
+        let rules: FakeRules = serde_json::from_str(
+            r#"{"*": {"duration_ms": 5, "sonames": {"liba.so": 2}},
+                "libb": {"sonames": {"libb.so": 3}},
+                "broken": {"failure": {"class": "package"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(rules.get("anything").duration_ms, 5);
+        let broken = rules.get("broken");
+        assert_eq!(broken.failure.as_ref().unwrap().step, "build");
+        for (name, number) in [("liba.so", 2), ("libb.so", 3), ("libc.so", 1)] {
+            assert_eq!(rules.soname(&broken, name), number);
+        }
+        assert!(serde_json::from_str::<FakeRules>(r#"{"*": {"durations": 5}}"#).is_err());
     }
 }

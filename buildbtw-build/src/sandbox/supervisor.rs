@@ -1,0 +1,428 @@
+//! The outermost process of a sandbox. It stands outside all namespaces, starts what is inside,
+//! watches over it, and clears everything away: when the work is done, when it is told to, and also
+//! when whoever started it is suddenly gone.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, getegid, geteuid};
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::{self, Groups};
+use super::disk;
+use super::ids::Users;
+use super::mounts::{SetupError, trying};
+use super::remove::remove_tree;
+use super::wire::{Facts, News, Order, Task, Wire, Wish, receive_byte};
+use super::{NAMESPACES, PACKAGES, SANDBOX, reexecute};
+
+/// What is said while the namespaces are set up.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Setup {
+    /// The first process inside has this number outside.
+    Init(u32),
+    /// It waits for its order.
+    Ready,
+    /// Something could not be set up.
+    Failed(String),
+}
+
+/// The order as it is handed on to the first process inside.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct InnerOrder {
+    /// What is to be done.
+    pub order: Order,
+    /// Who the users are.
+    pub users: Users,
+    /// Bytes of memory for each process, where they cannot be limited together.
+    pub memory_each: Option<u64>,
+    /// The most processes of the user, where they cannot be limited together.
+    pub processes_each: Option<u64>,
+}
+
+/// Blocks the signals with which a service manager ends all processes of a service at once: this
+/// process has to outlive the build. Whoever asks it to end does so over the wire. A process that
+/// is started from here begins with no signal blocked.
+pub fn ignore_requests_to_end() {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
+        signals.add(signal);
+    }
+    // It fails for an invalid argument only.
+    let _ = signals.thread_block();
+}
+
+/// Does the work of this process.
+pub fn main() -> i32 {
+    ignore_requests_to_end();
+    let _ = super::close_what_was_left_open(None);
+    // Orphans of the sandbox come to this process to be reaped, whatever runs as pid 1 here.
+    let _ = prctl::set_child_subreaper(true);
+    let Ok(mut wire) = Wire::of_stdin() else {
+        return 1;
+    };
+    let Ok(Some(order)) = wire.receive::<Order>() else {
+        return 1;
+    };
+    let mut facts = Facts::default();
+    let users = Users::choose();
+    // The lock is held until everything is cleared away.
+    let lock = make_folders(&order, users);
+    let result = match &lock {
+        Ok(lock) => supervise(&mut wire, order, users, lock, &mut facts),
+        Err(error) => Err(trying("set up the sandbox")(io::Error::other(
+            error.to_string(),
+        ))),
+    };
+    if let Err(error) = result {
+        let _ = wire.send(&News::Broken(error.to_string()));
+    }
+    if let Err(error) = take_packages() {
+        let _ = wire.send(&News::Broken(error.to_string()));
+    }
+    if let Err(error) = remove_tree(Path::new(SANDBOX)) {
+        facts.leftovers = Some(format!("cannot remove the sandbox's files: {error}"));
+    }
+    match wire.send(&News::Over(facts)) {
+        Ok(()) => 0,
+        Err(_) => {
+            // Nobody is there any more who would take the packages.
+            let _ = remove_tree(Path::new(PACKAGES));
+            1
+        }
+    }
+}
+
+fn supervise(
+    wire: &mut Wire,
+    order: Order,
+    users: Users,
+    lock: &fs::File,
+    facts: &mut Facts,
+) -> Result<(), SetupError> {
+    let name = std::process::id().to_string();
+    let settings = &order.settings;
+    let (groups, remarks) = Groups::make(&name, settings.memory, settings.processes)?;
+    facts.remarks = remarks;
+    let killed_before = cgroup::killed_on_this_machine();
+    let watched = write_lock(lock, &groups)
+        .and_then(|()| start_and_watch(wire, order, users, &groups, facts));
+    facts.out_of_memory = match groups.has_memory() {
+        true => groups.out_of_memory(),
+        false => {
+            let after = cgroup::killed_on_this_machine();
+            after
+                .zip(killed_before)
+                .map_or(0, |(after, before)| after.saturating_sub(before))
+        }
+    };
+    facts.memory_is_limited_together = groups.has_memory();
+    groups.remove();
+    watched
+}
+
+/// Makes the folders of the sandbox in the work folder, where this process was started, and locks
+/// them: whoever sweeps up later knows by the lock that they are in use.
+fn make_folders(order: &Order, users: Users) -> Result<fs::File, SetupError> {
+    let sandbox = Path::new(SANDBOX);
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(sandbox)
+        .map_err(trying("make the sandbox's folder in the work folder"))?;
+    let lock_path = sandbox.join("lock");
+    let lock = fs::File::create(&lock_path).map_err(trying("make the sandbox's lock"))?;
+    lock.try_lock()
+        .map_err(|error| io::Error::other(error.to_string()))
+        .map_err(trying("lock the sandbox's folder"))?;
+    let (uid, gid) = users.root_outside();
+    let give = |path: &Path| {
+        chown(path, Some(uid), Some(gid)).map_err(trying(format!("give away {}", path.display())))
+    };
+    for folder in ["store", "view", PACKAGES] {
+        let path = sandbox.join(folder);
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&path)
+            .map_err(trying("make a folder of the sandbox"))?;
+        // Whatever the umask is.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .map_err(trying("open a folder of the sandbox"))?;
+        give(&path)?;
+    }
+    if let Task::Build(request) = &order.task {
+        let copy = sandbox.join("source");
+        fs::copy(&request.source, &copy).map_err(trying(format!(
+            "copy the source {}",
+            request.source.display()
+        )))?;
+        give(&copy)?;
+    }
+    give(sandbox)?;
+    Ok(lock)
+}
+
+/// Moves the packages out of the sandbox's folder and makes them this user's own.
+fn take_packages() -> Result<(), SetupError> {
+    let inside = Path::new(SANDBOX).join(PACKAGES);
+    let what = || trying("take the packages out of the sandbox");
+    if !inside.exists() || fs::read_dir(&inside).map_err(what())?.next().is_none() {
+        return Ok(());
+    }
+    let outside = Path::new(PACKAGES);
+    fs::rename(&inside, outside).map_err(what())?;
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    chown(outside, Some(uid), Some(gid)).map_err(what())?;
+    for entry in fs::read_dir(outside).map_err(what())? {
+        let path = entry.map_err(what())?.path();
+        chown(&path, Some(uid), Some(gid)).map_err(what())?;
+    }
+    Ok(())
+}
+
+/// Notes which control groups belong to the sandbox, for whoever may have to sweep up.
+fn write_lock(mut lock: &fs::File, groups: &Groups) -> Result<(), SetupError> {
+    let folders: Vec<String> = groups
+        .folders()
+        .iter()
+        .map(|folder| folder.to_string_lossy().into_owned())
+        .collect();
+    io::Write::write_all(&mut lock, folders.join("\n").as_bytes())
+        .map_err(trying("write the sandbox's lock"))
+}
+
+fn start_and_watch(
+    wire: &mut Wire,
+    order: Order,
+    users: Users,
+    groups: &Groups,
+    facts: &mut Facts,
+) -> Result<(), SetupError> {
+    let (mut ours, theirs) = UnixStream::pair().map_err(trying("make a socket"))?;
+    let mut namespaces = spawn_namespaces(theirs, users, &order)?;
+    let started = hand_over(&mut ours, &namespaces, users).and_then(|init| {
+        groups.take_in(init)?;
+        let inner = Wire::new(ours).map_err(trying("use the socket to the sandbox"))?;
+        Ok((init, inner))
+    });
+    let (init, mut inner) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let _ = namespaces.kill();
+            reap(&mut namespaces);
+            return Err(error);
+        }
+    };
+    let watched_disk = !order.settings.in_memory;
+    let limit = order.settings.disk;
+    let sent = inner
+        .send(&InnerOrder {
+            memory_each: order.settings.memory.filter(|_| !groups.has_memory()),
+            processes_each: (!groups.has_pids()).then_some(order.settings.processes),
+            order,
+            users,
+        })
+        .map_err(trying("hand the order on"));
+    let watched = sent.and_then(|()| {
+        let mut watch = Watching {
+            wire,
+            inner: &mut inner,
+            init: Pid::from_raw(i32::try_from(init).unwrap_or(i32::MAX)),
+            disk: watched_disk.then(disk::Watch::new),
+            limit,
+            facts,
+        };
+        watch.watch()
+    });
+    // Whatever is still inside goes with the first process there.
+    let _ = kill(
+        Pid::from_raw(i32::try_from(init).unwrap_or(i32::MAX)),
+        Signal::SIGKILL,
+    );
+    reap(&mut namespaces);
+    watched
+}
+
+fn failed(reason: String) -> SetupError {
+    trying("set up the sandbox")(io::Error::other(reason))
+}
+
+fn spawn_namespaces(socket: UnixStream, users: Users, order: &Order) -> Result<Child, SetupError> {
+    let users = serde_json::to_string(&users)
+        .map_err(|error| trying("name the users")(io::Error::from(error)))?;
+    let mut command = reexecute(NAMESPACES);
+    command
+        .arg(std::process::id().to_string())
+        .arg(users)
+        .arg(super::view::mount_point(&order.task))
+        // For people who look at the machine's processes, and wonder which build it is.
+        .arg(std::env::current_dir().map_err(trying("find the work folder"))?)
+        .current_dir(SANDBOX)
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .process_group(0);
+    command.spawn().map_err(trying("start a second process"))
+}
+
+/// Speaks with the process that makes the namespaces until there is a first process inside that
+/// waits for its order; its number is handed back.
+fn hand_over(socket: &mut UnixStream, namespaces: &Child, users: Users) -> Result<u32, SetupError> {
+    let read = || trying("speak with the process that makes the namespaces");
+    match receive_byte(socket).map_err(read())? {
+        Some(b'u') => {}
+        Some(_) => return Err(failure_of(socket)),
+        None => return Err(failed("the process that makes the namespaces ended".into())),
+    }
+    let (uids, gids) = users.maps();
+    let folder = format!("/proc/{}", namespaces.id());
+    if !users.has_build_user() {
+        // Without this the kernel lets only root map groups: user_namespaces(7).
+        fs::write(format!("{folder}/setgroups"), "deny").map_err(trying("give up groups"))?;
+    }
+    fs::write(format!("{folder}/uid_map"), uids).map_err(trying("map the users"))?;
+    fs::write(format!("{folder}/gid_map"), gids).map_err(trying("map the groups"))?;
+    io::Write::write_all(socket, b"m").map_err(read())?;
+    // The two speak over one socket, so either may be heard first.
+    let (mut init, mut ready) = (None, false);
+    loop {
+        match read_setup(socket).map_err(read())? {
+            Setup::Init(number) => init = Some(number),
+            Setup::Ready => ready = true,
+            Setup::Failed(reason) => return Err(failed(reason)),
+        }
+        if let (Some(init), true) = (init, ready) {
+            return Ok(init);
+        }
+    }
+}
+
+/// Reads a line byte by byte, since what follows it is for another reader.
+fn read_setup(socket: &mut UnixStream) -> io::Result<Setup> {
+    let mut line = Vec::new();
+    while let Some(byte) = receive_byte(socket)? {
+        if byte == b'\n' {
+            return Ok(serde_json::from_slice(&line)?);
+        }
+        line.push(byte);
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The reason why there are no namespaces, of which the first byte is read already.
+fn failure_of(socket: &mut UnixStream) -> SetupError {
+    let mut text = String::new();
+    let _ = io::Read::read_to_string(socket, &mut text);
+    failed(text.trim().to_owned())
+}
+
+/// Waits for the process that made the namespaces, and for everything that came to this process
+/// because its own parent ended.
+fn reap(namespaces: &mut Child) {
+    let _ = namespaces.wait();
+    while nix::sys::wait::wait().is_ok() {}
+}
+
+struct Watching<'a> {
+    wire: &'a mut Wire,
+    inner: &'a mut Wire,
+    init: Pid,
+    disk: Option<disk::Watch>,
+    limit: u64,
+    facts: &'a mut Facts,
+}
+
+impl Watching<'_> {
+    /// Passes words on until there is nobody inside any more.
+    fn watch(&mut self) -> Result<(), SetupError> {
+        let mut somebody_outside = true;
+        loop {
+            let wait = match &self.disk {
+                Some(watch) => watch.wait(),
+                None => Duration::from_secs(3600),
+            };
+            let (outer, inner) = self.wait(wait, somebody_outside)?;
+            if inner {
+                loop {
+                    match self.inner.receive::<News>() {
+                        Ok(Some(news)) => {
+                            if somebody_outside && self.wire.send(&news).is_err() {
+                                somebody_outside = false;
+                                self.kill();
+                            }
+                        }
+                        // It may also have ended in the middle of a word.
+                        Ok(None) | Err(_) => return Ok(()),
+                    }
+                    if !self.inner.has_buffered() {
+                        break;
+                    }
+                }
+            }
+            if outer {
+                match self.wire.receive::<Wish>() {
+                    Ok(Some(Wish::Stop)) => {
+                        let _ = self.inner.send(&Wish::Stop);
+                    }
+                    Ok(Some(Wish::Kill)) => self.kill(),
+                    Ok(None) | Err(_) => {
+                        somebody_outside = false;
+                        self.kill();
+                    }
+                }
+            }
+            self.look_at_disk();
+        }
+    }
+
+    /// Waits until somebody outside or inside says something.
+    fn wait(&self, longest: Duration, outside: bool) -> Result<(bool, bool), SetupError> {
+        let interest = |on| {
+            if on {
+                PollFlags::POLLIN
+            } else {
+                PollFlags::empty()
+            }
+        };
+        let mut sockets = [
+            PollFd::new(self.wire.as_fd(), interest(outside)),
+            PollFd::new(self.inner.as_fd(), interest(true)),
+        ];
+        let longest = u16::try_from(longest.as_millis()).unwrap_or(u16::MAX);
+        match poll(&mut sockets, PollTimeout::from(longest)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(trying("wait for the sandbox")(error)),
+        }
+        let any = |socket: &PollFd<'_>| socket.any().unwrap_or(false);
+        Ok((outside && any(&sockets[0]), any(&sockets[1])))
+    }
+
+    fn kill(&self) {
+        let _ = kill(self.init, Signal::SIGKILL);
+    }
+
+    fn look_at_disk(&mut self) {
+        let Some(watch) = &mut self.disk else { return };
+        let store = Path::new(SANDBOX).join("store");
+        let measured = watch.measure(|| (disk::usage(&store), disk::is_full(&store)));
+        if let Some((usage, full)) = measured {
+            self.facts.host_disk_full |= full;
+            if usage > self.limit {
+                self.facts.over_disk_limit = true;
+                self.kill();
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Every command of `bbtw` as a program, against a server that answers from fixtures.
+
+mod command_line;
+mod downloading;
+mod fixtures;
+mod logs;
+mod plans;
+mod program;
+mod reading;
+mod server;
+mod terminal;
+mod watching;

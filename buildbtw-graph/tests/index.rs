@@ -1,0 +1,83 @@
+//! The index of sources: changed in place, shared without harm.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use buildbtw_graph::{
+    Plan, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
+};
+
+fn source(name: &str, depends: &[&str]) -> SourcePackage {
+    let depends: String = depends
+        .iter()
+        .map(|d| format!("\tdepends = {d}\n"))
+        .collect();
+    let head = format!("pkgbase = {name}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = any\n");
+    read_srcinfo(&format!("{head}{depends}\npkgname = {name}\n"))
+        .unwrap()
+        .package
+}
+
+fn plan_for(index: &SourceIndex, changed: &str) -> Plan {
+    let options = PlanOptions::default();
+    let input = PlanInput {
+        sources: index,
+        released: &BTreeMap::new(),
+        changes: &[source(changed, &[])],
+        options: &options,
+    };
+    plan(&input).unwrap()
+}
+
+fn members(plan: &Plan) -> Vec<String> {
+    let sets = plan.architectures.values();
+    sets.flat_map(|set| set.builds.iter().map(|build| build.pkgbase.to_string()))
+        .collect()
+}
+
+#[test]
+fn a_change_shows_at_once_and_leaves_clones_alone() {
+    let mut index = SourceIndex::new();
+    assert!(index.is_empty());
+    index.insert(source("lib", &[]));
+    index.insert(source("app", &["lib"]));
+    index.insert(source("tool", &[]));
+    let before = index.clone();
+    assert_eq!(members(&plan_for(&index, "lib")), ["app", "lib"]);
+
+    let replaced = index.insert(source("tool", &["app"])).unwrap();
+    assert_eq!(*replaced, source("tool", &[]));
+    assert_eq!(members(&plan_for(&index, "lib")), ["app", "lib", "tool"]);
+    assert_eq!(members(&plan_for(&before, "lib")), ["app", "lib"]);
+
+    index.remove(&"app".parse().unwrap()).unwrap();
+    assert!(index.remove(&"app".parse().unwrap()).is_none());
+    assert_eq!(members(&plan_for(&index, "lib")), ["lib"]);
+    assert_eq!((index.len(), before.len()), (2, 3));
+    assert!(index.get(&"app".parse().unwrap()).is_none());
+    let names: Vec<&str> = before
+        .iter()
+        .map(|source| source.pkgbase.as_str())
+        .collect();
+    assert_eq!(names, ["app", "lib", "tool"]);
+}
+
+#[test]
+fn the_way_to_a_state_does_not_show_in_the_plan() {
+    let sources: Vec<SourcePackage> = (0..40)
+        .map(|number| match number {
+            0 => source("p0", &[]),
+            _ => source(&format!("p{number}"), &[&format!("p{}", number / 2)]),
+        })
+        .collect();
+    let forwards: SourceIndex = sources.iter().cloned().collect();
+    let mut backwards: SourceIndex = sources.iter().rev().cloned().collect();
+    for number in [3, 17, 0, 39] {
+        backwards.remove(&format!("p{number}").parse().unwrap());
+        backwards.insert(sources[number].clone());
+        backwards.insert(sources[number].clone());
+    }
+    let json = |index: &SourceIndex| serde_json::to_string(&plan_for(index, "p0")).unwrap();
+    assert_eq!(json(&forwards), json(&backwards));
+}

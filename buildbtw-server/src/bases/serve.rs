@@ -1,0 +1,52 @@
+//! Pinned base repositories over HTTP: the db as it was seen, packages from where they are.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use buildbtw_api::ProblemType;
+use buildbtw_repo::{PackageFileName, Sha256Digest};
+
+use crate::Server;
+use crate::api::extract::Path;
+use crate::db::base_snapshots;
+use crate::problems::{HttpProblem, HttpResult};
+
+/// Base repositories by the digest of their db.
+pub fn router() -> Router<Server> {
+    Router::new().route("/bases/{digest}/{file}", get(file))
+}
+
+async fn file(
+    State(server): State<Server>,
+    Path((digest, file)): Path<(String, String)>,
+) -> HttpResult<Response> {
+    let missing = || HttpProblem::new(ProblemType::NotFound, format!("there is no {file} in that base repository"));
+    let digest: Sha256Digest = digest.parse().map_err(|_| missing())?;
+    let repository = {
+        let mut tx = server.db.read().await?;
+        base_snapshots::by_digest(&mut tx, &digest.to_string()).await?
+    };
+    let repository = repository.ok_or_else(missing)?;
+    if file == format!("{}.db", repository.name) {
+        let bytes = server.bases.bytes(&digest).await?;
+        let headers = [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::ETAG, format!("\"{digest}\"")),
+            (header::CACHE_CONTROL, "max-age=31536000, immutable".to_owned()),
+        ];
+        return Ok((headers, bytes).into_response());
+    }
+    // Only names of packages and their signatures lead anywhere.
+    let package = file.strip_suffix(".sig").unwrap_or(&file);
+    package.parse::<PackageFileName>().map_err(|_| missing())?;
+    let source = format!("{}/{file}", repository.packages_url);
+    if let Some(path) = source.strip_prefix("file://") {
+        let opened = tokio::fs::File::open(path).await.map_err(|_| missing())?;
+        let length = opened.metadata().await?.len().to_string();
+        let body = axum::body::Body::from_stream(tokio_util::io::ReaderStream::new(opened));
+        return Ok(([(header::CONTENT_LENGTH, length)], body).into_response());
+    }
+    Ok((StatusCode::FOUND, [(header::LOCATION, source)]).into_response())
+}

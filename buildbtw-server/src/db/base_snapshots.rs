@@ -1,0 +1,76 @@
+//! The base repositories as build sets saw them.
+
+use sqlx::{FromRow, SqliteConnection};
+
+use super::DbResult;
+use super::keys::BuildSetKey;
+use crate::bases::SnapshotRepository;
+
+#[derive(FromRow)]
+struct Row {
+    name: String,
+    origin: String,
+    digest: String,
+    packages_url: String,
+}
+
+/// Keeps the base repositories of a build set, in order.
+pub async fn insert(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    repositories: &[SnapshotRepository],
+) -> DbResult<()> {
+    for (position, repository) in (0_i64..).zip(repositories) {
+        sqlx::query(
+            "INSERT INTO base_snapshot (build_set_id, position, name, origin, digest, packages_url) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(set)
+        .bind(position)
+        .bind(&repository.name)
+        .bind(&repository.origin)
+        .bind(&repository.digest)
+        .bind(&repository.packages_url)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The base repositories of a build set, in order.
+pub async fn of_build_set(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+) -> DbResult<Vec<SnapshotRepository>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT name, origin, digest, packages_url FROM base_snapshot WHERE build_set_id = ? ORDER BY position",
+    )
+    .bind(set)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// A base repository by the digest of its db: the newest snapshot that has it.
+pub async fn by_digest(
+    db: &mut SqliteConnection,
+    digest: &str,
+) -> DbResult<Option<SnapshotRepository>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT name, origin, digest, packages_url FROM base_snapshot WHERE digest = ? \
+         ORDER BY build_set_id DESC LIMIT 1",
+    )
+    .bind(digest)
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(shown))
+}
+
+fn shown(row: Row) -> SnapshotRepository {
+    SnapshotRepository {
+        name: row.name,
+        origin: row.origin,
+        digest: row.digest,
+        packages_url: row.packages_url,
+    }
+}
