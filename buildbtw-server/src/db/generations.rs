@@ -185,7 +185,8 @@ pub async fn packages(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<V
 }
 
 /// The build set of a namespace's iteration on an architecture, and the iteration's number. Without a
-/// number, the newest iteration that published something for it.
+/// number, the newest iteration that published something for it; one that is complete is taken
+/// rather than a newer one that is not.
 pub async fn build_set(
     db: &mut SqliteConnection,
     namespace: super::keys::NamespaceKey,
@@ -195,7 +196,8 @@ pub async fn build_set(
     Ok(sqlx::query_as(
         "SELECT build_set.id, number FROM build_set JOIN iteration ON iteration.id = iteration_id \
          WHERE namespace_id = ?1 AND architecture = ?2 AND (number = ?3 OR (?3 IS NULL AND EXISTS \
-         (SELECT 1 FROM generation WHERE build_set_id = build_set.id))) ORDER BY number DESC LIMIT 1",
+         (SELECT 1 FROM generation WHERE build_set_id = build_set.id))) ORDER BY EXISTS (SELECT 1 FROM build \
+         WHERE build_set_id = build_set.id AND status NOT IN ('built', 'reused', 'waived')), number DESC LIMIT 1",
     )
     .bind(namespace)
     .bind(architecture)
