@@ -104,9 +104,9 @@ async fn everything_completes_in_spite_of_twenty_kills() {
     let mut stage = Stage::new().with("LEASE_SECONDS", "3").with("INFRASTRUCTURE_TRIES", "50");
     let repositories: Vec<_> =
         (0..PACKAGES).map(|number| stage.srcinfo_package(&format!("kill{number:02}"), &srcinfo(&mut seeded, number))).collect();
-    // Packages of a megabyte, so that an upload takes a moment; half a second a build.
+    // Packages of some megabytes, so that an upload takes a moment.
     let rules = stage.path().join("rules.json");
-    std::fs::write(&rules, r#"{"default": {"duration_ms": 300, "size": 1000000}}"#).expect("a file can be written");
+    std::fs::write(&rules, r#"{"*": {"duration_ms": 200, "size": 8000000}}"#).expect("a file can be written");
     let rules = rules.display().to_string();
     let worker = [("BUILDER", "fake"), ("FAKE_RULES", rules.as_str()), ("WORKER_SLOTS", "2")];
     stage.start_server();

@@ -184,14 +184,15 @@ pub async fn open_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResu
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_all(db).await?)
 }
 
-/// Makes the next run of a build, handed to a worker, and hands back its fencing number. That the
+/// Makes the next run of a build, handed to a worker unless it ends before that, and hands back its
+/// fencing number. That the
 /// input has no other run with a lease is checked by the database.
 pub async fn insert(
     db: &mut SqliteConnection,
     id: RunId,
     build: &BuildState,
     input: i64,
-    worker: WorkerKey,
+    worker: Option<WorkerKey>,
     expected: &impl serde::Serialize,
 ) -> DbResult<Fence> {
     let fence = next_value(&mut *db, "fence").await?;
