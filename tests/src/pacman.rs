@@ -50,7 +50,7 @@ impl Root {
             .arg(inside("hooks"))
             .arg("--config")
             .arg(&self.config)
-            .args(["--noconfirm", "--noprogressbar"])
+            .arg("--noconfirm")
             .args(arguments)
             .env("LC_ALL", "C"))
     }

@@ -52,11 +52,12 @@ async fn an_old_package_that_would_come_in_silently_ends_the_build() {
     // `lib` by its name.
     let mut stage = Stage::new().with("BASE_REPOSITORIES", "namespace:base");
     let library = stage.demo_package("libgreet");
-    stage.demo_package("libshout");
+    let released = stage.demo_package("libshout").git(&["rev-parse", "HEAD"]);
+    let (old, released) = (format!("libgreet/{}", library.git(&["rev-parse", "HEAD"])), format!("libshout/{released}"));
     stage.start_server();
     stage.start_worker(&[("BUILDER", "sandbox")]);
     stage.bbtw_ok(&[
-        "new", "--name", "base", "--scope", "none", "--bootstrap", "--base", "none", "libgreet/main", "libshout/main",
+        "new", "--name", "base", "--scope", "none", "--bootstrap", "--base", "none", &old, &released,
     ]);
     stage.bbtw_ok(&["watch", "base"]);
     // The new library is called otherwise and only provides the soname; libshout asks by name.

@@ -55,6 +55,8 @@ pub struct World {
     pub cut_files: Vec<usize>,
     /// The next streams of events break after so many events.
     pub cut_events: Vec<usize>,
+    /// Files come half, and then nothing more happens.
+    pub stall_files: bool,
     /// How many builds a page has.
     pub page: usize,
     /// Streams end, as at a shutdown.
@@ -622,9 +624,9 @@ async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Respons
     let found = shared.change(|world| {
         let content = world.files.get(uri.path()).cloned()?;
         let cut = (!world.cut_files.is_empty()).then(|| world.cut_files.remove(0));
-        Some((content, cut))
+        Some((content, cut, world.stall_files))
     });
-    let Some((content, cut)) = found else {
+    let Some((content, cut, stall)) = found else {
         return Refusal(Problem::new(
             ProblemType::NotFound,
             format!("{method} {uri}: there is nothing"),
@@ -632,6 +634,11 @@ async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Respons
         .into_response();
     };
     let headers = [(header::CONTENT_LENGTH, content.len())];
+    if stall {
+        let half = Bytes::from(content[..content.len() / 2].to_vec());
+        let parts = stream::once(async move { Ok(half) }).chain(stream::pending());
+        return (headers, body(parts)).into_response();
+    }
     match cut {
         None => (headers, content).into_response(),
         Some(length) => {
