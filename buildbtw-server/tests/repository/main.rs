@@ -1,0 +1,7 @@
+//! Repositories as the real pacman sees them: received, published, served.
+
+mod http;
+mod pacman;
+mod publish;
+mod receive;
+mod world;
