@@ -64,7 +64,11 @@ impl Bases {
         {
             return tokio::fs::read(self.0.folder.join(&before.digest))
                 .await
-                .map_err(|error| failed(format!("it has not changed, but the kept copy is gone: {error}")));
+                .map_err(|error| {
+                    failed(format!(
+                        "it has not changed, but the kept copy is gone: {error}"
+                    ))
+                });
         }
         if !response.status().is_success() {
             return Err(failed(format!("the mirror answered {}", response.status())));

@@ -155,7 +155,11 @@ impl Bases {
     ) -> Result<Snapshot, BasesError> {
         let mut repositories: Vec<SnapshotRepository> = Vec::new();
         for repository in base {
-            if repository.architecture.as_ref().is_some_and(|only| only != architecture) {
+            if repository
+                .architecture
+                .as_ref()
+                .is_some_and(|only| only != architecture)
+            {
                 continue;
             }
             let seen = self.see(repository, architecture).await?;
@@ -213,7 +217,8 @@ impl Bases {
             if path.exists() {
                 return Ok(digest);
             }
-            write_durably(&folder, &path, &bytes).map_err(|source| BasesError::Io { path, source })?;
+            write_durably(&folder, &path, &bytes)
+                .map_err(|source| BasesError::Io { path, source })?;
             Ok(digest)
         })
         .await
@@ -310,7 +315,8 @@ fn read(name: &str, bytes: &[u8]) -> Result<ReleasedRepository, BasesError> {
         name: name.to_owned(),
         reason,
     };
-    let entries = buildbtw_repo::read_db(bytes, &ReadLimits::DB).map_err(|error| broken(error.to_string()))?;
+    let entries = buildbtw_repo::read_db(bytes, &ReadLimits::DB)
+        .map_err(|error| broken(error.to_string()))?;
     let mut packages = Vec::with_capacity(entries.len());
     for entry in entries {
         match entry.to_released() {

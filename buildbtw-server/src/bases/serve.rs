@@ -22,7 +22,12 @@ async fn file(
     State(server): State<Server>,
     Path((digest, file)): Path<(String, String)>,
 ) -> HttpResult<Response> {
-    let missing = || HttpProblem::new(ProblemType::NotFound, format!("there is no {file} in that base repository"));
+    let missing = || {
+        HttpProblem::new(
+            ProblemType::NotFound,
+            format!("there is no {file} in that base repository"),
+        )
+    };
     let digest: Sha256Digest = digest.parse().map_err(|_| missing())?;
     let repository = {
         let mut tx = server.db.read().await?;
@@ -34,7 +39,10 @@ async fn file(
         let headers = [
             (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
             (header::ETAG, format!("\"{digest}\"")),
-            (header::CACHE_CONTROL, "max-age=31536000, immutable".to_owned()),
+            (
+                header::CACHE_CONTROL,
+                "max-age=31536000, immutable".to_owned(),
+            ),
         ];
         return Ok((headers, bytes).into_response());
     }

@@ -39,11 +39,15 @@ pub async fn claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<As
 /// The time until a build that was put off may be handed out.
 async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<>> {
     let mut tx = server.db.read().await?;
-    let micros = builds::next_delay(&mut tx).await?.map(|at| u64::try_from(at - now()).unwrap_or(0));
+    let micros = builds::next_delay(&mut tx)
+        .await?
+        .map(|at| u64::try_from(at - now()).unwrap_or(0));
     Ok(async move {
         match micros {
             // A moment later, so that the wait is not cut into ever smaller pieces.
-            Some(micros) => tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await,
+            Some(micros) => {
+                tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await
+            }
             None => std::future::pending().await,
         }
     })
@@ -104,7 +108,15 @@ async fn hand_out(
         }
     };
     let run = RunId::generate();
-    let fence = runs::insert(&mut tx, run, &state, input.input_id, Some(worker.key), &installation.expected).await?;
+    let fence = runs::insert(
+        &mut tx,
+        run,
+        &state,
+        input.input_id,
+        Some(worker.key),
+        &installation.expected,
+    )
+    .await?;
     builds::set_status(&mut tx, &state, BuildStatus::Scheduled, None).await?;
     tx.commit().await?;
     server.dispatch.leases.grant(run, id, fence, Instant::now());
@@ -160,7 +172,10 @@ fn order(
         pkgnames: input.pkgnames()?,
         source: format!("/api/v1/runs/{run}/source"),
         source_date_epoch: u64::try_from(input.committed_at).unwrap_or(0),
-        packager: input.owner.clone().unwrap_or_else(|| server.config.packager.clone()),
+        packager: input
+            .owner
+            .clone()
+            .unwrap_or_else(|| server.config.packager.clone()),
         check: !input.nocheck,
         root_mode: server.config.root_mode,
         network: NetworkMode::Sources,
