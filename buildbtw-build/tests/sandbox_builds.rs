@@ -290,3 +290,96 @@ fn sources_are_fetched_before_the_network_is_cut() {
         }
     }
 }
+
+/// A source with a signed file, the signer's public key under `keys/pgp`, and its fingerprint. The key
+/// is made for the test and forgotten.
+fn signed() -> Option<(Source, String)> {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("data");
+    std::fs::write(&file, "signed\n").unwrap();
+    let gpg = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("gpg");
+        command
+            .arg("--homedir")
+            .arg(home.path())
+            .args(["--batch", "--quiet", "--passphrase", ""]);
+        let output = command.args(arguments).output().ok()?;
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    gpg(&[
+        "--quick-gen-key",
+        "Tests <tests@example.org>",
+        "ed25519",
+        "sign",
+        "never",
+    ])?;
+    let signature = home.path().join("data.asc");
+    gpg(&[
+        "--armor",
+        "--detach-sign",
+        "-o",
+        signature.to_str()?,
+        file.to_str()?,
+    ])?;
+    let key = gpg(&["--armor", "--export"])?;
+    let listed = gpg(&["--list-keys", "--with-colons"])?;
+    let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:"))?;
+    let fingerprint = fingerprint.trim_matches(':').to_owned();
+    // Its agent would outlive the test.
+    let mut agent = std::process::Command::new("gpgconf");
+    agent
+        .arg("--homedir")
+        .arg(home.path())
+        .args(["--kill", "all"])
+        .status()
+        .unwrap();
+    let lines = format!(
+        "source=(data data.asc)\nsha256sums=(SKIP SKIP)\nvalidpgpkeys=({fingerprint})\n\
+         package() {{ :; }}"
+    );
+    let source = Source::new("signed", "any", &lines)
+        .with("data", "signed\n")
+        .with("data.asc", &std::fs::read_to_string(signature).unwrap());
+    Some((
+        source.with(&format!("keys/pgp/{fingerprint}.asc"), &key),
+        fingerprint,
+    ))
+}
+
+#[test]
+fn signatures_are_checked_with_the_keys_that_come_with_the_source() {
+    let Some((source, fingerprint)) = signed() else {
+        panic!("gpg is needed for this test: apt install gnupg, or pacman -S gnupg");
+    };
+    for who in everybody() {
+        let workshop = Workshop::new(who);
+        let run = workshop
+            .build(&workshop.request(&source))
+            .expect(OutcomeClass::Success);
+        assert!(
+            run.log.contains("Verifying source file signatures"),
+            "{}",
+            run.log
+        );
+
+        let tampered = source.clone().with("data", "tampered\n");
+        let run = workshop
+            .start(&workshop.request(&tampered), "tampered")
+            .finish();
+        run.expect(OutcomeClass::Sources);
+        let without_key = source
+            .clone()
+            .without(&format!("keys/pgp/{fingerprint}.asc"));
+        let run = workshop
+            .start(&workshop.request(&without_key), "keyless")
+            .finish();
+        run.expect(OutcomeClass::Sources);
+        workshop.assert_nothing_left("tampered");
+        workshop.assert_nothing_left("keyless");
+    }
+}

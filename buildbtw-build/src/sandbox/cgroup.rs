@@ -284,3 +284,76 @@ pub fn killed_on_this_machine() -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1_MEMBERSHIP: &str = "12:pids:/user\n5:memory:/a/b\n1:name=systemd:/\n0::/\n";
+    const V1_MOUNTS: &str = "\
+        30 24 0:26 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+31 24 0:27 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+32 24 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn own_groups_are_found() {
+        let find = |controller| own_folder(V1_MEMBERSHIP, V1_MOUNTS, controller);
+        assert_eq!(find("memory"), Some("/sys/fs/cgroup/memory/a/b".into()));
+        assert_eq!(find("pids"), Some("/sys/fs/cgroup/pids/user".into()));
+        assert_eq!(find(""), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(find("cpu"), None);
+        // In a container a part of the hierarchy is mounted, and the path is counted from its top.
+        let mounts = "1 2 0:3 /docker/c /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let own = own_folder("0::/docker/c/worker\n", mounts, "");
+        assert_eq!(own, Some("/sys/fs/cgroup/worker".into()));
+    }
+
+    /// A folder that looks like a group of version 2 with what the kernel puts there.
+    fn unified(parent: &Path) -> Groups {
+        let folder = parent.join("buildbtw-1");
+        fs::create_dir(&folder).unwrap();
+        for file in ["memory.max", "memory.swap.max", "pids.max", "cgroup.procs"] {
+            fs::write(folder.join(file), "").unwrap();
+        }
+        fs::write(folder.join("memory.events"), "low 0\noom 3\noom_kill 2\n").unwrap();
+        fs::write(folder.join("pids.events"), "max 0\n").unwrap();
+        Groups {
+            memory: Some(folder.clone()),
+            pids: Some(folder),
+            unified: true,
+        }
+    }
+
+    #[test]
+    fn limits_are_written_and_events_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let groups = unified(scratch.path());
+        groups.set_limits(Some(1 << 30), 500).unwrap();
+        groups.take_in(42).unwrap();
+        let read =
+            |file: &str| fs::read_to_string(scratch.path().join("buildbtw-1").join(file)).unwrap();
+        assert_eq!(read("memory.max"), "1073741824");
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("pids.max"), "500");
+        assert_eq!(read("cgroup.procs"), "42");
+        assert_eq!(groups.folders().len(), 1);
+        assert_eq!(groups.out_of_memory(), 2);
+        assert!(!groups.is_over_process_limit());
+        fs::write(scratch.path().join("buildbtw-1/pids.events"), "max 7\n").unwrap();
+        assert!(groups.is_over_process_limit());
+    }
+
+    #[test]
+    fn without_groups_it_is_said_what_that_means() {
+        let (groups, remarks) = Groups::make_in(None, "1", Some(1), 1).unwrap();
+        assert!(!groups.has_memory() && !groups.has_pids());
+        assert!(remarks[0].contains("each process"));
+        // A folder without the controller's files is no group, and is not left behind.
+        let scratch = tempfile::tempdir().unwrap();
+        let place = Place::Unified(scratch.path().to_owned());
+        let (groups, _) = Groups::make_in(Some(&place), "1", None, 1).unwrap();
+        assert!(!groups.has_memory());
+        assert!(fs::read_dir(scratch.path()).unwrap().next().is_none());
+    }
+}

@@ -10,7 +10,7 @@ use buildbtw_graph::{Comparison, Relation};
 use sha2::{Digest, Sha256};
 
 use super::config;
-use super::init::Family;
+use super::family::Family;
 use super::mounts::{SetupError, trying};
 use super::root::ROOT;
 use crate::report::InstalledPackage;

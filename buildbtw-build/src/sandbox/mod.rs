@@ -21,6 +21,7 @@ mod cgroup;
 pub(crate) mod config;
 mod disk;
 mod drive;
+mod family;
 mod ids;
 mod init;
 mod install;

@@ -44,8 +44,15 @@ impl Source {
         }
     }
 
-    /// With one more file.
+    /// Without a file.
+    pub fn without(mut self, path: &str) -> Self {
+        self.files.retain(|(other, _)| other != path);
+        self
+    }
+
+    /// With one more file, or another content of one.
     pub fn with(mut self, path: &str, content: &str) -> Self {
+        self.files.retain(|(other, _)| other != path);
         self.files.push((path.to_owned(), content.to_owned()));
         self
     }
