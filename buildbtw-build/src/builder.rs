@@ -65,6 +65,8 @@ pub struct Builder {
     /// Builds with a copy of makepkg's library from which the checks of PKGBUILD, package and
     /// configuration are taken out. It makes small builds four times as fast and is meant for tests.
     pub without_makepkg_lints: bool,
+    /// For devtools, when the worker runs as root: the user that makepkg runs as.
+    pub devtools_user: String,
     /// Rules of the fake builder.
     pub fake_rules: FakeRules,
 }
@@ -78,6 +80,7 @@ impl Default for Builder {
             jobs: None,
             processes: 16_384,
             without_makepkg_lints: false,
+            devtools_user: "nobody".to_owned(),
             fake_rules: FakeRules::default(),
         }
     }
@@ -146,7 +149,9 @@ pub async fn carry_out(
         BuilderKind::Sandbox => {
             crate::sandbox::carry_out(builder, request, work_dir, events, cancel).await
         }
-        BuilderKind::Devtools => BuildOutcome::infrastructure("no devtools builder yet"),
+        BuilderKind::Devtools => {
+            crate::devtools::carry_out(builder, request, work_dir, events, cancel).await
+        }
         BuilderKind::Fake => {
             crate::fake::carry_out(builder, request, work_dir, events, cancel).await
         }
@@ -161,9 +166,8 @@ pub async fn carry_out(
 /// When it does not work, with what to do about it.
 pub async fn probe(builder: &Builder, work_root: &Path) -> Result<Capabilities, ProbeError> {
     match builder.kind {
-        BuilderKind::Sandbox | BuilderKind::Devtools => {
-            crate::sandbox::probe(builder, work_root).await
-        }
+        BuilderKind::Sandbox => crate::sandbox::probe(builder, work_root).await,
+        BuilderKind::Devtools => crate::devtools::probe(builder),
         BuilderKind::Fake => Ok(Capabilities {
             root_modes: vec![RootMode::Packages, RootMode::Host],
             remarks: vec!["the packages have no content".to_owned()],

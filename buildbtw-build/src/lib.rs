@@ -8,6 +8,7 @@
 //! sandbox consists of the same program, executed anew.
 
 mod builder;
+mod devtools;
 mod fake;
 mod made;
 mod programs;

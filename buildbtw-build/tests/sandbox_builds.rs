@@ -1,5 +1,8 @@
 //! Real builds with the real makepkg and pacman, as root and as an ordinary user.
 
+// A test that cannot go on should say where.
+#![allow(clippy::unwrap_used)]
+
 mod workshop;
 
 use buildbtw_build::{NetworkMode, OutcomeClass, Storage};

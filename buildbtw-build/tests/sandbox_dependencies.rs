@@ -1,5 +1,8 @@
 //! What is installed for a build, and what happens when it is not what it should be.
 
+// A test that cannot go on should say where.
+#![allow(clippy::unwrap_used)]
+
 mod workshop;
 
 use buildbtw_build::{NetworkMode, OutcomeClass};

@@ -1,5 +1,8 @@
 //! Builds that take more than they may.
 
+// A test that cannot go on should say where.
+#![allow(clippy::unwrap_used)]
+
 mod workshop;
 
 use std::time::{Duration, Instant};
@@ -141,11 +144,11 @@ fn a_build_that_multiplies_is_held_back() {
         let run = limited(&workshop, bomb, |limits| {
             limits.time = Duration::from_secs(20)
         });
-        assert_ne!(
-            run.outcome.class,
-            OutcomeClass::Infrastructure,
-            "{:?}",
-            run.outcome
-        );
+        let classes = [
+            OutcomeClass::Package,
+            OutcomeClass::Success,
+            OutcomeClass::Timeout,
+        ];
+        assert!(classes.contains(&run.outcome.class), "{:?}", run.outcome);
     }
 }

@@ -14,6 +14,12 @@ const GAP: usize = 2;
 /// The least width that is left to the last column.
 const LAST_MIN: usize = 20;
 
+/// How many lines the last column has beside the others; what is longer stands below them.
+const LINES: usize = 3;
+
+/// How far to the right it stands below them.
+const BELOW: usize = 4;
+
 /// One field of a table.
 #[derive(Debug, Clone, Default)]
 pub struct Cell {
@@ -37,8 +43,8 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// A table. The last column may be long: it is broken at spaces and goes on in the next line,
-/// so that nothing is lost and the others stay readable.
+/// A table. The last column may be long: it is broken at spaces and goes on in the next line, or
+/// stands below the others as a whole, so that nothing is lost and the others stay readable.
 #[derive(Debug, Default)]
 pub struct Table {
     heads: Vec<&'static str>,
@@ -130,8 +136,14 @@ impl Table {
     ) -> io::Result<()> {
         let empty = Cell::default();
         let cell = |column: usize| row.get(column).unwrap_or(&empty);
-        let lines = wrap(&cell(last).text, room);
-        let has_tail = !cell(last).text.is_empty();
+        let text = &cell(last).text;
+        let mut lines = wrap(text, room);
+        let below = lines.len() > LINES || lines.iter().any(|line| line.width() > room);
+        let below = below && !front.is_empty();
+        if below {
+            lines = wrap(text, (before + room).saturating_sub(self.indent + BELOW));
+        }
+        let has_tail = !text.is_empty() && !below;
         write!(out, "{:1$}", "", self.indent)?;
         let filled = front
             .iter()
@@ -148,9 +160,13 @@ impl Table {
             }
         }
         let style = cell(last).style;
+        let margin = if below { self.indent + BELOW } else { before };
+        if below {
+            writeln!(out)?;
+        }
         for (number, line) in lines.iter().enumerate() {
-            if number > 0 {
-                write!(out, "{:before$}", "")?;
+            if number > 0 || below {
+                write!(out, "{:margin$}", "")?;
             }
             if line.is_empty() {
                 writeln!(out)?;
@@ -190,6 +206,31 @@ mod tests {
         assert_eq!(
             shown(&table, 30),
             "  name  one two three four\n        five six\n"
+        );
+    }
+
+    #[test]
+    fn a_long_last_column_stands_below_the_others() {
+        let mut table = Table::new(&["NAME", "NOTE"]);
+        table.row([
+            "a-name".into(),
+            "one two three four five six seven eight nine ten".into(),
+        ]);
+        table.row(["b".into(), "a-word-that-is-wider-than-that".into()]);
+        table.row(["c".into(), "short".into()]);
+        assert_eq!(
+            shown(&table, 28),
+            "NAME    NOTE\na-name  one two three four\n        five six seven eight\n        nine ten\n\
+             b\n    a-word-that-is-wider-than-that\nc       short\n"
+        );
+        table.row([
+            "d".into(),
+            "one two three four five six seven eight nine ten eleven twelve".into(),
+        ]);
+        assert!(
+            shown(&table, 28).contains("d\n    one two three four five\n    six seven"),
+            "{}",
+            shown(&table, 28)
         );
     }
 

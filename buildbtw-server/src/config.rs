@@ -49,11 +49,21 @@ pub struct Config {
     pub base_repositories: Vec<BaseRepository>,
 
     /// The architectures that are built for; the first one also builds `any` packages.
-    #[arg(long, env = "ARCHITECTURES", value_delimiter = ',', default_value = "x86_64")]
+    #[arg(
+        long,
+        env = "ARCHITECTURES",
+        value_delimiter = ',',
+        default_value = "x86_64"
+    )]
     pub architectures: Vec<Architecture>,
 
     /// What is installed for every build (in root mode `packages`).
-    #[arg(long, env = "IMPLICIT_PACKAGES", value_delimiter = ',', default_value = "base-devel")]
+    #[arg(
+        long,
+        env = "IMPLICIT_PACKAGES",
+        value_delimiter = ',',
+        default_value = "base-devel"
+    )]
     pub implicit_packages: Vec<Relation>,
 
     /// What lies under the installed packages during a build: `packages` (nothing) or `host` (the
@@ -74,7 +84,11 @@ pub struct Config {
     pub infrastructure_tries: u32,
 
     /// PACKAGER of packages whose namespace has no owner.
-    #[arg(long, env = "PACKAGER", default_value = "buildbtw <buildbtw@localhost.invalid>")]
+    #[arg(
+        long,
+        env = "PACKAGER",
+        default_value = "buildbtw <buildbtw@localhost.invalid>"
+    )]
     pub packager: String,
 
     /// The largest package that is taken from a worker, in bytes.

@@ -13,14 +13,17 @@ pub struct Feed {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { sender: watch::Sender::new(0) }
+        Self {
+            sender: watch::Sender::new(0),
+        }
     }
 }
 
 impl Feed {
     /// Something was recorded and committed.
     pub fn wake(&self) {
-        self.sender.send_modify(|count| *count = count.wrapping_add(1));
+        self.sender
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// A follower: `changed()` returns when something was recorded since it was last asked.

@@ -76,7 +76,11 @@ impl Rooms {
 
     /// A run was ended by the server: its log ends with the reason.
     pub async fn close_log(&self, run: RunId, reason: &str) {
-        if let Err(error) = self.logs.note(run, &format!("the server ended this run: {reason}")).await {
+        if let Err(error) = self
+            .logs
+            .note(run, &format!("the server ended this run: {reason}"))
+            .await
+        {
             tracing::warn!(%run, %error, "cannot write the end of a log");
         }
         self.logs.close(run).await;

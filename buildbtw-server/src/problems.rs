@@ -30,13 +30,20 @@ impl HttpProblem {
     /// A failure of the server itself. The log says more than the answer.
     pub fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %error, cause = ?error.source(), "a request failed");
-        Self::new(ProblemType::Internal, "the server could not carry out the request").hint("the server's log says more")
+        Self::new(
+            ProblemType::Internal,
+            "the server could not carry out the request",
+        )
+        .hint("the server's log says more")
     }
 
     /// The server's disk is full. Nothing was lost: what was not taken can be sent again.
     pub fn storage_full() -> Self {
-        Self::new(ProblemType::StorageFull, "the server's disk is full; nothing was stored")
-            .hint("try again when an operator has made room")
+        Self::new(
+            ProblemType::StorageFull,
+            "the server's disk is full; nothing was stored",
+        )
+        .hint("try again when an operator has made room")
     }
 }
 
@@ -48,7 +55,11 @@ impl From<Problem> for HttpProblem {
 
 impl From<DbError> for HttpProblem {
     fn from(error: DbError) -> Self {
-        if error.is_full() { Self::storage_full() } else { Self::internal(&error) }
+        if error.is_full() {
+            Self::storage_full()
+        } else {
+            Self::internal(&error)
+        }
     }
 }
 
@@ -61,7 +72,9 @@ impl From<sqlx::Error> for HttpProblem {
 impl From<std::io::Error> for HttpProblem {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::storage_full(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::storage_full()
+            }
             _ => Self::internal(&error),
         }
     }
@@ -69,7 +82,8 @@ impl From<std::io::Error> for HttpProblem {
 
 impl IntoResponse for HttpProblem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.0)).into_response();
         response
             .headers_mut()

@@ -44,7 +44,9 @@ pub enum StartError {
     #[error("{0} can be read by others; run `chmod 600 {0}`")]
     TokenReadable(PathBuf),
     /// The token is too short.
-    #[error("{0} holds no token of at least {TOKEN_MIN} characters; remove it to have a new one made")]
+    #[error(
+        "{0} holds no token of at least {TOKEN_MIN} characters; remove it to have a new one made"
+    )]
     TokenShort(PathBuf),
     /// Another server uses the data folder.
     #[error("another server uses {0}; stop that one first, or choose another DATA_DIR")]
@@ -99,7 +101,12 @@ impl Running {
     ///
     /// When the listener failed.
     pub async fn stopped(self) -> io::Result<()> {
-        let Self { server, mut serving, _lock, .. } = self;
+        let Self {
+            server,
+            mut serving,
+            _lock,
+            ..
+        } = self;
         tokio::select! {
             result = &mut serving => { result.map_err(io::Error::other)??; }
             () = async { server.shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {
@@ -109,7 +116,10 @@ impl Running {
         }
         server.shutdown.cancel();
         server.tasks.close();
-        if tokio::time::timeout(Duration::from_secs(2), server.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), server.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some tasks did not end in time");
         }
         server.db.close().await;
@@ -129,17 +139,25 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let data_dir = &config.data_dir;
     std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
     let lock = lock(data_dir)?;
-    let token_file = config.worker_token_file.clone().unwrap_or_else(|| data_dir.join("worker-token"));
+    let token_file = config
+        .worker_token_file
+        .clone()
+        .unwrap_or_else(|| data_dir.join("worker-token"));
     let worker_token = token(&token_file)?;
     let db = Db::open(config.database_url.as_deref(), data_dir).await?;
-    let logs = Logs::open(data_dir, config.log_limit).map_err(at("cannot open the logs in", data_dir))?;
-    let artifacts =
-        Artifacts::open(data_dir, config.upload_limit).map_err(at("cannot open the packages in", data_dir))?;
+    let logs =
+        Logs::open(data_dir, config.log_limit).map_err(at("cannot open the logs in", data_dir))?;
+    let artifacts = Artifacts::open(data_dir, config.upload_limit)
+        .map_err(at("cannot open the packages in", data_dir))?;
     let sources = Sources::open(&config, db.clone(), shutdown.clone()).await?;
     let bases = Bases::open(&config, db.clone()).await?;
     let address = SocketAddr::new(config.interface, config.port);
-    let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })?;
+    let address = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { address, source })?;
     let base_url = config.base_url.as_deref().map_or_else(
         || format!("http://{address}"),
         |url| url.trim_end_matches('/').to_owned(),
@@ -162,16 +180,29 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         shutdown: shutdown.clone(),
     }));
     dispatch::take_up_again(&server).await?;
-    server.tasks.spawn(dispatch::publisher::watch(server.clone()));
+    server
+        .tasks
+        .spawn(dispatch::publisher::watch(server.clone()));
     server.tasks.spawn(dispatch::expiry::watch(server.clone()));
-    server.tasks.spawn(planner::follow::follow_origins(server.clone()));
+    server
+        .tasks
+        .spawn(planner::follow::follow_origins(server.clone()));
     write_address(&server.config.data_dir, address)?;
     let serving = tokio::spawn({
         let app = api::router(server.clone());
-        async move { axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await }
+        async move {
+            axum::serve(listener, app)
+                .with_graceful_shutdown(shutdown.cancelled_owned())
+                .await
+        }
     });
     tracing::info!("listening on http://{address}");
-    Ok(Running { address, server, serving, _lock: lock })
+    Ok(Running {
+        address,
+        server,
+        serving,
+        _lock: lock,
+    })
 }
 
 /// Two servers on one data folder would each hand out the other's builds.
@@ -194,7 +225,10 @@ fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
 fn token(path: &Path) -> Result<String, StartError> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
-            let mode = std::fs::metadata(path).map_err(at("cannot read", path))?.permissions().mode();
+            let mode = std::fs::metadata(path)
+                .map_err(at("cannot read", path))?
+                .permissions()
+                .mode();
             if mode & 0o077 != 0 {
                 return Err(StartError::TokenReadable(path.to_owned()));
             }
@@ -207,7 +241,8 @@ fn token(path: &Path) -> Result<String, StartError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut random = [0_u8; 32];
             io::Read::read_exact(
-                &mut std::fs::File::open("/dev/urandom").map_err(at("cannot open", Path::new("/dev/urandom")))?,
+                &mut std::fs::File::open("/dev/urandom")
+                    .map_err(at("cannot open", Path::new("/dev/urandom")))?,
                 &mut random,
             )
             .map_err(at("cannot read", Path::new("/dev/urandom")))?;
@@ -218,7 +253,9 @@ fn token(path: &Path) -> Result<String, StartError> {
                 .mode(0o600)
                 .open(path)
                 .map_err(at("cannot make", path))?;
-            writeln!(file, "{token}").and_then(|()| file.sync_all()).map_err(at("cannot write", path))?;
+            writeln!(file, "{token}")
+                .and_then(|()| file.sync_all())
+                .map_err(at("cannot write", path))?;
             tracing::info!("made a token for workers: {}", path.display());
             Ok(token)
         }

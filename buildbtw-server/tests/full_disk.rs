@@ -1,6 +1,8 @@
 //! A disk that is full in the middle of an upload: the server program runs in a mount namespace in
 //! which its data folder is a very small file system.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod stage;
 
 use std::process::{Child, Command, Stdio};
@@ -35,7 +37,11 @@ async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
     std::fs::write(source.join("PKGBUILD"), "pkgrel=1\n").unwrap();
     git(&source, &["init", "--quiet", "--initial-branch=main"]);
     write_srcinfo(&source, &srcinfo("lib", "1", &[]));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let script = format!(
         "mount -t tmpfs -o size={SIZE} tmpfs {data} && exec {program}",
         data = path("data"),
@@ -62,13 +68,24 @@ async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
     let url = format!("http://127.0.0.1:{port}");
     let client = Client::new(&url, None).unwrap();
     let end = Instant::now() + Duration::from_secs(60);
-    while !client.health().await.is_ok_and(|health| health.sources_in_sync) {
+    while !client
+        .health()
+        .await
+        .is_ok_and(|health| health.sources_in_sync)
+    {
         assert!(Instant::now() < end, "the server did not start");
         tokio::task::yield_now().await;
     }
-    client.create_namespace(&create(Some("lib"), &["lib/main"], Scope::None)).await.unwrap();
+    client
+        .create_namespace(&create(Some("lib"), &["lib/main"], Scope::None))
+        .await
+        .unwrap();
     let token = std::fs::read_to_string(path("token")).unwrap();
-    let worker = Worker::register(Client::new(&url, Some(token.trim().to_owned())).unwrap(), "w").await;
+    let worker = Worker::register(
+        Client::new(&url, Some(token.trim().to_owned())).unwrap(),
+        "w",
+    )
+    .await;
     let run = worker.claim().await;
     worker.begin(&run).await;
 
@@ -84,7 +101,11 @@ async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
     }
     // The room that the broken upload took is free again, and the run goes on.
     worker.upload(&run, &name, &good).await.unwrap();
-    worker.client.finish_run(run.run, &finish(&run, OutcomeClass::Success, &[name])).await.unwrap();
+    worker
+        .client
+        .finish_run(run.run, &finish(&run, OutcomeClass::Success, &[name]))
+        .await
+        .unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     while client.run(run.run).await.unwrap().run.outcome.is_none() {
         assert!(Instant::now() < end, "the run does not end");

@@ -1,5 +1,7 @@
 //! The life of namespaces: iterations, cancel, resume, retry, archive, leases.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod stage;
 
 use std::time::Duration;
@@ -7,8 +9,10 @@ use std::time::Duration;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::client::UploadError;
 use buildbtw_api::namespaces::{IterationReason, RetryRequest};
-use buildbtw_api::workers::{HeldRun, Heartbeat};
-use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType};
+use buildbtw_api::workers::{Heartbeat, HeldRun};
+use buildbtw_api::{
+    BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType,
+};
 use buildbtw_graph::Scope;
 use stage::{Stage, Worker, finish, registration, srcinfo, until, write_srcinfo};
 
@@ -17,8 +21,16 @@ fn name(text: &str) -> NamespaceName {
 }
 
 async fn statuses(stage: &Stage, namespace: &str, iteration: u32) -> Vec<(String, BuildStatus)> {
-    let page = stage.client().builds(&name(namespace), iteration, &BuildQuery::default()).await.unwrap();
-    let mut statuses: Vec<_> = page.items.into_iter().map(|build| (build.pkgbase.to_string(), build.status)).collect();
+    let page = stage
+        .client()
+        .builds(&name(namespace), iteration, &BuildQuery::default())
+        .await
+        .unwrap();
+    let mut statuses: Vec<_> = page
+        .items
+        .into_iter()
+        .map(|build| (build.pkgbase.to_string(), build.status))
+        .collect();
     statuses.sort();
     statuses
 }
@@ -38,7 +50,9 @@ async fn pair(stage: &Stage) -> Worker {
 #[tokio::test]
 async fn a_chain_is_built_in_order_and_the_namespace_finishes() {
     let stage = Stage::start(&chain()).await;
-    stage.namespace("n", &["a/main", "b/main", "c/main"], Scope::None).await;
+    stage
+        .namespace("n", &["a/main", "b/main", "c/main"], Scope::None)
+        .await;
     let worker = pair(&stage).await;
     for expected in ["a", "b", "c"] {
         let run = worker.claim().await;
@@ -46,7 +60,14 @@ async fn a_chain_is_built_in_order_and_the_namespace_finishes() {
         worker.succeed(&run).await;
     }
     until(&stage, || async {
-        stage.client().namespace(&name("n")).await.unwrap().namespace.status == NamespaceStatus::Finished
+        stage
+            .client()
+            .namespace(&name("n"))
+            .await
+            .unwrap()
+            .namespace
+            .status
+            == NamespaceStatus::Finished
     })
     .await;
     stage.stop().await;
@@ -55,17 +76,40 @@ async fn a_chain_is_built_in_order_and_the_namespace_finishes() {
 #[tokio::test]
 async fn a_failure_blocks_its_dependents_until_it_is_retried() {
     let stage = Stage::start(&chain()).await;
-    stage.namespace("n", &["a/main", "b/main", "c/main"], Scope::None).await;
+    stage
+        .namespace("n", &["a/main", "b/main", "c/main"], Scope::None)
+        .await;
     let worker = pair(&stage).await;
-    worker.fail(&worker.claim().await, OutcomeClass::Package).await;
+    worker
+        .fail(&worker.claim().await, OutcomeClass::Package)
+        .await;
     use BuildStatus::{Blocked, DependencyFailed, Failed, Pending};
-    let expected = |a, b, c| vec![("a".to_owned(), a), ("b".to_owned(), b), ("c".to_owned(), c)];
-    assert_eq!(statuses(&stage, "n", 1).await, expected(Failed, DependencyFailed, DependencyFailed));
-    let unknown = RetryRequest { pkgbases: vec!["zzz".parse().unwrap()], force: false };
+    let expected = |a, b, c| {
+        vec![
+            ("a".to_owned(), a),
+            ("b".to_owned(), b),
+            ("c".to_owned(), c),
+        ]
+    };
+    assert_eq!(
+        statuses(&stage, "n", 1).await,
+        expected(Failed, DependencyFailed, DependencyFailed)
+    );
+    let unknown = RetryRequest {
+        pkgbases: vec!["zzz".parse().unwrap()],
+        force: false,
+    };
     assert!(stage.client().retry(&name("n"), &unknown).await.is_err());
-    let retried = stage.client().retry(&name("n"), &RetryRequest::default()).await.unwrap();
+    let retried = stage
+        .client()
+        .retry(&name("n"), &RetryRequest::default())
+        .await
+        .unwrap();
     assert_eq!((retried.builds, retried.dependents), (1, 2));
-    assert_eq!(statuses(&stage, "n", 1).await, expected(Pending, Blocked, Blocked));
+    assert_eq!(
+        statuses(&stage, "n", 1).await,
+        expected(Pending, Blocked, Blocked)
+    );
     let run = worker.claim().await;
     assert_eq!(run.build.pkgbase.as_ref(), "a");
     worker.succeed(&run).await;
@@ -83,7 +127,8 @@ async fn a_commit_supersedes_the_iteration_and_takes_its_runs_away() {
     let commit = write_srcinfo(&stage.source("a"), &srcinfo("a", "2", &[]));
     until(&stage, || async {
         let namespace = stage.client().namespace(&name("n")).await.unwrap();
-        namespace.iterations[0].number == 2 && namespace.iterations[0].status == IterationStatus::Current
+        namespace.iterations[0].number == 2
+            && namespace.iterations[0].status == IterationStatus::Current
     })
     .await;
     let namespace = stage.client().namespace(&name("n")).await.unwrap();
@@ -94,56 +139,129 @@ async fn a_commit_supersedes_the_iteration_and_takes_its_runs_away() {
     assert_eq!(moves[0].to, commit);
 
     // The worker learns it at its next heartbeat, and its result is not taken.
-    let beat = Heartbeat { runs: vec![HeldRun { run: old.run, fence: old.fence }] };
+    let beat = Heartbeat {
+        runs: vec![HeldRun {
+            run: old.run,
+            fence: old.fence,
+        }],
+    };
     let answer = worker.client.heartbeat(worker.id, &beat).await.unwrap();
     assert_eq!(answer.stop.len(), 1);
-    assert!(answer.stop[0].reason.contains("iteration 2"), "{}", answer.stop[0].reason);
-    let late = worker.client.finish_run(old.run, &finish(&old, OutcomeClass::Package, &[])).await;
+    assert!(
+        answer.stop[0].reason.contains("iteration 2"),
+        "{}",
+        answer.stop[0].reason
+    );
+    let late = worker
+        .client
+        .finish_run(old.run, &finish(&old, OutcomeClass::Package, &[]))
+        .await;
     assert!(matches!(late, Err(UploadError::Lost)), "{late:?}");
     let new = worker.claim().await;
-    assert_eq!((new.iteration, new.build.version.to_string().as_str()), (2, "2-1"));
+    assert_eq!(
+        (new.iteration, new.build.version.to_string().as_str()),
+        (2, "2-1")
+    );
 
     // The same tree under another commit makes no iteration.
-    stage::git(&stage.source("a"), &["commit", "--quiet", "--allow-empty", "--message", "nothing"]);
+    stage::git(
+        &stage.source("a"),
+        &["commit", "--quiet", "--allow-empty", "--message", "nothing"],
+    );
     write_srcinfo(&stage.source("a"), &srcinfo("a", "3", &[]));
     until(&stage, || async {
         let namespace = stage.client().namespace(&name("n")).await.unwrap();
         namespace.iterations[0].changesets[0].commit != commit
     })
     .await;
-    assert_eq!(stage.client().namespace(&name("n")).await.unwrap().iterations.len(), 3);
+    assert_eq!(
+        stage
+            .client()
+            .namespace(&name("n"))
+            .await
+            .unwrap()
+            .iterations
+            .len(),
+        3
+    );
     stage.stop().await;
 }
 
 #[tokio::test]
 async fn cancel_resume_pause_and_archive() {
     let stage = Stage::start(&chain()).await;
-    stage.namespace("n", &["a/main", "b/main"], Scope::None).await;
+    stage
+        .namespace("n", &["a/main", "b/main"], Scope::None)
+        .await;
     let client = stage.client();
     let worker = pair(&stage).await;
     let run = worker.claim().await;
     worker.begin(&run).await;
-    assert_eq!(client.cancel(&name("n")).await.unwrap().status, NamespaceStatus::Cancelled);
-    assert!(statuses(&stage, "n", 1).await.iter().all(|(_, status)| *status == BuildStatus::Cancelled));
-    let beat = Heartbeat { runs: vec![HeldRun { run: run.run, fence: run.fence }] };
-    assert_eq!(worker.client.heartbeat(worker.id, &beat).await.unwrap().stop.len(), 1);
-    let refused = client.retry(&name("n"), &RetryRequest::default()).await.unwrap_err();
+    assert_eq!(
+        client.cancel(&name("n")).await.unwrap().status,
+        NamespaceStatus::Cancelled
+    );
+    assert!(
+        statuses(&stage, "n", 1)
+            .await
+            .iter()
+            .all(|(_, status)| *status == BuildStatus::Cancelled)
+    );
+    let beat = Heartbeat {
+        runs: vec![HeldRun {
+            run: run.run,
+            fence: run.fence,
+        }],
+    };
+    assert_eq!(
+        worker
+            .client
+            .heartbeat(worker.id, &beat)
+            .await
+            .unwrap()
+            .stop
+            .len(),
+        1
+    );
+    let refused = client
+        .retry(&name("n"), &RetryRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(refused.problem().unwrap().kind, ProblemType::Conflict);
 
-    assert_eq!(client.resume(&name("n")).await.unwrap().status, NamespaceStatus::Active);
+    assert_eq!(
+        client.resume(&name("n")).await.unwrap().status,
+        NamespaceStatus::Active
+    );
     let again = worker.claim().await;
     assert_eq!(again.build.pkgbase.as_ref(), "a");
     assert!(again.fence > run.fence);
     client.pause(&name("n")).await.unwrap();
     worker.succeed(&again).await;
-    until(&stage, || async { statuses(&stage, "n", 1).await[0].1 == BuildStatus::Built }).await;
+    until(&stage, || async {
+        statuses(&stage, "n", 1).await[0].1 == BuildStatus::Built
+    })
+    .await;
     client.resume(&name("n")).await.unwrap();
     assert_eq!(worker.claim().await.build.pkgbase.as_ref(), "b");
 
-    assert_eq!(client.archive(&name("n")).await.unwrap().status, NamespaceStatus::Archived);
+    assert_eq!(
+        client.archive(&name("n")).await.unwrap().status,
+        NamespaceStatus::Archived
+    );
     // The name is free again, and the new one is found under it.
     stage.namespace("n", &["c/main"], Scope::None).await;
-    assert_eq!(client.namespace(&name("n")).await.unwrap().namespace.changesets[0].pkgbase.as_ref(), "c");
+    assert_eq!(
+        client
+            .namespace(&name("n"))
+            .await
+            .unwrap()
+            .namespace
+            .changesets[0]
+            .pkgbase
+            .as_ref(),
+        "c"
+    );
     stage.stop().await;
 }
 
@@ -154,12 +272,24 @@ async fn a_silent_worker_loses_its_run_and_another_gets_it() {
     let (silent, other) = (stage.worker("silent").await, stage.worker("other").await);
     let lost = silent.claim().await;
     silent.begin(&lost).await;
-    let again = tokio::time::timeout(Duration::from_secs(20), other.claim()).await.unwrap();
+    let again = tokio::time::timeout(Duration::from_secs(20), other.claim())
+        .await
+        .unwrap();
     assert_eq!(again.build.pkgbase, lost.build.pkgbase);
     assert!(again.fence > lost.fence);
-    let late = silent.client.finish_run(lost.run, &finish(&lost, OutcomeClass::Package, &[])).await;
+    let late = silent
+        .client
+        .finish_run(lost.run, &finish(&lost, OutcomeClass::Package, &[]))
+        .await;
     assert!(matches!(late, Err(UploadError::Lost)), "{late:?}");
-    let outcome = stage.client().run(lost.run).await.unwrap().run.outcome.unwrap();
+    let outcome = stage
+        .client()
+        .run(lost.run)
+        .await
+        .unwrap()
+        .run
+        .outcome
+        .unwrap();
     assert_eq!(outcome.class, OutcomeClass::Infrastructure);
     other.succeed(&again).await;
     stage.stop().await;
@@ -168,7 +298,9 @@ async fn a_silent_worker_loses_its_run_and_another_gets_it() {
 #[tokio::test]
 async fn runs_survive_a_restart_and_a_worker_that_forgot_them_gives_them_back() {
     let mut stage = Stage::start(&chain()).await;
-    stage.namespace("n", &["a/main", "b/main"], Scope::None).await;
+    stage
+        .namespace("n", &["a/main", "b/main"], Scope::None)
+        .await;
     let worker = stage.worker("w").await;
     let run = worker.claim().await;
     worker.begin(&run).await;
@@ -177,12 +309,25 @@ async fn runs_survive_a_restart_and_a_worker_that_forgot_them_gives_them_back() 
     let client = stage.worker_client();
     let mut again = registration("w");
     again.id = Some(worker.id);
-    again.running = vec![HeldRun { run: run.run, fence: run.fence }];
-    assert_eq!(client.register_worker(&again).await.unwrap().carry_on, [run.run]);
+    again.running = vec![HeldRun {
+        run: run.run,
+        fence: run.fence,
+    }];
+    assert_eq!(
+        client.register_worker(&again).await.unwrap().carry_on,
+        [run.run]
+    );
     // The same worker anew, with nothing running: the run is lost at once and tried again.
     again.running.clear();
     client.register_worker(&again).await.unwrap();
-    let outcome = stage.client().run(run.run).await.unwrap().run.outcome.unwrap();
+    let outcome = stage
+        .client()
+        .run(run.run)
+        .await
+        .unwrap()
+        .run
+        .outcome
+        .unwrap();
     assert_eq!(outcome.class, OutcomeClass::Infrastructure);
     let next = loop {
         if let Some(next) = client.claim(worker.id).await.unwrap() {
@@ -206,9 +351,15 @@ async fn a_finish_that_is_sent_twice_counts_once() {
     let report = finish(&run, OutcomeClass::Success, &[file]);
     worker.client.finish_run(run.run, &report).await.unwrap();
     worker.client.finish_run(run.run, &report).await.unwrap();
-    until(&stage, || async { statuses(&stage, "n", 1).await[0].1 == BuildStatus::Built }).await;
+    until(&stage, || async {
+        statuses(&stage, "n", 1).await[0].1 == BuildStatus::Built
+    })
+    .await;
     worker.client.finish_run(run.run, &report).await.unwrap();
-    let other = worker.client.finish_run(run.run, &finish(&run, OutcomeClass::Timeout, &[])).await;
+    let other = worker
+        .client
+        .finish_run(run.run, &finish(&run, OutcomeClass::Timeout, &[]))
+        .await;
     assert!(matches!(other, Err(UploadError::Lost)), "{other:?}");
     stage.stop().await;
 }

@@ -15,7 +15,9 @@ pub struct Repository {
 impl Repository {
     /// Makes a repository whose work tree is there already, with one commit on `main`.
     pub fn init(path: &Path) -> Self {
-        let repository = Self { path: path.to_owned() };
+        let repository = Self {
+            path: path.to_owned(),
+        };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         repository.commit("the beginning");
         repository

@@ -50,7 +50,7 @@ impl Root {
             .arg(inside("hooks"))
             .arg("--config")
             .arg(&self.config)
-            .args(["--noconfirm", "--noprogressbar"])
+            .arg("--noconfirm")
             .args(arguments)
             .env("LC_ALL", "C"))
     }
@@ -58,7 +58,13 @@ impl Root {
     /// Runs pacman, which must end well, and hands back what it printed.
     pub fn pacman_ok(&self, arguments: &[&str]) -> String {
         let finished = self.pacman(arguments);
-        assert_eq!(finished.code, Some(0), "pacman {arguments:?}\n{}\n{}", finished.stdout, finished.stderr);
+        assert_eq!(
+            finished.code,
+            Some(0),
+            "pacman {arguments:?}\n{}\n{}",
+            finished.stdout,
+            finished.stderr
+        );
         finished.stdout
     }
 }

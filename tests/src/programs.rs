@@ -20,10 +20,21 @@ pub const DEADLINE: Duration = Duration::from_secs(180);
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     // target/debug/deps/test-1234 lies beside target/debug/program.
-    let folder = test.ancestors().nth(2).expect("a test lies in target/debug/deps");
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .expect("a test lies in target/debug/deps");
     let path = folder.join(name);
-    let release = if folder.ends_with("release") { " --release" } else { "" };
-    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins{release}` first", path.display());
+    let release = if folder.ends_with("release") {
+        " --release"
+    } else {
+        ""
+    };
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --workspace --bins{release}` first",
+        path.display()
+    );
     path
 }
 
@@ -37,7 +48,12 @@ pub struct Process {
 
 impl Process {
     /// Starts a program with its own environment only, in a session of its own.
-    pub fn start(name: &str, arguments: &[&str], environment: &[(&str, String)], log: &Path) -> Self {
+    pub fn start(
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+        log: &Path,
+    ) -> Self {
         let output = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -58,7 +74,10 @@ impl Process {
             .stderr(errors)
             .process_group(0);
         let child = command.spawn().expect("the program starts");
-        Self { child, log: log.to_owned() }
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     fn pid(&self) -> Pid {
@@ -81,17 +100,28 @@ impl Process {
     pub fn wait(&mut self) -> std::process::ExitStatus {
         let end = Instant::now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("the program can be waited for") {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the program can be waited for")
+            {
                 return status;
             }
-            assert!(Instant::now() < end, "the program did not end; its log:\n{}", self.text());
+            assert!(
+                Instant::now() < end,
+                "the program did not end; its log:\n{}",
+                self.text()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("the program can be waited for").is_none()
+        self.child
+            .try_wait()
+            .expect("the program can be waited for")
+            .is_none()
     }
 
     /// The memory it takes.
@@ -101,13 +131,20 @@ impl Process {
     /// When it does not run.
     pub fn memory(&self) -> Memory {
         let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let status =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let bytes = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            let kibibytes =
+                line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
             kibibytes.unwrap_or_else(|| panic!("{path} says no {key}:\n{status}")) * 1024
         };
-        Memory { resident: bytes("VmRSS"), peak: bytes("VmHWM") }
+        Memory {
+            resident: bytes("VmRSS"),
+            peak: bytes("VmHWM"),
+        }
     }
 
     /// What it has printed.
@@ -147,7 +184,10 @@ pub struct Finished {
 
 /// Runs a program to its end.
 pub fn run(command: &mut Command) -> Finished {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Finished {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -158,6 +198,12 @@ pub fn run(command: &mut Command) -> Finished {
 /// Runs a program to its end, which must be a good one, and hands back what it printed.
 pub fn output(command: &mut Command) -> String {
     let finished = run(command);
-    assert_eq!(finished.code, Some(0), "{command:?}\n{}\n{}", finished.stdout, finished.stderr);
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "{command:?}\n{}\n{}",
+        finished.stdout,
+        finished.stderr
+    );
     finished.stdout
 }

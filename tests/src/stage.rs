@@ -35,9 +35,18 @@ impl Stage {
     /// An empty stage.
     pub fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::Builder::new().prefix("buildbtw-test-").tempdir().expect("a folder can be made");
+        let folder = tempfile::Builder::new()
+            .prefix("buildbtw-test-")
+            .tempdir()
+            .expect("a folder can be made");
         std::fs::create_dir(folder.path().join("sources")).expect("a folder can be made");
-        Self { folder, settings: Vec::new(), server: None, address: String::new(), workers: Vec::new() }
+        Self {
+            folder,
+            settings: Vec::new(),
+            server: None,
+            address: String::new(),
+            workers: Vec::new(),
+        }
     }
 
     /// Sets a setting of the server, for its next start.
@@ -76,7 +85,13 @@ impl Stage {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/packages");
         let mut names: Vec<String> = std::fs::read_dir(folder)
             .expect("the demo has packages")
-            .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("it can be read")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         names
@@ -97,19 +112,43 @@ impl Stage {
         let _ = std::fs::remove_file(self.data().join("address"));
         let mut environment: Vec<(&str, String)> = vec![
             ("DATA_DIR", self.data().display().to_string()),
-            ("SOURCES_DIR", self.path().join("sources").display().to_string()),
+            (
+                "SOURCES_DIR",
+                self.path().join("sources").display().to_string(),
+            ),
             ("RUST_LOG", "info,buildbtw_server=debug".to_owned()),
             // The same port after a restart, so that workers find the server again.
-            ("PORT", self.address.rsplit(':').next().filter(|port| !port.is_empty()).unwrap_or("0").to_owned()),
+            (
+                "PORT",
+                self.address
+                    .rsplit(':')
+                    .next()
+                    .filter(|port| !port.is_empty())
+                    .unwrap_or("0")
+                    .to_owned(),
+            ),
         ];
-        environment.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        let mut server = Process::start("buildbtw-server", &[], &environment, &self.path().join("server.log"));
+        environment.extend(
+            self.settings
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone())),
+        );
+        let mut server = Process::start(
+            "buildbtw-server",
+            &[],
+            &environment,
+            &self.path().join("server.log"),
+        );
         let end = Instant::now() + DEADLINE;
         self.address = loop {
             if let Ok(address) = std::fs::read_to_string(self.data().join("address")) {
                 break address.trim().to_owned();
             }
-            assert!(server.runs() && Instant::now() < end, "the server did not start:\n{}", server.text());
+            assert!(
+                server.runs() && Instant::now() < end,
+                "the server did not start:\n{}",
+                server.text()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         self.server = Some(server);
@@ -142,13 +181,25 @@ impl Stage {
         let folder = self.path().join(format!("worker-{number}"));
         let mut environment: Vec<(&str, String)> = vec![
             ("SERVER_URL", self.address.clone()),
-            ("WORKER_TOKEN_FILE", self.data().join("worker-token").display().to_string()),
+            (
+                "WORKER_TOKEN_FILE",
+                self.data().join("worker-token").display().to_string(),
+            ),
             ("WORKER_NAME", format!("worker-{number}")),
             ("WORKER_DIR", folder.display().to_string()),
             ("RUST_LOG", "info,buildbtw_worker=debug".to_owned()),
         ];
-        environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Process::start("buildbtw-worker", &[], &environment, &self.path().join(format!("worker-{number}.log")))
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        Process::start(
+            "buildbtw-worker",
+            &[],
+            &environment,
+            &self.path().join(format!("worker-{number}.log")),
+        )
     }
 
     /// kill -9 of a worker, and a new one in its folder.
@@ -174,7 +225,11 @@ impl Stage {
             if health.sources_in_sync {
                 return health;
             }
-            assert!(Instant::now() < end, "the sources are not read: {health:?}\n{}", self.logs());
+            assert!(
+                Instant::now() < end,
+                "the sources are not read: {health:?}\n{}",
+                self.logs()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -215,16 +270,25 @@ impl Stage {
 
     /// A namespace as the server shows it.
     pub async fn namespace(&self, name: &str) -> NamespaceDetails {
-        self.client().namespace(&name_of(name)).await.expect("the namespace is there")
+        self.client()
+            .namespace(&name_of(name))
+            .await
+            .expect("the namespace is there")
     }
 
     /// All builds of an iteration.
     pub async fn builds(&self, name: &str, iteration: u32) -> Vec<Build> {
         let (client, name) = (self.client(), name_of(name));
-        let mut query = BuildQuery { limit: Some(1000), ..BuildQuery::default() };
+        let mut query = BuildQuery {
+            limit: Some(1000),
+            ..BuildQuery::default()
+        };
         let mut builds = Vec::new();
         loop {
-            let page = client.builds(&name, iteration, &query).await.expect("the builds can be listed");
+            let page = client
+                .builds(&name, iteration, &query)
+                .await
+                .expect("the builds can be listed");
             builds.extend(page.items);
             match page.next {
                 Some(next) => query.after = Some(next),
@@ -245,7 +309,13 @@ impl Stage {
         let search = async {
             loop {
                 let after = events.last().map_or(0, |event| event.seq);
-                if let Ok(stream) = client.events(&EventQuery { namespace: None, after: Some(after) }).await {
+                if let Ok(stream) = client
+                    .events(&EventQuery {
+                        namespace: None,
+                        after: Some(after),
+                    })
+                    .await
+                {
                     let mut stream = std::pin::pin!(stream);
                     while let Some(Ok(event)) = stream.next().await {
                         let found = fits(&event);
@@ -259,7 +329,10 @@ impl Stage {
             }
         };
         if tokio::time::timeout(DEADLINE, search).await.is_err() {
-            panic!("the event did not come; there were {events:#?}\n{}", self.logs());
+            panic!(
+                "the event did not come; there were {events:#?}\n{}",
+                self.logs()
+            );
         }
         events
     }

@@ -51,20 +51,40 @@ struct Watcher {
 
 impl Watcher {
     async fn new(data: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(data.join("buildbtw.db")).read_only(true);
-        let pool = SqlitePool::connect_with(options).await.expect("the database can be read");
-        Self { pool, incoming: data.join("incoming") }
+        let options = SqliteConnectOptions::new()
+            .filename(data.join("buildbtw.db"))
+            .read_only(true);
+        let pool = SqlitePool::connect_with(options)
+            .await
+            .expect("the database can be read");
+        Self {
+            pool,
+            incoming: data.join("incoming"),
+        }
     }
 
     async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap_or(0)
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap_or(0)
     }
 
     async fn has_come(&self, moment: Moment, since: Instant) -> bool {
         match moment {
-            Moment::Planning => self.count("SELECT count(*) FROM iteration WHERE status = 'planning'").await > 0,
-            Moment::Upload => std::fs::read_dir(&self.incoming).is_ok_and(|mut files| files.next().is_some()),
-            Moment::Publishing => self.count("SELECT count(*) FROM run WHERE status = 'publishing'").await > 0,
+            Moment::Planning => {
+                self.count("SELECT count(*) FROM iteration WHERE status = 'planning'")
+                    .await
+                    > 0
+            }
+            Moment::Upload => {
+                std::fs::read_dir(&self.incoming).is_ok_and(|mut files| files.next().is_some())
+            }
+            Moment::Publishing => {
+                self.count("SELECT count(*) FROM run WHERE status = 'publishing'")
+                    .await
+                    > 0
+            }
             Moment::Later(millis) => since.elapsed() >= Duration::from_millis(millis),
         }
     }
@@ -82,7 +102,8 @@ impl Watcher {
 
 /// Packages of which each depends on up to three earlier ones.
 fn srcinfo(seeded: &mut Seeded, number: u32) -> String {
-    let mut text = format!("pkgbase = kill{number:02}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+    let mut text =
+        format!("pkgbase = kill{number:02}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
     let mut needs = BTreeSet::new();
     if number >= 4 {
         for _ in 0..seeded.below(4) {
@@ -98,23 +119,47 @@ fn srcinfo(seeded: &mut Seeded, number: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_completes_in_spite_of_twenty_kills() {
-    let seed = std::env::var("BUILDBTW_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121);
+    let seed = std::env::var("BUILDBTW_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(20_261_121);
     println!("seed {seed} (BUILDBTW_SEED plays another one)");
     let mut seeded = Seeded(seed);
-    let mut stage = Stage::new().with("LEASE_SECONDS", "3").with("INFRASTRUCTURE_TRIES", "50");
-    let repositories: Vec<_> =
-        (0..PACKAGES).map(|number| stage.srcinfo_package(&format!("kill{number:02}"), &srcinfo(&mut seeded, number))).collect();
-    // Packages of a megabyte, so that an upload takes a moment; half a second a build.
+    let mut stage = Stage::new()
+        .with("LEASE_SECONDS", "3")
+        .with("INFRASTRUCTURE_TRIES", "50");
+    let repositories: Vec<_> = (0..PACKAGES)
+        .map(|number| {
+            stage.srcinfo_package(&format!("kill{number:02}"), &srcinfo(&mut seeded, number))
+        })
+        .collect();
+    // Packages of some megabytes, so that an upload takes a moment.
     let rules = stage.path().join("rules.json");
-    std::fs::write(&rules, r#"{"default": {"duration_ms": 300, "size": 1000000}}"#).expect("a file can be written");
+    std::fs::write(&rules, r#"{"*": {"duration_ms": 200, "size": 8000000}}"#)
+        .expect("a file can be written");
     let rules = rules.display().to_string();
-    let worker = [("BUILDER", "fake"), ("FAKE_RULES", rules.as_str()), ("WORKER_SLOTS", "2")];
+    let worker = [
+        ("BUILDER", "fake"),
+        ("FAKE_RULES", rules.as_str()),
+        ("WORKER_SLOTS", "2"),
+    ];
     stage.start_server();
     for _ in 0..2 {
         stage.start_worker(&worker);
     }
-    let mut arguments = vec!["new", "--name", "kills", "--scope", "none", "--base", "none", "--bootstrap"];
-    let changesets: Vec<String> = (0..PACKAGES).map(|number| format!("kill{number:02}/main")).collect();
+    let mut arguments = vec![
+        "new",
+        "--name",
+        "kills",
+        "--scope",
+        "none",
+        "--base",
+        "none",
+        "--bootstrap",
+    ];
+    let changesets: Vec<String> = (0..PACKAGES)
+        .map(|number| format!("kill{number:02}/main"))
+        .collect();
     arguments.extend(changesets.iter().map(String::as_str));
     stage.bbtw_ok(&arguments);
 
@@ -134,7 +179,11 @@ async fn everything_completes_in_spite_of_twenty_kills() {
             // Another commit: there is something to plan, and to build after it.
             version += 1;
             let repository = &repositories[usize::try_from(seeded.below(4)).expect("it is small")];
-            repository.edit(&[".SRCINFO"], &format!("pkgver = {}", repository_version(repository)), &format!("pkgver = {version}"));
+            repository.edit(
+                &[".SRCINFO"],
+                &format!("pkgver = {}", repository_version(repository)),
+                &format!("pkgver = {version}"),
+            );
         }
         let mut come = false;
         while Instant::now() < end && !come {
@@ -146,26 +195,47 @@ async fn everything_completes_in_spite_of_twenty_kills() {
             *hits.entry(moment).or_default() += 1;
         }
         if kills % 5 == 0 {
-            stage.replace_worker(usize::try_from(seeded.below(2)).expect("it is small"), &worker);
+            stage.replace_worker(
+                usize::try_from(seeded.below(2)).expect("it is small"),
+                &worker,
+            );
         }
         stage.start_server();
     }
     println!("the server was killed in the middle of {hits:?}");
     for moment in [Moment::Planning, Moment::Upload, Moment::Publishing] {
-        assert!(hits.contains_key(&moment), "no kill came in the middle of {moment:?}");
+        assert!(
+            hits.contains_key(&moment),
+            "no kill came in the middle of {moment:?}"
+        );
     }
 
     let end = Instant::now() + DEADLINE;
     while watcher.unfinished().await > 0 {
-        assert!(Instant::now() < end, "it does not complete\n{}", stage.logs());
-        tokio::time::timeout(Duration::from_secs(5), stage.events_until(|_| true)).await.expect("the server answers");
+        assert!(
+            Instant::now() < end,
+            "it does not complete\n{}",
+            stage.logs()
+        );
+        tokio::time::timeout(Duration::from_secs(5), stage.events_until(|_| true))
+            .await
+            .expect("the server answers");
     }
     let newest = stage.namespace("kills").await.iterations[0].number;
     let builds = stage.builds("kills", newest).await;
     assert_eq!(builds.len(), PACKAGES as usize);
     for build in &builds {
-        assert_eq!(build.status, BuildStatus::Built, "{build:#?}\n{}", stage.logs());
-        let outcome = build.run.as_ref().and_then(|run| run.outcome.as_ref()).expect("its run ended");
+        assert_eq!(
+            build.status,
+            BuildStatus::Built,
+            "{build:#?}\n{}",
+            stage.logs()
+        );
+        let outcome = build
+            .run
+            .as_ref()
+            .and_then(|run| run.outcome.as_ref())
+            .expect("its run ended");
         assert_eq!(outcome.class, OutcomeClass::Success);
     }
     assert!(stage.stop_server().success());
@@ -174,18 +244,33 @@ async fn everything_completes_in_spite_of_twenty_kills() {
 
 fn repository_version(repository: &buildbtw_tests::git::Repository) -> String {
     let text = repository.read(".SRCINFO");
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("pkgver = ")).expect("it has a version");
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("pkgver = "))
+        .expect("it has a version");
     line.to_owned()
 }
 
 /// The database is sound, no input had two leases at once, every manifest's packages are there.
 async fn check_what_is_left(data: &Path) {
     let options = SqliteConnectOptions::new().filename(data.join("buildbtw.db"));
-    let pool = SqlitePool::connect_with(options).await.expect("the database can be opened");
-    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await.expect("it can be checked");
+    let pool = SqlitePool::connect_with(options)
+        .await
+        .expect("the database can be opened");
+    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&pool)
+        .await
+        .expect("it can be checked");
     assert_eq!(integrity, "ok");
-    let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&pool).await.expect("it can be checked");
-    assert!(foreign.is_empty(), "{} rows refer to nothing", foreign.len());
+    let foreign = sqlx::query("PRAGMA foreign_key_check")
+        .fetch_all(&pool)
+        .await
+        .expect("it can be checked");
+    assert!(
+        foreign.is_empty(),
+        "{} rows refer to nothing",
+        foreign.len()
+    );
     let overlapping: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM run AS a JOIN run AS b ON a.input_id = b.input_id AND a.id < b.id \
          WHERE b.claimed_at < a.ended_at OR a.ended_at IS NULL",
@@ -194,7 +279,10 @@ async fn check_what_is_left(data: &Path) {
     .await
     .expect("it can be counted");
     assert_eq!(overlapping, 0, "an input had two runs at once");
-    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM run WHERE status <> 'ended'").fetch_one(&pool).await.expect("it can be counted");
+    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM run WHERE status <> 'ended'")
+        .fetch_one(&pool)
+        .await
+        .expect("it can be counted");
     assert_eq!(open, 0, "runs are left open");
     let manifest: Vec<(String, String)> = sqlx::query_as(
         "SELECT DISTINCT published_package.file_name, sha256 FROM published_package JOIN package ON package.id = package_id",
@@ -205,7 +293,12 @@ async fn check_what_is_left(data: &Path) {
     assert!(manifest.len() >= PACKAGES as usize);
     for (file_name, sha256) in manifest {
         let path = data.join("packages").join(&sha256[..2]).join(&sha256);
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{file_name}, {}: {error}", path.display()));
-        assert_eq!(hex::encode(Sha256::digest(&bytes)), sha256, "{file_name} has other bytes");
+        let bytes = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("{file_name}, {}: {error}", path.display()));
+        assert_eq!(
+            hex::encode(Sha256::digest(&bytes)),
+            sha256,
+            "{file_name} has other bytes"
+        );
     }
 }

@@ -14,15 +14,30 @@ use buildbtw_tests::stage::{Stage, name_of};
 fn stage_with_base() -> Stage {
     let mut stage = Stage::new().with("BASE_REPOSITORIES", "namespace:base");
     let pkgbases = Stage::demo_pkgbases();
-    for pkgbase in &pkgbases {
-        stage.demo_package(pkgbase);
-    }
+    // By commit: what is released does not follow the branches.
+    let changesets: Vec<String> = pkgbases
+        .iter()
+        .map(|pkgbase| {
+            format!(
+                "{pkgbase}/{}",
+                stage.demo_package(pkgbase).git(&["rev-parse", "HEAD"])
+            )
+        })
+        .collect();
     stage.start_server();
     for _ in 0..2 {
         stage.start_worker(&[("BUILDER", "sandbox")]);
     }
-    let mut arguments = vec!["new", "--name", "base", "--scope", "none", "--bootstrap", "--base", "none"];
-    let changesets: Vec<String> = pkgbases.iter().map(|pkgbase| format!("{pkgbase}/main")).collect();
+    let mut arguments = vec![
+        "new",
+        "--name",
+        "base",
+        "--scope",
+        "none",
+        "--bootstrap",
+        "--base",
+        "none",
+    ];
     arguments.extend(changesets.iter().map(String::as_str));
     stage.bbtw_ok(&arguments);
     stage.bbtw_ok(&["watch", "base"]);
@@ -32,17 +47,25 @@ fn stage_with_base() -> Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_library_becomes_a_repository_and_a_second_commit_another_iteration() {
     let stage = stage_with_base();
-    let library = buildbtw_tests::git::Repository { path: stage.path().join("sources/libgreet") };
+    let library = buildbtw_tests::git::Repository {
+        path: stage.path().join("sources/libgreet"),
+    };
     library.edit(&["PKGBUILD", ".SRCINFO"], "1.0.0", "1.1.0");
 
     // A packager asks for the rebuild and watches it.
     let created: serde_json::Value =
-        serde_json::from_str(&stage.bbtw_ok(&["new", "libgreet/main", "--json"])).expect("it prints JSON");
+        serde_json::from_str(&stage.bbtw_ok(&["new", "libgreet/main", "--json"]))
+            .expect("it prints JSON");
     assert_eq!(created["name"], "libgreet");
     stage.bbtw_ok(&["watch", "libgreet"]);
 
     let builds = stage.builds("libgreet", 1).await;
-    assert!(builds.iter().all(|build| build.status == BuildStatus::Built), "{builds:#?}");
+    assert!(
+        builds
+            .iter()
+            .all(|build| build.status == BuildStatus::Built),
+        "{builds:#?}"
+    );
     assert!(builds.len() >= 4, "dependents are missing: {builds:#?}");
 
     // Nothing began before what it waits for had ended, by the server's own times.
@@ -58,18 +81,31 @@ async fn a_changed_library_becomes_a_repository_and_a_second_commit_another_iter
     for build in &builds {
         let claimed = build.run.as_ref().expect("it ran").claimed_at;
         let details = client
-            .build(&name_of("libgreet"), 1, &build.architecture, &build.pkgbase, build.pass)
+            .build(
+                &name_of("libgreet"),
+                1,
+                &build.architecture,
+                &build.pkgbase,
+                build.pass,
+            )
             .await
             .expect("the build can be shown");
         for need in details.needs.iter().filter(|need| !need.dropped) {
-            assert!(claimed >= ends[&need.pkgbase], "{} began before {} ended", build.pkgbase, need.pkgbase);
+            assert!(
+                claimed >= ends[&need.pkgbase],
+                "{} began before {} ended",
+                build.pkgbase,
+                need.pkgbase
+            );
             checked += 1;
         }
         overlaps += builds
             .iter()
             .filter(|other| {
                 let other_claimed = other.run.as_ref().expect("it ran").claimed_at;
-                other.pkgbase != build.pkgbase && other_claimed >= claimed && other_claimed < ends[&build.pkgbase]
+                other.pkgbase != build.pkgbase
+                    && other_claimed >= claimed
+                    && other_claimed < ends[&build.pkgbase]
             })
             .count();
     }
@@ -100,20 +136,40 @@ async fn a_changed_library_becomes_a_repository_and_a_second_commit_another_iter
     library.edit(&["PKGBUILD", ".SRCINFO"], "1.1.0", "1.2.0");
     let events = stage
         .events_until(|event| {
-            event.kind == EventKind::IterationCreated && event.iteration == Some(2)
+            event.kind == EventKind::IterationCreated
+                && event.iteration == Some(2)
                 && event.namespace == Some(name_of("libgreet"))
         })
         .await;
     let took = before.elapsed();
-    assert!(took < Duration::from_secs(2), "iteration 2 came after {took:?}");
-    let why = events.last().and_then(|event| event.message.clone()).unwrap_or_default();
+    assert!(
+        took < Duration::from_secs(2),
+        "iteration 2 came after {took:?}"
+    );
+    let why = events
+        .last()
+        .and_then(|event| event.message.clone())
+        .unwrap_or_default();
     assert!(why.contains("libgreet/main moved"), "{why}");
     stage.bbtw_ok(&["watch", "libgreet"]);
     let namespace = stage.namespace("libgreet").await;
-    let status: Vec<_> = namespace.iterations.iter().map(|iteration| (iteration.number, iteration.status)).collect();
-    assert_eq!(status, [(2, IterationStatus::Current), (1, IterationStatus::Superseded)]);
+    let status: Vec<_> = namespace
+        .iterations
+        .iter()
+        .map(|iteration| (iteration.number, iteration.status))
+        .collect();
+    assert_eq!(
+        status,
+        [
+            (2, IterationStatus::Current),
+            (1, IterationStatus::Superseded)
+        ]
+    );
     assert!(install(2, "second").1.contains("1.2.0"));
-    assert!(install(1, "first again").1.contains("1.1.0"), "iteration 1 stays readable");
+    assert!(
+        install(1, "first again").1.contains("1.1.0"),
+        "iteration 1 stays readable"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,19 +181,39 @@ async fn a_package_that_fails_fails_alone_and_can_be_retried() {
     stage.start_worker(&[("BUILDER", "sandbox")]);
     let log = |stage: &Stage| stage.bbtw(&["logs", "trouble", "greet-broken"]).stdout;
     stage.bbtw_ok(&[
-        "new", "--name", "trouble", "--scope", "none", "--base", "none", "--bootstrap", "greet-broken/main", "greet-words/main",
+        "new",
+        "--name",
+        "trouble",
+        "--scope",
+        "none",
+        "--base",
+        "none",
+        "--bootstrap",
+        "greet-broken/main",
+        "greet-words/main",
     ]);
     let watched = stage.bbtw(&["watch", "trouble"]);
-    assert_eq!(watched.code, Some(1), "{}{}\n{}", watched.stdout, watched.stderr, stage.logs());
+    assert_eq!(
+        watched.code,
+        Some(1),
+        "{}{}\n{}",
+        watched.stdout,
+        watched.stderr,
+        stage.logs()
+    );
     let builds = stage.builds("trouble", 1).await;
     let status = |pkgbase: &str| {
-        builds.iter().find(|build| build.pkgbase.as_ref() == pkgbase).map(|build| build.status)
+        builds
+            .iter()
+            .find(|build| build.pkgbase.as_ref() == pkgbase)
+            .map(|build| build.status)
     };
     assert_eq!(status("greet-broken"), Some(BuildStatus::Failed));
     assert_eq!(status("greet-words"), Some(BuildStatus::Built));
     assert!(log(&stage).contains("==>"), "the log is makepkg's own");
     let retried: serde_json::Value =
-        serde_json::from_str(&stage.bbtw_ok(&["retry", "trouble", "--json"])).expect("it prints JSON");
+        serde_json::from_str(&stage.bbtw_ok(&["retry", "trouble", "--json"]))
+            .expect("it prints JSON");
     assert_eq!(retried["builds"], 1);
     assert_eq!(stage.bbtw(&["watch", "trouble"]).code, Some(1));
     drop(broken);

@@ -71,7 +71,8 @@ pub fn write(
         let path = folder.join(name.to_string());
         // Something to install, at a place that no other package has.
         let file = format!("usr/share/buildbtw-fake/{}", info.pkgname);
-        let content = format!("{} {}\n", info.pkgname, info.version);
+        let mut content = format!("{} {}\n", info.pkgname, info.version).into_bytes();
+        content.extend(noise(rule.size));
         write_package(&path, &info, &[(file, content, 0o644)])?;
         paths.push(path);
         Ok(())
@@ -110,6 +111,19 @@ pub fn write(
 }
 
 /// The text of `.SRCINFO`, which lies at the top of the archive or in the only folder there.
+/// Bytes that do not compress, the same every time (a linear congruential generator; its high
+/// bits are used, which repeat latest).
+fn noise(length: usize) -> impl Iterator<Item = u8> {
+    let mut state = 1_u64;
+    std::iter::repeat_with(move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    })
+    .take(length)
+}
+
 fn srcinfo(archive: &Path) -> Result<String, FakeError> {
     let mut archive = tar::Archive::new(open_archive(archive)?);
     for entry in archive.entries()? {

@@ -18,6 +18,8 @@ pub struct FakeRule {
     /// `depends` become `libgreet.so=2-64`, as makepkg does from the libraries themselves. A
     /// number is looked for here, then under `*`, then in all other rules; else it is 1.
     pub sonames: BTreeMap<String, u64>,
+    /// The size of each package's file, in bytes, beside a line of text.
+    pub size: usize,
     /// Lines that are written to the log, besides the usual ones.
     pub log_lines: u64,
     /// Packages of these names are made, too, whatever the `.SRCINFO` says.

@@ -256,6 +256,18 @@ impl Groups {
             .unwrap_or(0)
     }
 
+    /// Whether the build wanted more processes than it may have.
+    pub fn is_over_process_limit(&self) -> bool {
+        self.pids
+            .as_ref()
+            .and_then(|folder| fs::read_to_string(folder.join("pids.events")).ok())
+            .is_some_and(|text| {
+                text.lines()
+                    .filter_map(|line| line.strip_prefix("max "))
+                    .any(|count| count.trim() != "0")
+            })
+    }
+
     /// Removes the groups. They are empty once every process of the build is gone.
     pub fn remove(&self) {
         for folder in self.folders() {

@@ -112,9 +112,22 @@ pub(crate) async fn carry_out(
     events: Sender<BuildEvent>,
     cancel: CancellationToken,
 ) -> BuildOutcome {
+    let task = Task::Build(Box::new(request.clone()));
+    drive(task, builder, request, work_dir, events, cancel).await
+}
+
+/// Has a supervisor do a task, and follows it to its end.
+pub(crate) async fn drive(
+    task: Task,
+    builder: &Builder,
+    request: &BuildRequest,
+    work_dir: &Path,
+    events: Sender<BuildEvent>,
+    cancel: CancellationToken,
+) -> BuildOutcome {
     let began = Instant::now();
     let order = Order {
-        task: Task::Build(Box::new(request.clone())),
+        task,
         settings: settings(builder, &request.limits),
     };
     let started = match start(&order, work_dir).await {

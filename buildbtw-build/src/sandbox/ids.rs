@@ -43,10 +43,15 @@ impl Users {
         if uid.is_root() && may_set_ids() && maps.into_iter().all(room) {
             Self::Range { base: BASE }
         } else {
-            Self::One {
-                uid: uid.as_raw(),
-                gid: nix::unistd::Gid::effective().as_raw(),
-            }
+            Self::alone()
+        }
+    }
+
+    /// Only the user of this process.
+    pub fn alone() -> Self {
+        Self::One {
+            uid: Uid::effective().as_raw(),
+            gid: nix::unistd::Gid::effective().as_raw(),
         }
     }
 

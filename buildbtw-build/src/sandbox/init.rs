@@ -172,6 +172,10 @@ fn work(
     };
     match &inner.order.task {
         Task::Trial => inside.try_out(),
+        // The supervisor does that itself.
+        Task::Devtools { .. } => Err(trying("build with devtools")(io::Error::other(
+            "not in here",
+        ))),
         Task::Build(request) => {
             let end = inside.build(request)?;
             Ok(News::Ended(End {
@@ -194,16 +198,6 @@ fn watch_memory(full: Arc<AtomicBool>) {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     });
-}
-
-fn end(class: OutcomeClass, message: impl Into<String>) -> End {
-    End {
-        class,
-        exit_code: None,
-        message: message.into(),
-        packages: Vec::new(),
-        over_disk_limit: false,
-    }
 }
 
 struct Inside<'a> {
@@ -251,7 +245,7 @@ impl Inside<'_> {
         match install(request, self.family) {
             Ok(installed) => self.tell(&News::Installed(installed))?,
             Err(InstallError::Setup(error)) => return Err(error),
-            Err(error) => return Ok(end(OutcomeClass::Dependencies, error.to_string())),
+            Err(error) => return Ok(End::of(OutcomeClass::Dependencies, error.to_string())),
         }
         root::complete(request, &self.inner.order.settings, self.inner.users)?;
         self.step("sources", false)?;
@@ -260,10 +254,10 @@ impl Inside<'_> {
                 true => OutcomeClass::Package,
                 false => OutcomeClass::Infrastructure,
             };
-            return Ok(end(class, error.to_string()));
+            return Ok(End::of(class, error.to_string()));
         }
         if !Path::new(ROOT).join("usr/bin/makepkg").exists() {
-            return Ok(end(
+            return Ok(End::of(
                 OutcomeClass::Dependencies,
                 "the root has no makepkg: let pacman install base-devel from a base repository, or \
                  build in root mode host",
@@ -285,13 +279,13 @@ impl Inside<'_> {
             let program = "/usr/bin/makepkg";
             let code = self.run(request, program, arguments, call.network, &library)?;
             if self.family.is_stopped() {
-                return Ok(end(OutcomeClass::Cancelled, "stopped"));
+                return Ok(End::of(OutcomeClass::Cancelled, "stopped"));
             }
             if code != 0 {
                 let meaning = makepkg::meaning(code, call.purpose);
                 return Ok(End {
                     exit_code: Some(code),
-                    ..end(
+                    ..End::of(
                         makepkg::class_of(code, call.purpose, request.root_mode),
                         format!("makepkg ended with {code}: {meaning}"),
                     )
@@ -302,7 +296,7 @@ impl Inside<'_> {
         Ok(End {
             packages,
             exit_code: Some(0),
-            ..end(OutcomeClass::Success, "")
+            ..End::of(OutcomeClass::Success, "")
         })
     }
 

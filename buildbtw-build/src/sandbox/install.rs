@@ -53,16 +53,25 @@ pub fn install(
     if !request.repositories.is_empty() || !request.install.is_empty() {
         run_pacman(request, family)?;
     }
-    let installed = installed(&request.expected)?;
+    let mut installed =
+        installed_in(Path::new(ROOT)).map_err(trying("read which packages are installed"))?;
+    add_digests(&request.expected, &mut installed)
+        .map_err(trying("read the packages that were downloaded"))?;
     // They are in the root now, and count against the build's disk.
     fs::remove_dir_all(CACHE).map_err(trying("remove downloaded packages"))?;
-    if let Some(expected) = &request.expected {
-        let differences = differences(expected, &installed);
-        if !differences.is_empty() {
-            return Err(InstallError::Different(differences));
-        }
+    let differences = compare(request, &installed);
+    match differences.is_empty() {
+        true => Ok(installed),
+        false => Err(InstallError::Different(differences)),
     }
-    Ok(installed)
+}
+
+/// How the installation differs from what the request expects, in words.
+pub fn compare(request: &BuildRequest, installed: &[InstalledPackage]) -> Vec<String> {
+    match &request.expected {
+        Some(expected) => differences(expected, installed),
+        None => Vec::new(),
+    }
 }
 
 /// pacman's command line. Each option that is not obvious has its reason here.
@@ -98,7 +107,7 @@ fn arguments(request: &BuildRequest) -> Vec<String> {
 }
 
 /// A `name=version` that satisfies a relation.
-fn provision_for(relation: &str) -> String {
+pub fn provision_for(relation: &str) -> String {
     let Ok(parsed) = relation.parse::<Relation>() else {
         return relation.to_owned();
     };
@@ -184,47 +193,54 @@ fn pass_on(reader: io::PipeReader) -> io::Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// Everything that pacman's own db of the root lists, with the digests of the package files as they
-/// were downloaded, if digests are to be compared.
-fn installed(expected: &Option<Vec<ExpectedPackage>>) -> Result<Vec<InstalledPackage>, SetupError> {
-    let what = || trying("read which packages are installed");
-    let wanted = expected
-        .iter()
-        .flatten()
-        .any(|package| package.sha256.is_some());
-    let digests = if wanted {
-        digests().map_err(what())?
-    } else {
-        BTreeMap::new()
-    };
-    let local = Path::new(ROOT).join("var/lib/pacman/local");
+/// Everything that pacman's own db of a root lists.
+pub fn installed_in(root: &Path) -> io::Result<Vec<InstalledPackage>> {
     let mut packages = Vec::new();
-    let entries = match fs::read_dir(local) {
+    let entries = match fs::read_dir(root.join("var/lib/pacman/local")) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(packages),
-        Err(error) => return Err(what()(error)),
+        Err(error) => return Err(error),
     };
     for entry in entries {
-        let entry = entry.map_err(what())?;
-        if !entry.file_type().map_err(what())?.is_dir() {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
             continue;
         }
-        let desc = fs::read_to_string(entry.path().join("desc")).map_err(what())?;
+        let desc = fs::read_to_string(entry.path().join("desc"))?;
         let field = |name: &str| {
             let mut lines = desc.lines().skip_while(|line| *line != name).skip(1);
             lines.next().map(str::to_owned)
         };
         if let (Some(pkgname), Some(version)) = (field("%NAME%"), field("%VERSION%")) {
-            let sha256 = digests.get(&format!("{pkgname}-{version}")).cloned();
             packages.push(InstalledPackage {
                 pkgname,
                 version,
-                sha256,
+                sha256: None,
             });
         }
     }
     packages.sort();
     Ok(packages)
+}
+
+/// Adds the digests of the package files as they were downloaded, if digests are to be compared.
+fn add_digests(
+    expected: &Option<Vec<ExpectedPackage>>,
+    installed: &mut [InstalledPackage],
+) -> io::Result<()> {
+    if expected
+        .iter()
+        .flatten()
+        .all(|package| package.sha256.is_none())
+    {
+        return Ok(());
+    }
+    let digests = digests()?;
+    for package in installed {
+        let name = format!("{}-{}", package.pkgname, package.version);
+        package.sha256 = digests.get(&name).cloned();
+    }
+    Ok(())
 }
 
 /// SHA-256 of every package file in the cache, by `pkgname-version`.

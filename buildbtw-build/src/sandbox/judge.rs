@@ -127,6 +127,12 @@ fn class_and_message(evidence: &Evidence, limits: &Limits) -> (OutcomeClass, Str
             ),
         };
     }
+    if facts.over_process_limit {
+        return (
+            OutcomeClass::Package,
+            format!("failed{in_step}: the build has more processes than it may have"),
+        );
+    }
     if let Some(broken) = &evidence.broken {
         return (OutcomeClass::Infrastructure, broken.clone());
     }

@@ -103,8 +103,10 @@ pub fn class_of(code: i32, purpose: Purpose, root_mode: RootMode) -> OutcomeClas
     match (code, purpose) {
         // A source is missing or is not what the PKGBUILD says.
         (1, Purpose::Sources) => OutcomeClass::Sources,
-        // Our own configuration, our own command line, root, folders that cannot be written.
-        (2 | 3 | 10 | 11, _) => OutcomeClass::Infrastructure,
+        // Our own configuration, our own command line, root, folders that cannot be written. Once
+        // the sources are fetched all that is known to be right, and these codes come from programs
+        // of the build: bash ends with 2 when it cannot start another process.
+        (2 | 3 | 10 | 11, Purpose::Sources) => OutcomeClass::Infrastructure,
         (8, _) => OutcomeClass::Dependencies,
         // A tool that makepkg itself needs is missing: in the root, or on this machine.
         (15, _) => match root_mode {
@@ -135,5 +137,68 @@ pub fn meaning(code: i32, purpose: Purpose) -> &'static str {
         (15, _) => "a program that makepkg needs is not there",
         (143, _) => "it was asked to end",
         _ => "it failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(network: NetworkMode) -> BuildRequest {
+        serde_json::from_value(serde_json::json!({
+            "pkgbase": "p", "architecture": "x86_64", "source": "/s", "packager": "P <p@example.org>",
+            "source_date_epoch": 1, "check": true, "pass": 1, "root_mode": "host",
+            "network": network, "repositories": [], "install": [], "assumed": [], "pkgnames": ["p"],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_may_use_the_network_does() {
+        let online = |network| -> Vec<bool> {
+            calls(&request(network))
+                .iter()
+                .map(|call| call.network)
+                .collect()
+        };
+        assert_eq!(online(NetworkMode::Sources), [true, false]);
+        assert_eq!(online(NetworkMode::Prepare), [true, true, false]);
+        assert_eq!(online(NetworkMode::All), [true, true]);
+    }
+
+    #[test]
+    fn check_and_nodeps_follow_the_request() {
+        let mut request = request(NetworkMode::Sources);
+        let build = |request: &BuildRequest| calls(request).pop().unwrap().arguments;
+        assert!(build(&request).contains(&"--check") && !build(&request).contains(&"--nodeps"));
+        request.check = false;
+        request.assumed = vec!["x".into()];
+        assert!(build(&request).contains(&"--nocheck") && build(&request).contains(&"--nodeps"));
+    }
+
+    #[test]
+    fn codes_are_classed_by_what_the_call_was_for() {
+        use OutcomeClass::{Dependencies, Infrastructure, Package, Sources};
+        for (code, sources, build) in [
+            (1, Sources, Package),
+            (2, Infrastructure, Package),
+            (4, Package, Package),
+            (8, Dependencies, Dependencies),
+            (12, Package, Package),
+            (15, Infrastructure, Infrastructure),
+            (137, Package, Package),
+            (143, Infrastructure, Infrastructure),
+        ] {
+            assert_eq!(
+                class_of(code, Purpose::Sources, RootMode::Host),
+                sources,
+                "{code}"
+            );
+            assert_eq!(
+                class_of(code, Purpose::Build, RootMode::Host),
+                build,
+                "{code}"
+            );
+        }
     }
 }

@@ -18,7 +18,7 @@
 //! The same goes on as root and as an ordinary user; [`ids`] says where the difference lies.
 
 mod cgroup;
-mod config;
+pub(crate) mod config;
 mod disk;
 mod drive;
 mod ids;
@@ -27,7 +27,7 @@ mod install;
 mod judge;
 mod log;
 mod loopback;
-mod makepkg;
+pub(crate) mod makepkg;
 mod mounts;
 mod namespaces;
 mod payload;
@@ -44,16 +44,20 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 pub(crate) use cgroup::PREFIX as CGROUP_PREFIX;
-pub(crate) use drive::carry_out;
+pub(crate) use drive::{carry_out, drive};
+pub(crate) use install::{compare, installed_in, provision_for};
+pub(crate) use mounts::{SetupError, bind, keep_to_ourselves, trying};
 pub(crate) use probe::probe;
 pub(crate) use remove::remove_tree;
-pub(crate) use source::open as open_archive;
+pub(crate) use source::{SourceError, open as open_archive, unpack};
+pub(crate) use view::mount_point;
+pub(crate) use wire::{End, News, Settings, Task, Wire, Wish};
 
 /// The folder with all files of a sandbox, in the work folder.
 pub(crate) const SANDBOX: &str = "sandbox";
 
 /// The folder with the packages that were made, in the sandbox's folder and later in the work folder.
-const PACKAGES: &str = "packages";
+pub(crate) const PACKAGES: &str = "packages";
 
 /// The names under which this program is executed anew. They are also what `ps` shows.
 const SUPERVISOR: &str = "buildbtw-build-supervisor";

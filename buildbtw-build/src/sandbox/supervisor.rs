@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::{Pid, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ use super::mounts::{SetupError, trying};
 use super::remove::remove_tree;
 use super::wire::{Facts, News, Order, Task, Wire, Wish, receive_byte};
 use super::{NAMESPACES, PACKAGES, SANDBOX, reexecute};
+use crate::devtools;
 
 /// What is said while the namespaces are set up.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,21 +51,27 @@ pub struct InnerOrder {
     pub processes_each: Option<u64>,
 }
 
-/// Blocks the signals with which a service manager ends all processes of a service at once: this
-/// process has to outlive the build. Whoever asks it to end does so over the wire. A process that
-/// is started from here begins with no signal blocked.
+/// Is deaf to the signals with which a service manager ends all processes of a service at once: this
+/// process has to outlive the build. Whoever asks it to end does so over the wire.
+///
+/// They are caught, and neither ignored nor blocked: those two are inherited by every process that is
+/// started from here, and the build has to hear them.
 pub fn ignore_requests_to_end() {
-    let mut signals = SigSet::empty();
+    extern "C" fn nothing(_: i32) {}
+    let action = SigAction::new(
+        SigHandler::Handler(nothing),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
     for signal in [
         Signal::SIGTERM,
         Signal::SIGINT,
         Signal::SIGHUP,
         Signal::SIGQUIT,
     ] {
-        signals.add(signal);
+        // SAFETY: the handler does nothing, so it cannot disturb what it interrupts.
+        let _ = unsafe { sigaction(signal, &action) };
     }
-    // It fails for an invalid argument only.
-    let _ = signals.thread_block();
 }
 
 /// Does the work of this process.
@@ -80,11 +87,19 @@ pub fn main() -> i32 {
         return 1;
     };
     let mut facts = Facts::default();
-    let users = Users::choose();
+    let users = match &order.task {
+        Task::Devtools { .. } => Users::alone(),
+        Task::Build(_) | Task::Trial => Users::choose(),
+    };
     // The lock is held until everything is cleared away.
     let lock = make_folders(&order, users);
     let result = match &lock {
-        Ok(lock) => supervise(&mut wire, order, users, lock, &mut facts),
+        Ok(lock) => match &order.task {
+            Task::Devtools { request, user } => {
+                devtools::supervise(&mut wire, request, user, &order.settings)
+            }
+            Task::Build(_) | Task::Trial => supervise(&mut wire, order, users, lock, &mut facts),
+        },
         Err(error) => Err(trying("set up the sandbox")(io::Error::other(
             error.to_string(),
         ))),
@@ -132,6 +147,7 @@ fn supervise(
         }
     };
     facts.memory_is_limited_together = groups.has_memory();
+    facts.over_process_limit = groups.is_over_process_limit();
     groups.remove();
     watched
 }

@@ -30,6 +30,13 @@ pub struct Order {
 pub enum Task {
     /// A build.
     Build(Box<BuildRequest>),
+    /// A build with devtools, which sets up what is inside by itself.
+    Devtools {
+        /// The build.
+        request: Box<BuildRequest>,
+        /// The user that makepkg runs as.
+        user: String,
+    },
     /// Nothing but setting everything up, to see whether it works.
     Trial,
 }
@@ -99,6 +106,19 @@ pub struct End {
     pub over_disk_limit: bool,
 }
 
+impl End {
+    /// An end without packages.
+    pub fn of(class: OutcomeClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            exit_code: None,
+            message: message.into(),
+            packages: Vec::new(),
+            over_disk_limit: false,
+        }
+    }
+}
+
 /// What the supervisor saw from outside.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -109,6 +129,8 @@ pub struct Facts {
     pub memory_is_limited_together: bool,
     /// Whether the build had more on its disk than it may, or filled it.
     pub over_disk_limit: bool,
+    /// Whether the build wanted more processes than it may have.
+    pub over_process_limit: bool,
     /// Whether the file system below the sandbox was full.
     pub host_disk_full: bool,
     /// What could not be cleared away.

@@ -3,6 +3,8 @@
 
 // Every test program uses its own part of it.
 #![allow(dead_code, unused_imports)]
+// A test that cannot go on should say where.
+#![allow(clippy::unwrap_used)]
 
 mod base;
 mod machine;

@@ -246,8 +246,7 @@ async fn ctrl_c_ends_at_once() {
     let server = Server::start(greeting()).await;
     let mut watch = Running::start(&server, &["watch", "libgreet"]);
     watch.until("Watching iteration 1").await;
-    let process = nix::unistd::Pid::from_raw(watch.id().try_into().unwrap());
-    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).unwrap();
+    watch.interrupt();
     let done = watch.finish().await;
     assert_eq!(done.code, Some(130), "{done:?}");
     assert_eq!(done.stderr, "");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use buildbtw_api::BuildStatus;
 
 use crate::fixtures::{built, failed, run_id};
-use crate::program::{regex_of, run_in, snapshot};
+use crate::program::{Running, bbtw, regex_of, run_in, snapshot};
 use crate::server::{Server, World};
 
 /// The files below a folder, by name.
@@ -106,6 +106,29 @@ async fn a_broken_connection_is_tried_again_and_leaves_nothing() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(files(folder.path()), ALL);
     assert_eq!(fetched(&server), 7);
+}
+
+#[tokio::test]
+async fn ctrl_c_leaves_nothing_unfinished() {
+    let mut world = built();
+    world.stall_files = true;
+    let server = Server::start(world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bbtw(&server.address(), &["download", "libgreet"]);
+    command.current_dir(folder.path());
+    let download = Running::start_with(command);
+    server
+        .until(|world| {
+            world
+                .asked
+                .iter()
+                .any(|asked| asked.starts_with("GET /repo/"))
+        })
+        .await;
+    download.interrupt();
+    let done = download.finish().await;
+    assert_eq!(done.code, Some(130), "{done:?}");
+    assert_eq!(files(folder.path()), Vec::<String>::new());
 }
 
 #[tokio::test]

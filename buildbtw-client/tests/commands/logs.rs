@@ -143,18 +143,29 @@ async fn a_log_is_followed_to_the_end_of_its_run() {
 async fn following_survives_cuts_and_a_restart_of_the_server() {
     let mut world = building();
     world.cut_logs = vec![4];
+    world.short_logs = 2;
     let server = Server::start(world).await;
     let mut logs = Running::start(&server, &["logs", "-f", "libgreet", "libgreet"]);
     logs.until("==> begun").await;
+    let opened = |world: &World| {
+        world
+            .asked
+            .iter()
+            .filter(|asked| asked.starts_with("GET") && asked.contains("/log?"))
+            .count()
+    };
+    // One that was cut, one that ended too early, one that ends with the server, and the next.
+    server.until(|world| opened(world) == 3).await;
     server.stop().await;
+    server.resume();
+    server.until(|world| opened(world) == 4).await;
     server.change(|world| {
         world
             .logs
             .get_mut(&run_id(1))
             .expect("it is there")
-            .extend_from_slice(b"meanwhile\n")
+            .extend_from_slice(b"meanwhile\n");
     });
-    server.resume();
     logs.until("meanwhile").await;
     server.change(end);
     let done = logs.finish().await;
@@ -232,6 +243,45 @@ async fn an_older_run_is_named_by_its_id() {
         "{}",
         other.stderr
     );
+}
+
+#[tokio::test]
+async fn of_two_passes_the_last_that_ran_is_meant() {
+    let mut world = failed();
+    let mut again = crate::fixtures::build("libgreet", 1, "libgreet", 3, BuildStatus::Blocked);
+    again.build.pass = 2;
+    world
+        .builds
+        .get_mut(&("libgreet".to_owned(), 1))
+        .expect("it is there")
+        .push(again.clone());
+    let server = Server::start(world).await;
+    assert_eq!(
+        run(&server, &["logs", "libgreet", "libgreet"]).await.stdout,
+        "==> done\n"
+    );
+    let id = run_id(5);
+    server.change(|world| {
+        let mut run = world.runs[&run_id(1)].clone();
+        run.run.id = id;
+        let builds = world
+            .builds
+            .get_mut(&("libgreet".to_owned(), 1))
+            .expect("it is there");
+        builds
+            .last_mut()
+            .expect("it is there")
+            .runs
+            .push(run.run.clone());
+        world.runs.insert(id, run);
+        world.logs.insert(id, b"==> again\n".to_vec());
+    });
+    assert_eq!(
+        run(&server, &["logs", "libgreet", "libgreet"]).await.stdout,
+        "==> again\n"
+    );
+    let first = run(&server, &["logs", "libgreet", "libgreet", "--pass", "1"]).await;
+    assert_eq!(first.stdout, "==> done\n");
 }
 
 #[tokio::test]

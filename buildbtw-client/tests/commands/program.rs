@@ -91,8 +91,14 @@ impl Running {
     }
 
     /// Its process.
-    pub fn id(&self) -> u32 {
+    fn id(&self) -> u32 {
         self.child.id().expect("it is not waited for yet")
+    }
+
+    /// Presses Ctrl-C.
+    pub fn interrupt(&self) {
+        let process = nix::unistd::Pid::from_raw(self.id().try_into().expect("a process number"));
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).expect("it is there");
     }
 
     /// Reads on until a line has a text in it.

@@ -136,6 +136,20 @@ async fn of_many_builds_only_the_notable_are_shown() {
 }
 
 #[tokio::test]
+async fn pages_without_end_are_noticed() {
+    let mut world = failed();
+    world.stuck = true;
+    let server = Server::start(world).await;
+    let done = run(&server, &["show", "libgreet"]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stderr.contains("the same page again and again"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[tokio::test]
 async fn a_build_is_shown_with_what_it_waits_for_and_how_it_ran() {
     let server = Server::start(failed()).await;
     snapshot!(

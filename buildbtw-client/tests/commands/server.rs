@@ -53,8 +53,14 @@ pub struct World {
     /// The next answers of these kinds break after so many bytes.
     pub cut_logs: Vec<usize>,
     pub cut_files: Vec<usize>,
+    /// So many of the next logs end in order, although their run goes on.
+    pub short_logs: usize,
     /// The next streams of events break after so many events.
     pub cut_events: Vec<usize>,
+    /// Files come half, and then nothing more happens.
+    pub stall_files: bool,
+    /// Every page of builds names the same next one.
+    pub stuck: bool,
     /// How many builds a page has.
     pub page: usize,
     /// Streams end, as at a shutdown.
@@ -441,6 +447,11 @@ async fn builds(
             .len()
             .min(start + world.page.min(query.limit.unwrap_or(200) as usize));
         let next = (end < picked.len()).then(|| end.to_string());
+        let next = if world.stuck {
+            Some("1".to_owned())
+        } else {
+            next
+        };
         Ok(Json(Page {
             items: picked[start..end].to_vec(),
             next,
@@ -514,6 +525,11 @@ async fn log(
     Query(query): Query<LogQuery>,
 ) -> Response {
     let cut = shared.change(|world| (!world.cut_logs.is_empty()).then(|| world.cut_logs.remove(0)));
+    let short = shared.change(|world| {
+        let short = world.short_logs > 0;
+        world.short_logs = world.short_logs.saturating_sub(1);
+        short
+    });
     let changed = shared.changed.subscribe();
     let state = (shared, query.offset, cut, changed);
     let parts = stream::try_unfold(
@@ -528,7 +544,7 @@ async fn log(
                         .runs
                         .get(&id)
                         .is_none_or(|run| run.run.status == RunStatus::Ended);
-                    (part, over || !query.follow || world.stopping)
+                    (part, over || short || !query.follow || world.stopping)
                 });
                 if let Some(left) = &mut cut {
                     if *left == 0 {
@@ -622,9 +638,9 @@ async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Respons
     let found = shared.change(|world| {
         let content = world.files.get(uri.path()).cloned()?;
         let cut = (!world.cut_files.is_empty()).then(|| world.cut_files.remove(0));
-        Some((content, cut))
+        Some((content, cut, world.stall_files))
     });
-    let Some((content, cut)) = found else {
+    let Some((content, cut, stall)) = found else {
         return Refusal(Problem::new(
             ProblemType::NotFound,
             format!("{method} {uri}: there is nothing"),
@@ -632,6 +648,11 @@ async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Respons
         .into_response();
     };
     let headers = [(header::CONTENT_LENGTH, content.len())];
+    if stall {
+        let half = Bytes::from(content[..content.len() / 2].to_vec());
+        let parts = stream::once(async move { Ok(half) }).chain(stream::pending());
+        return (headers, body(parts)).into_response();
+    }
     match cut {
         None => (headers, content).into_response(),
         Some(length) => {

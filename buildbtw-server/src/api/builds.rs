@@ -26,14 +26,20 @@ pub async fn list(
     let (_, iteration) = extract::iteration(&server, &name, number).await?;
     let after: Option<BuildPosition> = match query.after.as_deref() {
         Some(text) => Some(text.parse().map_err(|()| {
-            HttpProblem::new(ProblemType::BadRequest, "`after` is not the `next` of a page")
+            HttpProblem::new(
+                ProblemType::BadRequest,
+                "`after` is not the `next` of a page",
+            )
         })?),
         None => None,
     };
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 1000);
     let mut tx = server.db.read().await?;
     let (items, next) = builds::page(&mut tx, iteration.key, &query, after.as_ref(), limit).await?;
-    Ok(Json(Page { items, next: next.map(|next| next.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: next.map(|next| next.to_string()),
+    }))
 }
 
 /// One build with its neighbours and runs.
@@ -43,14 +49,23 @@ pub async fn list(
     responses((status = 200, body = BuildDetails), (status = 404, body = Problem)))]
 pub async fn get(
     State(server): State<Server>,
-    Path((name, number, architecture, pkgbase, pass)): Path<(NamespaceName, u32, String, String, u8)>,
+    Path((name, number, architecture, pkgbase, pass)): Path<(
+        NamespaceName,
+        u32,
+        String,
+        String,
+        u8,
+    )>,
 ) -> HttpResult<Json<BuildDetails>> {
     let (_, iteration) = extract::iteration(&server, &name, number).await?;
     let mut tx = server.db.read().await?;
     let found = builds::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
     let (key, build) = found.ok_or_else(|| {
-        let detail = format!("iteration {number} of {name} does not build {pkgbase} (pass {pass}) for {architecture}");
-        HttpProblem::new(ProblemType::NotFound, detail).hint(format!("`bbtw show {name}` lists its builds"))
+        let detail = format!(
+            "iteration {number} of {name} does not build {pkgbase} (pass {pass}) for {architecture}"
+        );
+        HttpProblem::new(ProblemType::NotFound, detail)
+            .hint(format!("`bbtw show {name}` lists its builds"))
     })?;
     Ok(Json(BuildDetails {
         namespace: name,

@@ -91,7 +91,9 @@ pub async fn stream(
         None => None,
     };
     let wake = server.feed.follow();
-    let resumed = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
+    let resumed = headers
+        .get(LAST_EVENT_ID)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let after = match resumed.or(query.after) {
         Some(after) => after,
         None => {
@@ -99,7 +101,14 @@ pub async fn stream(
             events::last(&mut tx).await?
         }
     };
-    let reader = Reader { server, namespace, wake, after, batch: Vec::new().into_iter(), ended: false };
+    let reader = Reader {
+        server,
+        namespace,
+        wake,
+        after,
+        batch: Vec::new().into_iter(),
+        ended: false,
+    };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))

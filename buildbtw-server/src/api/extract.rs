@@ -3,8 +3,8 @@
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::runs::{FENCE_HEADER, Fence};
 use buildbtw_api::{NamespaceName, ProblemType};
@@ -55,10 +55,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpProblem> {
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection @ PathRejection::FailedToDeserializePathParams(_)) => {
-                Err(HttpProblem::new(ProblemType::InvalidName, rejection.body_text()))
-            }
-            Err(rejection) => Err(HttpProblem::new(ProblemType::BadRequest, rejection.body_text())),
+            Err(rejection @ PathRejection::FailedToDeserializePathParams(_)) => Err(
+                HttpProblem::new(ProblemType::InvalidName, rejection.body_text()),
+            ),
+            Err(rejection) => Err(HttpProblem::new(
+                ProblemType::BadRequest,
+                rejection.body_text(),
+            )),
         }
     }
 }
@@ -70,10 +73,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = HttpProblem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpProblem> {
-        let result: Result<_, QueryRejection> = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        let result: Result<_, QueryRejection> =
+            axum::extract::Query::<T>::from_request_parts(parts, state).await;
         match result {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(HttpProblem::new(ProblemType::BadRequest, rejection.body_text())),
+            Err(rejection) => Err(HttpProblem::new(
+                ProblemType::BadRequest,
+                rejection.body_text(),
+            )),
         }
     }
 }
@@ -84,19 +91,29 @@ pub fn fence(headers: &HeaderMap) -> HttpResult<Fence> {
         .get(FENCE_HEADER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Fence)
-        .ok_or_else(|| HttpProblem::new(ProblemType::BadRequest, format!("the header {FENCE_HEADER} is missing or no number")))
+        .ok_or_else(|| {
+            HttpProblem::new(
+                ProblemType::BadRequest,
+                format!("the header {FENCE_HEADER} is missing or no number"),
+            )
+        })
 }
 
 /// The namespace of that name.
 pub async fn namespace(server: &Server, name: &NamespaceName) -> HttpResult<StoredNamespace> {
     let mut tx = server.db.read().await?;
-    namespaces::by_name(&mut tx, name).await?.ok_or_else(|| unknown_namespace(name))
+    namespaces::by_name(&mut tx, name)
+        .await?
+        .ok_or_else(|| unknown_namespace(name))
 }
 
 /// There is no namespace of that name.
 pub fn unknown_namespace(name: &NamespaceName) -> HttpProblem {
-    HttpProblem::new(ProblemType::UnknownNamespace, format!("there is no namespace {name}"))
-        .hint("`bbtw list` shows those that there are")
+    HttpProblem::new(
+        ProblemType::UnknownNamespace,
+        format!("there is no namespace {name}"),
+    )
+    .hint("`bbtw list` shows those that there are")
 }
 
 /// An iteration of a namespace by its number.
@@ -106,9 +123,14 @@ pub async fn iteration(
     number: u32,
 ) -> HttpResult<(StoredNamespace, StoredIteration)> {
     let mut tx = server.db.read().await?;
-    let namespace = namespaces::by_name(&mut tx, name).await?.ok_or_else(|| unknown_namespace(name))?;
+    let namespace = namespaces::by_name(&mut tx, name)
+        .await?
+        .ok_or_else(|| unknown_namespace(name))?;
     match iterations::by_number(&mut tx, namespace.key, number).await? {
         Some(iteration) => Ok((namespace, iteration)),
-        None => Err(HttpProblem::new(ProblemType::NotFound, format!("namespace {name} has no iteration {number}"))),
+        None => Err(HttpProblem::new(
+            ProblemType::NotFound,
+            format!("namespace {name} has no iteration {number}"),
+        )),
     }
 }

@@ -39,22 +39,43 @@ pub fn router(server: Server) -> Router {
         .route("/runs/{id}/source", get(runs::source))
         .route("/runs/{id}/steps", put(runs::steps))
         .route("/runs/{id}/finish", post(runs::finish))
-        .route("/runs/{id}/log", put(runs::append_log).layer(DefaultBodyLimit::max(LOG_PART_LIMIT)))
-        .route("/runs/{id}/packages/{file}", put(runs::upload).layer(DefaultBodyLimit::disable()))
-        .route_layer(middleware::from_fn_with_state(server.clone(), guard::workers_only));
+        .route(
+            "/runs/{id}/log",
+            put(runs::append_log).layer(DefaultBodyLimit::max(LOG_PART_LIMIT)),
+        )
+        .route(
+            "/runs/{id}/packages/{file}",
+            put(runs::upload).layer(DefaultBodyLimit::disable()),
+        )
+        .route_layer(middleware::from_fn_with_state(
+            server.clone(),
+            guard::workers_only,
+        ));
     let for_all = Router::new()
         .route("/health", get(health::get))
         .route("/plans", post(plans::create))
-        .route("/namespaces", get(namespaces::list).post(namespaces::create))
+        .route(
+            "/namespaces",
+            get(namespaces::list).post(namespaces::create),
+        )
         .route("/namespaces/{name}", get(namespaces::get))
         .route("/namespaces/{name}/cancel", post(namespaces::cancel))
         .route("/namespaces/{name}/pause", post(namespaces::pause))
         .route("/namespaces/{name}/resume", post(namespaces::resume))
         .route("/namespaces/{name}/retry", post(namespaces::retry))
         .route("/namespaces/{name}/archive", post(namespaces::archive))
-        .route("/namespaces/{name}/iterations/{number}/plan", get(plans::get))
-        .route("/namespaces/{name}/iterations/{number}/builds", get(builds::list))
-        .route("/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}", get(builds::get))
+        .route(
+            "/namespaces/{name}/iterations/{number}/plan",
+            get(plans::get),
+        )
+        .route(
+            "/namespaces/{name}/iterations/{number}/builds",
+            get(builds::list),
+        )
+        .route(
+            "/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}",
+            get(builds::get),
+        )
         .route("/runs/{id}", get(runs::get))
         .route("/runs/{id}/log", get(runs::log))
         .route("/workers", get(workers::list))
@@ -68,18 +89,27 @@ pub fn router(server: Server) -> Router {
         .merge(crate::web::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(server.clone(), guard::own_pages_only))
+        .layer(middleware::from_fn_with_state(
+            server.clone(),
+            guard::own_pages_only,
+        ))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(server)
 }
 
 async fn nothing_here(uri: Uri) -> HttpProblem {
-    HttpProblem::new(ProblemType::NotFound, format!("there is nothing at {}", uri.path()))
-        .hint("the API is described at /api/openapi.json")
+    HttpProblem::new(
+        ProblemType::NotFound,
+        format!("there is nothing at {}", uri.path()),
+    )
+    .hint("the API is described at /api/openapi.json")
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> HttpProblem {
-    HttpProblem::new(ProblemType::MethodNotAllowed, format!("{method} is not possible on {}", uri.path()))
-        .hint("the API is described at /api/openapi.json")
+    HttpProblem::new(
+        ProblemType::MethodNotAllowed,
+        format!("{method} is not possible on {}", uri.path()),
+    )
+    .hint("the API is described at /api/openapi.json")
 }

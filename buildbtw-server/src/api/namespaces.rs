@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::namespaces::{
-    CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page, Retried, RetryRequest,
+    CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page, Retried,
+    RetryRequest,
 };
 use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
 use sqlx::SqliteConnection;
@@ -24,10 +25,16 @@ const PAGE: u32 = 100;
 const NUMBERS: u32 = 1000;
 
 /// A namespace as the API shows it.
-pub async fn shown(server: &Server, db: &mut SqliteConnection, namespace: &StoredNamespace) -> DbResult<Namespace> {
+pub async fn shown(
+    server: &Server,
+    db: &mut SqliteConnection,
+    namespace: &StoredNamespace,
+) -> DbResult<Namespace> {
     let newest = iterations::newest(&mut *db, namespace.key).await?;
     let iteration = match newest {
-        Some(newest) => Some(iterations::summary(&mut *db, namespace.name.as_str(), &newest).await?),
+        Some(newest) => {
+            Some(iterations::summary(&mut *db, namespace.name.as_str(), &newest).await?)
+        }
         None => None,
     };
     Ok(Namespace {
@@ -46,9 +53,15 @@ pub async fn shown(server: &Server, db: &mut SqliteConnection, namespace: &Store
 /// Makes a namespace and plans its first iteration.
 #[utoipa::path(post, path = "/api/v1/namespaces", tag = "namespaces", request_body = CreateNamespace,
     responses((status = 201, body = Namespace), (status = "4XX", body = Problem)))]
-pub async fn create(State(server): State<Server>, Json(request): Json<CreateNamespace>) -> HttpResult<Response> {
+pub async fn create(
+    State(server): State<Server>,
+    Json(request): Json<CreateNamespace>,
+) -> HttpResult<Response> {
     if !(1..=2).contains(&request.options.passes) {
-        return Err(HttpProblem::new(ProblemType::BadRequest, "passes is 1 or 2"));
+        return Err(HttpProblem::new(
+            ProblemType::BadRequest,
+            "passes is 1 or 2",
+        ));
     }
     let resolved = planner::resolve(&server, &request.changesets).await?;
     // A plan that is refused makes no namespace: nobody wants one without builds.
@@ -60,9 +73,16 @@ pub async fn create(State(server): State<Server>, Json(request): Json<CreateName
         let server = server.clone();
         async move { make(&server, &request, wanted, &resolved).await }
     });
-    let namespace = task.await.map_err(|error| HttpProblem::internal(&error))??;
+    let namespace = task
+        .await
+        .map_err(|error| HttpProblem::internal(&error))??;
     let location = format!("/api/v1/namespaces/{}", namespace.name);
-    Ok((StatusCode::CREATED, [("location", location)], Json(namespace)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        [("location", location)],
+        Json(namespace),
+    )
+        .into_response())
 }
 
 async fn make(
@@ -76,7 +96,8 @@ async fn make(
         let mut tx = server.db.write().await?;
         let name = free_name(&mut tx, &wanted, request.name.is_some()).await?;
         let key = namespaces::insert(&mut tx, &name, &request.options, &request.changesets).await?;
-        let iteration = planner::new_iteration(&mut tx, key, &IterationReason::Created, resolved).await?;
+        let iteration =
+            planner::new_iteration(&mut tx, key, &IterationReason::Created, resolved).await?;
         tx.commit().await?;
         (key, name, iteration)
     };
@@ -86,13 +107,19 @@ async fn make(
     let stored = namespaces::by_key(&mut tx, key).await?;
     let mut namespace = shown(server, &mut tx, &stored).await?;
     if name != wanted {
-        namespace.remark = Some(format!("the name {wanted} is taken, so this one is called {name}"));
+        namespace.remark = Some(format!(
+            "the name {wanted} is taken, so this one is called {name}"
+        ));
     }
     Ok(namespace)
 }
 
 /// The wanted name if it is free; a default one gets a number behind it.
-async fn free_name(db: &mut SqliteConnection, wanted: &NamespaceName, explicit: bool) -> HttpResult<NamespaceName> {
+async fn free_name(
+    db: &mut SqliteConnection,
+    wanted: &NamespaceName,
+    explicit: bool,
+) -> HttpResult<NamespaceName> {
     let taken = |namespace: Option<StoredNamespace>| {
         namespace.is_some_and(|namespace| namespace.status != NamespaceStatus::Archived)
     };
@@ -107,7 +134,11 @@ async fn free_name(db: &mut SqliteConnection, wanted: &NamespaceName, explicit: 
             }
         }
     }
-    Err(HttpProblem::new(ProblemType::NameTaken, format!("there is a namespace {wanted} already")).hint(format!(
+    Err(HttpProblem::new(
+        ProblemType::NameTaken,
+        format!("there is a namespace {wanted} already"),
+    )
+    .hint(format!(
         "choose another name with --name, or put the old one away with `bbtw archive {wanted}`"
     )))
 }
@@ -122,7 +153,10 @@ pub async fn list(
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 500);
     let before = match query.after.as_deref() {
         Some(text) => Some(text.parse::<i64>().map_err(|_| {
-            HttpProblem::new(ProblemType::BadRequest, "`after` is not the `next` of a page")
+            HttpProblem::new(
+                ProblemType::BadRequest,
+                "`after` is not the `next` of a page",
+            )
         })?),
         None => None,
     };
@@ -130,7 +164,10 @@ pub async fn list(
     let mut stored = namespaces::page(&mut tx, query.archived, before, limit + 1).await?;
     let more = stored.len() > limit as usize;
     stored.truncate(limit as usize);
-    let next = stored.last().filter(|_| more).map(|last| last.key.0.to_string());
+    let next = stored
+        .last()
+        .filter(|_| more)
+        .map(|last| last.key.0.to_string());
     let mut items = Vec::with_capacity(stored.len());
     for namespace in &stored {
         items.push(shown(&server, &mut tx, namespace).await?);
@@ -152,7 +189,10 @@ pub async fn get(
     for iteration in iterations::of_namespace(&mut tx, stored.key).await? {
         summaries.push(iterations::summary(&mut tx, name.as_str(), &iteration).await?);
     }
-    Ok(Json(NamespaceDetails { namespace, iterations: summaries }))
+    Ok(Json(NamespaceDetails {
+        namespace,
+        iterations: summaries,
+    }))
 }
 
 /// Moves a namespace to another status, or says why that is not possible.
@@ -166,7 +206,10 @@ async fn step(
         return Ok(());
     }
     if !namespace.status.may_become(status) {
-        let detail = format!("namespace {} is {} and cannot be {verb}", namespace.name, namespace.status);
+        let detail = format!(
+            "namespace {} is {} and cannot be {verb}",
+            namespace.name, namespace.status
+        );
         return Err(HttpProblem::new(ProblemType::Conflict, detail));
     }
     namespaces::set_status(db, namespace.key, status, None).await?;
@@ -174,11 +217,17 @@ async fn step(
 }
 
 /// Calls off what a namespace has not finished, on the way to a status.
-async fn stop(server: &Server, name: &NamespaceName, status: NamespaceStatus, verb: &str) -> HttpResult<Json<Namespace>> {
+async fn stop(
+    server: &Server,
+    name: &NamespaceName,
+    status: NamespaceStatus,
+    verb: &str,
+) -> HttpResult<Json<Namespace>> {
     let _turn = server.namespaces.lock().await;
     let mut tx = server.db.write().await?;
-    let namespace =
-        namespaces::by_name(&mut tx, name).await?.ok_or_else(|| extract::unknown_namespace(name))?;
+    let namespace = namespaces::by_name(&mut tx, name)
+        .await?
+        .ok_or_else(|| extract::unknown_namespace(name))?;
     step(&mut tx, &namespace, status, verb).await?;
     let reason = format!("the namespace was {verb}");
     let mut stopped = Vec::new();
@@ -207,21 +256,30 @@ async fn changed(server: &Server, namespace: &StoredNamespace) -> HttpResult<Jso
 /// Calls a namespace off. What is built stays.
 #[utoipa::path(post, path = "/api/v1/namespaces/{name}/cancel", tag = "namespaces", params(("name" = String, Path)),
     responses((status = 200, body = Namespace), (status = "4XX", body = Problem)))]
-pub async fn cancel(State(server): State<Server>, Path(name): Path<NamespaceName>) -> HttpResult<Json<Namespace>> {
+pub async fn cancel(
+    State(server): State<Server>,
+    Path(name): Path<NamespaceName>,
+) -> HttpResult<Json<Namespace>> {
     stop(&server, &name, NamespaceStatus::Cancelled, "cancelled").await
 }
 
 /// Puts a namespace away. Its name is free again; its repositories stay readable.
 #[utoipa::path(post, path = "/api/v1/namespaces/{name}/archive", tag = "namespaces", params(("name" = String, Path)),
     responses((status = 200, body = Namespace), (status = "4XX", body = Problem)))]
-pub async fn archive(State(server): State<Server>, Path(name): Path<NamespaceName>) -> HttpResult<Json<Namespace>> {
+pub async fn archive(
+    State(server): State<Server>,
+    Path(name): Path<NamespaceName>,
+) -> HttpResult<Json<Namespace>> {
     stop(&server, &name, NamespaceStatus::Archived, "archived").await
 }
 
 /// Hands out no more builds of a namespace until it is resumed. What runs goes on.
 #[utoipa::path(post, path = "/api/v1/namespaces/{name}/pause", tag = "namespaces", params(("name" = String, Path)),
     responses((status = 200, body = Namespace), (status = "4XX", body = Problem)))]
-pub async fn pause(State(server): State<Server>, Path(name): Path<NamespaceName>) -> HttpResult<Json<Namespace>> {
+pub async fn pause(
+    State(server): State<Server>,
+    Path(name): Path<NamespaceName>,
+) -> HttpResult<Json<Namespace>> {
     let namespace = extract::namespace(&server, &name).await?;
     let mut tx = server.db.write().await?;
     step(&mut tx, &namespace, NamespaceStatus::Paused, "paused").await?;
@@ -232,12 +290,16 @@ pub async fn pause(State(server): State<Server>, Path(name): Path<NamespaceName>
 /// Goes on with a namespace that was cancelled or paused; with a new iteration if its origins moved.
 #[utoipa::path(post, path = "/api/v1/namespaces/{name}/resume", tag = "namespaces", params(("name" = String, Path)),
     responses((status = 200, body = Namespace), (status = "4XX", body = Problem)))]
-pub async fn resume(State(server): State<Server>, Path(name): Path<NamespaceName>) -> HttpResult<Json<Namespace>> {
+pub async fn resume(
+    State(server): State<Server>,
+    Path(name): Path<NamespaceName>,
+) -> HttpResult<Json<Namespace>> {
     let namespace = {
         let _turn = server.namespaces.lock().await;
         let mut tx = server.db.write().await?;
-        let namespace =
-            namespaces::by_name(&mut tx, &name).await?.ok_or_else(|| extract::unknown_namespace(&name))?;
+        let namespace = namespaces::by_name(&mut tx, &name)
+            .await?
+            .ok_or_else(|| extract::unknown_namespace(&name))?;
         step(&mut tx, &namespace, NamespaceStatus::Active, "resumed").await?;
         if namespace.status == NamespaceStatus::Cancelled {
             for iteration in iterations::of_namespace(&mut tx, namespace.key).await? {
@@ -268,8 +330,13 @@ pub async fn retry(
 ) -> HttpResult<Json<Retried>> {
     let _turn = server.namespaces.lock().await;
     let mut tx = server.db.write().await?;
-    let namespace = namespaces::by_name(&mut tx, &name).await?.ok_or_else(|| extract::unknown_namespace(&name))?;
-    if matches!(namespace.status, NamespaceStatus::Cancelled | NamespaceStatus::Archived) {
+    let namespace = namespaces::by_name(&mut tx, &name)
+        .await?
+        .ok_or_else(|| extract::unknown_namespace(&name))?;
+    if matches!(
+        namespace.status,
+        NamespaceStatus::Cancelled | NamespaceStatus::Archived
+    ) {
         let detail = format!("namespace {name} is {}", namespace.status);
         let problem = HttpProblem::new(ProblemType::Conflict, detail);
         return Err(if namespace.status == NamespaceStatus::Cancelled {
@@ -285,18 +352,33 @@ pub async fn retry(
         }
     }
     let current = current.ok_or_else(|| {
-        HttpProblem::new(ProblemType::Conflict, format!("namespace {name} has no iteration that is worked on"))
+        HttpProblem::new(
+            ProblemType::Conflict,
+            format!("namespace {name} has no iteration that is worked on"),
+        )
     })?;
     let members = crate::db::builds::pkgbases(&mut tx, current.key).await?;
-    if let Some(unknown) = request.pkgbases.iter().find(|pkgbase| !members.contains(pkgbase.as_ref())) {
-        let detail = format!("{unknown} is not built in iteration {} of {name}", current.number);
+    if let Some(unknown) = request
+        .pkgbases
+        .iter()
+        .find(|pkgbase| !members.contains(pkgbase.as_ref()))
+    {
+        let detail = format!(
+            "{unknown} is not built in iteration {} of {name}",
+            current.number
+        );
         return Err(HttpProblem::new(ProblemType::UnknownPackage, detail)
             .hint(format!("`bbtw show {name}` lists what is")));
     }
     let chosen = |pkgbase: &str| {
-        request.pkgbases.is_empty() || request.pkgbases.iter().any(|chosen| chosen.as_ref() == pkgbase)
+        request.pkgbases.is_empty()
+            || request
+                .pkgbases
+                .iter()
+                .any(|chosen| chosen.as_ref() == pkgbase)
     };
-    let (builds, dependents) = steps::retry_iteration(&mut tx, current.key, chosen, request.force).await?;
+    let (builds, dependents) =
+        steps::retry_iteration(&mut tx, current.key, chosen, request.force).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
     tx.commit().await.map_err(DbError::from)?;
     server.feed.wake();

@@ -7,7 +7,10 @@ use super::{builds, events, health, namespaces, plans, runs, sources, workers};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "buildbtw", description = "Rebuilds everything that a changed package touches."),
+    info(
+        title = "buildbtw",
+        description = "Rebuilds everything that a changed package touches."
+    ),
     paths(
         health::get,
         plans::create,

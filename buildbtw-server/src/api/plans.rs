@@ -15,7 +15,10 @@ use crate::problems::{HttpProblem, HttpResult};
 /// Plans without starting anything.
 #[utoipa::path(post, path = "/api/v1/plans", tag = "plans", request_body = PlanRequest,
     responses((status = 200, description = "The plan"), (status = "4XX", body = Problem)))]
-pub async fn create(State(server): State<Server>, Json(request): Json<PlanRequest>) -> HttpResult<Response> {
+pub async fn create(
+    State(server): State<Server>,
+    Json(request): Json<PlanRequest>,
+) -> HttpResult<Response> {
     let plan = planner::preview(&server, &request).await?;
     Ok(Json(plan).into_response())
 }
@@ -31,7 +34,10 @@ pub async fn get(
     let (_, iteration) = extract::iteration(&server, &name, number).await?;
     let mut tx = server.db.read().await?;
     let plan = plans::get(&mut tx, iteration.key).await?.ok_or_else(|| {
-        HttpProblem::new(ProblemType::NotFound, format!("iteration {number} of {name} has no plan"))
+        HttpProblem::new(
+            ProblemType::NotFound,
+            format!("iteration {number} of {name} has no plan"),
+        )
     })?;
     Ok(([(header::CONTENT_TYPE, "application/json")], plan.text()?).into_response())
 }

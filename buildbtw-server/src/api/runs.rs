@@ -23,9 +23,14 @@ fn unknown(run: RunId) -> HttpProblem {
 /// One run.
 #[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = String, Path)),
     responses((status = 200, body = RunDetails), (status = 404, body = Problem)))]
-pub async fn get(State(server): State<Server>, Path(run): Path<RunId>) -> HttpResult<Json<RunDetails>> {
+pub async fn get(
+    State(server): State<Server>,
+    Path(run): Path<RunId>,
+) -> HttpResult<Json<RunDetails>> {
     let mut tx = server.db.read().await?;
-    let mut details = runs::details(&mut tx, run).await?.ok_or_else(|| unknown(run))?;
+    let mut details = runs::details(&mut tx, run)
+        .await?
+        .ok_or_else(|| unknown(run))?;
     details.log_length = server.logs.length(run).await;
     Ok(Json(details))
 }
@@ -50,11 +55,14 @@ pub async fn log(
     Query(query): Query<LogQuery>,
 ) -> HttpResult<Response> {
     let mut tx = server.db.read().await?;
-    runs::state(&mut tx, run).await?.ok_or_else(|| unknown(run))?;
+    runs::state(&mut tx, run)
+        .await?
+        .ok_or_else(|| unknown(run))?;
     drop(tx);
     let stream = server.logs.stream(run, query.offset, query.follow);
     // A follower must not keep the server from stopping; it resumes at the byte where it was.
-    let stream = futures_util::StreamExt::take_until(stream, server.shutdown.clone().cancelled_owned());
+    let stream =
+        futures_util::StreamExt::take_until(stream, server.shutdown.clone().cancelled_owned());
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
@@ -77,10 +85,16 @@ impl<S: Send + Sync> FromRequest<S> for LogPart {
     type Rejection = HttpProblem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpProblem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|_| {
-            let detail = format!("a part of a log has at most {} bytes", super::LOG_PART_LIMIT);
-            HttpProblem::new(ProblemType::TooLarge, detail)
-        })
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|_| {
+                let detail = format!(
+                    "a part of a log has at most {} bytes",
+                    super::LOG_PART_LIMIT
+                );
+                HttpProblem::new(ProblemType::TooLarge, detail)
+            })
     }
 }
 
@@ -102,12 +116,19 @@ pub async fn append_log(
     match server.logs.append(run, query.offset, body).await {
         Ok(length) => Ok(Json(LogLength { length })),
         Err(LogError::Gap { length }) => {
-            let detail = format!("the log has {length} bytes, and the part begins at {}", query.offset);
-            let mut problem = Problem::new(ProblemType::LogGap, detail).with_hint(format!("send it again from byte {length}"));
+            let detail = format!(
+                "the log has {length} bytes, and the part begins at {}",
+                query.offset
+            );
+            let mut problem = Problem::new(ProblemType::LogGap, detail)
+                .with_hint(format!("send it again from byte {length}"));
             problem.length = Some(length);
             Err(problem.into())
         }
-        Err(LogError::Closed) => Err(HttpProblem::new(ProblemType::StaleFence, format!("the log of run {run} is closed"))),
+        Err(LogError::Closed) => Err(HttpProblem::new(
+            ProblemType::StaleFence,
+            format!("the log of run {run} is closed"),
+        )),
         Err(LogError::Io(error)) => Err(error.into()),
     }
 }
@@ -118,14 +139,22 @@ pub async fn append_log(
 pub async fn source(State(server): State<Server>, Path(run): Path<RunId>) -> HttpResult<Response> {
     let input = {
         let mut tx = server.db.read().await?;
-        let state = runs::state(&mut tx, run).await?.ok_or_else(|| unknown(run))?;
+        let state = runs::state(&mut tx, run)
+            .await?
+            .ok_or_else(|| unknown(run))?;
         builds::input(&mut tx, state.build).await?
     };
     let pkgbase = crate::db::word("pkgbase", &input.pkgbase)?;
-    let file = server.sources.tarball(&pkgbase, &input.commit_id, input.pkgrel.as_deref()).await?;
+    let file = server
+        .sources
+        .tarball(&pkgbase, &input.commit_id, input.pkgrel.as_deref())
+        .await?;
     let length = file.metadata()?.len();
     let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
-    let headers = [(header::CONTENT_TYPE, "application/x-tar".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-tar".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+    ];
     Ok((headers, Body::from_stream(stream)).into_response())
 }
 
@@ -152,14 +181,24 @@ pub async fn upload(
     body: Body,
 ) -> HttpResult<StatusCode> {
     let fence = extract::fence(&headers)?;
-    let digest = headers.get(DIGEST_HEADER).and_then(|value| value.to_str().ok()).ok_or_else(|| {
-        HttpProblem::new(ProblemType::BadRequest, format!("the header {DIGEST_HEADER} is missing"))
-    })?;
+    let digest = headers
+        .get(DIGEST_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(|| {
+            HttpProblem::new(
+                ProblemType::BadRequest,
+                format!("the header {DIGEST_HEADER} is missing"),
+            )
+        })?;
     let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = length.filter(|length| *length > server.config.upload_limit) {
-        return Err(ReceiveError::TooLarge { limit: server.config.upload_limit, length: Some(length) }.into());
+        return Err(ReceiveError::TooLarge {
+            limit: server.config.upload_limit,
+            length: Some(length),
+        }
+        .into());
     }
     reports::check_upload(&server, run, fence).await?;
     let package = server.artifacts.receive(&file, digest, body).await?;

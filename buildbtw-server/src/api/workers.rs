@@ -5,7 +5,9 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use buildbtw_api::workers::{Heartbeat, HeartbeatAnswer, RegisterWorker, Registered, StopRun, Worker};
+use buildbtw_api::workers::{
+    Heartbeat, HeartbeatAnswer, RegisterWorker, Registered, StopRun, Worker,
+};
 use buildbtw_api::{Problem, ProblemType, WorkerId, runs::Assignment};
 
 use super::extract::{Json, Path};
@@ -51,7 +53,9 @@ pub async fn register(
 pub async fn claim(State(server): State<Server>, Path(id): Path<WorkerId>) -> HttpResult<Response> {
     let worker = {
         let mut tx = server.db.read().await?;
-        workers::by_id(&mut tx, id).await?.ok_or_else(|| unknown(id))?
+        workers::by_id(&mut tx, id)
+            .await?
+            .ok_or_else(|| unknown(id))?
     };
     Ok(match claim::claim(&server, &worker).await? {
         Some(assignment) => Json(assignment).into_response(),
@@ -69,10 +73,14 @@ pub async fn heartbeat(
 ) -> Json<HeartbeatAnswer> {
     let stop = server.dispatch.leases.renew(id, &beat.runs, Instant::now());
     Json(HeartbeatAnswer {
-        stop: stop.into_iter().map(|(run, reason)| StopRun { run, reason }).collect(),
+        stop: stop
+            .into_iter()
+            .map(|(run, reason)| StopRun { run, reason })
+            .collect(),
     })
 }
 
 fn unknown(id: WorkerId) -> HttpProblem {
-    HttpProblem::new(ProblemType::NotFound, format!("there is no worker {id}")).hint("register first")
+    HttpProblem::new(ProblemType::NotFound, format!("there is no worker {id}"))
+        .hint("register first")
 }

@@ -1,96 +1,81 @@
-//! What builds make: packages by digest, and the repositories that they are published in.
+//! Packages and the repositories made of them.
+//!
+//! Packages are kept by digest, and are durable before anything speaks of them. A generation is a
+//! published state of a build set's repository: rows that appear in one transaction, long after
+//! the bytes. Names are resolved through those rows, never through the file system.
+//!
+//! Debug packages are kept with their runs, but not published: they would make every repository
+//! many times larger, and Arch has them in repositories of their own.
 
+mod address;
+mod answer;
 mod publish;
 mod receive;
 mod serve;
+mod store;
 
-use std::io;
-use std::path::{Path, PathBuf};
+pub use publish::{PublishError, Published, publish};
+pub use receive::ReceiveError;
+pub use serve::{Repositories, router};
+pub use store::Artifacts;
 
 use buildbtw_api::NamespaceName;
 use buildbtw_graph::Architecture;
-use buildbtw_repo::{RepositoryState, Sha256Digest};
+use buildbtw_repo::{END_FRAME, Sha256Digest};
 use sqlx::SqliteConnection;
 
-use crate::db::{DbResult, generations, namespaces};
+use crate::db::generations::{self, IterationName};
+use crate::db::{DbError, DbResult};
 
-pub use publish::{PublishError, publish};
-pub use receive::ReceiveError;
-pub use serve::router;
-
-/// The packages that are kept, by digest.
+/// What a namespace has published, for others to build on.
 #[derive(Debug, Clone)]
-pub struct Artifacts {
-    packages: PathBuf,
-    incoming: PathBuf,
-    upload_limit: u64,
-}
-
-impl Artifacts {
-    /// Opens the folders of packages and of uploads; what a crash left of uploads is removed.
-    ///
-    /// # Errors
-    ///
-    /// When a folder cannot be made or swept.
-    pub fn open(data_dir: &Path, upload_limit: u64) -> io::Result<Self> {
-        let (packages, incoming) = (data_dir.join("packages"), data_dir.join("incoming"));
-        std::fs::create_dir_all(&packages)?;
-        std::fs::create_dir_all(&incoming)?;
-        for entry in std::fs::read_dir(&incoming)? {
-            std::fs::remove_file(entry?.path())?;
-        }
-        Ok(Self { packages, incoming, upload_limit })
-    }
-
-    /// Where the bytes of a digest are kept.
-    fn path(&self, digest: &Sha256Digest) -> PathBuf {
-        let name = digest.to_string();
-        self.packages.join(&name[..2]).join(&name)
-    }
-}
-
-/// A published db, for use as a base repository.
-#[derive(Debug)]
 pub struct PublishedDb {
-    /// The bytes of the db.
+    /// Its db.
     pub db: Vec<u8>,
-    /// The folder of the packages: a path on this server.
+    /// The path on this server under which its packages lie.
     pub packages_path: String,
 }
 
-/// The newest db that a namespace published for an architecture.
+/// The newest generation of a namespace: of its newest complete iteration, or of the newest that has
+/// one if none is complete. `None` if nothing was published yet.
+///
+/// # Errors
+///
+/// When the database fails, or has lost a frame.
 pub async fn published_db(
     db: &mut SqliteConnection,
-    name: &NamespaceName,
+    namespace: &NamespaceName,
     architecture: &Architecture,
 ) -> DbResult<Option<PublishedDb>> {
-    let Some(namespace) = namespaces::by_name(&mut *db, name).await? else { return Ok(None) };
-    let found = generations::build_set(&mut *db, namespace.key, None, architecture.as_ref()).await?;
-    let Some((set, iteration)) = found else { return Ok(None) };
-    let Some(generation) = generations::newest(&mut *db, set).await? else { return Ok(None) };
+    let found =
+        generations::repository(&mut *db, namespace, IterationName::Published, architecture)
+            .await?;
+    let Some(repository) = found else {
+        return Ok(None);
+    };
+    let number = generations::newest_number(&mut *db, repository.set).await?;
+    let Some(generation) = generations::get(&mut *db, repository.set, number).await? else {
+        return Ok(None);
+    };
+    let length = usize::try_from(generation.state.db_len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(length);
+    for digest in generation.state.db_frames() {
+        bytes.extend(frame_bytes(&mut *db, digest).await?);
+    }
+    bytes.extend_from_slice(END_FRAME);
+    let iteration = repository.iteration;
     Ok(Some(PublishedDb {
-        db: joined(db, &generation.state, Kind::Db).await?,
-        packages_path: format!("/repo/{name}/{iteration}/os/{architecture}"),
+        db: bytes,
+        packages_path: format!("/repo/{namespace}/{iteration}/os/{architecture}"),
     }))
 }
 
-/// Which of a repository's two dbs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Db,
-    Files,
-}
-
-/// The bytes of a db: its frames one behind the other.
-async fn joined(db: &mut SqliteConnection, state: &RepositoryState, kind: Kind) -> DbResult<Vec<u8>> {
-    let frames: Vec<&Sha256Digest> = match kind {
-        Kind::Db => state.db_frames().collect(),
-        Kind::Files => state.files_frames().collect(),
-    };
-    let mut bytes = Vec::new();
-    for frame in frames {
-        bytes.extend(generations::frame(&mut *db, frame).await?);
-    }
-    bytes.extend_from_slice(buildbtw_repo::END_FRAME);
-    Ok(bytes)
+/// The bytes of a frame that a generation names.
+async fn frame_bytes(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Vec<u8>> {
+    generations::frame(db, digest)
+        .await?
+        .ok_or_else(|| DbError::Unreadable {
+            what: "generation",
+            reason: format!("its frame {digest} is missing"),
+        })
 }

@@ -1,106 +1,235 @@
-//! Publishing: one more generation of a build set's repository, in the caller's transaction.
+//! Publishing: packages enter a build set's repository, and a generation begins.
+//!
+//! All of it is rows of the caller's transaction, so that a generation is there whole or not at
+//! all; the bytes of its packages were durable long before. What is read and written does not grow
+//! with the repository, but for the names of its packages: only the frames that the new packages
+//! go into are written.
+//!
+//! Last-Modified has whole seconds, and pacman takes a db only if that is later than what it has.
+//! So it grows by at least a second from generation to generation, and from iteration to iteration
+//! of a name. Where more than one generation is published a second it runs ahead of the clock, and
+//! falls back to it when there are fewer again. That does no harm: pacman sends back the time that
+//! it was given, and it is only ever compared with times that were given in the same way. The
+//! alternative would be to hold packages back that others wait for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use buildbtw_repo::{ChangeError, PackageFile, RepositoryState, Sha256Digest, add_packages};
+use buildbtw_graph::PkgName;
+use buildbtw_repo::{
+    ChangeError, PackageFile, RepositoryChange, RepositoryState, Sha256Digest, add_packages,
+};
 use sqlx::SqliteConnection;
 
-use crate::db::generations::{self, StoredGeneration};
+use super::frame_bytes;
+use crate::db::generations::{self, Generation};
 use crate::db::keys::{BuildKey, BuildSetKey};
-use crate::db::{DbError, packages};
+use crate::db::{DbError, now, packages};
 
-/// Why packages were not published.
+/// Why nothing was published. The transaction may hold a part of it and must be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// They cannot be, whoever tries again.
+    /// These packages cannot enter this repository.
     #[error("{0}")]
     Refused(String),
+    /// The repository as it is cannot be changed: a defect of the server or its database.
+    #[error("the repository cannot be changed: {0}")]
+    Broken(String),
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
-/// Adds the packages of some builds to a build set's repository, as one generation, and hands back
-/// its number. The bytes of the packages must be durable.
-///
-/// The cost does not grow with the repository: only its last frame is written again.
+/// What was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The newest generation.
+    pub number: u32,
+    /// Its Last-Modified: seconds since 1970.
+    pub published_at: i64,
+    /// Whether it is a new one; if not, it had all these packages before.
+    pub new: bool,
+}
+
+/// Publishes the packages of some builds in one generation of their build set. A package takes the
+/// place of one of the same name. The packages must have been noted
+/// ([`crate::db::packages::insert`]).
 ///
 /// # Errors
 ///
-/// When a file name would get other bytes than it has, or a package cannot stand in a db; the
-/// caller's transaction must then be given up.
+/// When a file name would get other bytes than it has in this iteration, when a package cannot
+/// stand in a repository, or when the database fails. The caller then drops the transaction.
 pub async fn publish(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     additions: &[(BuildKey, Vec<PackageFile>)],
-) -> Result<u32, PublishError> {
-    let newest = generations::newest(&mut *db, set).await?;
-    let (number, last_time, state) = match newest {
-        Some(newest) => (newest.number + 1, newest.published_at, newest.state),
-        None => (1, 0, RepositoryState::default()),
-    };
-    let mut added = Vec::new();
-    for (build, files) in additions {
-        for file in files {
-            let digest = file.sha256.to_string();
-            if let Some(there) = generations::file(&mut *db, set, &file.file_name).await? {
-                if there.sha256 == digest {
-                    continue;
-                }
-                return Err(PublishError::Refused(format!(
-                    "{} is published already with other bytes; a rebuild needs another pkgrel",
-                    file.file_name
-                )));
+) -> Result<Published, PublishError> {
+    let newest = generations::newest_number(&mut *db, set).await?;
+    let before = generations::get(&mut *db, set, newest)
+        .await?
+        .ok_or_else(|| PublishError::Broken(format!("generation {newest} is missing")))?;
+    let number = newest + 1;
+    let names = names(additions)?;
+    // Most packages are new, and then there is nothing to look for.
+    let replaced: HashSet<&PkgName> = before
+        .state
+        .packages()
+        .filter(|name| names.contains_key(name.as_ref()))
+        .collect();
+    let mut entering = Vec::new();
+    for (build, made) in additions {
+        for package in made {
+            if list(&mut *db, set, *build, package, &replaced, number).await? {
+                entering.push(package.clone());
             }
-            let package = packages::by_digest(&mut *db, &digest).await?.ok_or_else(|| {
-                PublishError::Refused(format!("{} was never received", file.file_name))
-            })?;
-            generations::end_replaced(&mut *db, set, &file.info.pkgname, &file.file_name, number).await?;
-            generations::insert_file(&mut *db, set, &file.file_name, package, *build, number).await?;
-            added.push(file.clone());
         }
     }
-    let change = {
-        let frames = frames_to_rewrite(&mut *db, &state, &added).await?;
-        let load = |digest: &Sha256Digest| frames.get(digest).cloned().ok_or("it is not among the frames to rewrite");
-        add_packages(&state, load, &added).map_err(|error| match error {
-            ChangeError::Load { .. } | ChangeError::Damaged { .. } => {
-                PublishError::Db(DbError::Unreadable { what: "frame", reason: error.to_string() })
-            }
-            other => PublishError::Refused(other.to_string()),
-        })?
-    };
+    if entering.is_empty() {
+        return Ok(Published {
+            number: newest,
+            published_at: before.published_at,
+            new: false,
+        });
+    }
+    let likely = likely_frames(&before.state, &replaced);
+    let change = change(&mut *db, &before.state, entering, likely).await?;
     for (digest, content) in &change.new_frames {
         generations::insert_frame(&mut *db, digest, content).await?;
     }
-    // pacman asks only for what is newer, to the second, so the time grows with every generation. A
-    // burst may run ahead of the clock by as many seconds as it has generations; that does no
-    // harm, since pacman hands back the very time that it was given.
-    let published_at = jiff::Timestamp::now().as_second().max(last_time + 1);
-    let db_digest = Sha256Digest::of(
-        change.state.db_frames().map(ToString::to_string).collect::<Vec<_>>().join("\n").as_bytes(),
-    );
-    let generation = StoredGeneration { number, published_at, state: change.state };
-    generations::insert(db, set, &generation, &db_digest.to_string()).await?;
-    Ok(number)
+    let last = generations::last_published(&mut *db, set, false).await?;
+    let clock = now() / 1_000_000;
+    let published_at = clock
+        .max(before.published_at + 1)
+        .max(last.map_or(0, |last| last + 1));
+    let next = Generation {
+        number,
+        published_at,
+        state: change.state,
+    };
+    generations::insert(db, set, &before, &next, &digest(next.state.db_frames())).await?;
+    Ok(Published {
+        number,
+        published_at,
+        new: true,
+    })
 }
 
-/// The frames that adding some packages may have to read: the last one, and those that hold a
-/// package that is replaced.
-async fn frames_to_rewrite(
+/// The names of all packages that are to enter, each of which only one file may have.
+fn names(
+    additions: &[(BuildKey, Vec<PackageFile>)],
+) -> Result<HashMap<&str, &PackageFile>, PublishError> {
+    let mut names: HashMap<&str, &PackageFile> = HashMap::new();
+    for package in additions.iter().flat_map(|(_, packages)| packages) {
+        let other = names.insert(&package.info.pkgname, package);
+        if let Some(other) = other.filter(|other| other.sha256 != package.sha256) {
+            return Err(PublishError::Refused(format!(
+                "{} and {} are both package {}; a repository has one of a name",
+                other.file_name, package.file_name, package.info.pkgname
+            )));
+        }
+    }
+    Ok(names)
+}
+
+/// Lists a package in the manifest in place of those of its name; whether that changes anything.
+async fn list(
     db: &mut SqliteConnection,
-    state: &RepositoryState,
-    added: &[PackageFile],
-) -> Result<HashMap<Sha256Digest, Vec<u8>>, DbError> {
-    let names: std::collections::HashSet<&str> = added.iter().map(|file| file.info.pkgname.as_str()).collect();
+    set: BuildSetKey,
+    build: BuildKey,
+    package: &PackageFile,
+    replaced: &HashSet<&PkgName>,
+    number: u32,
+) -> Result<bool, PublishError> {
+    let file_name = &package.file_name;
+    let name = package
+        .checked_name()
+        .map_err(|error| PublishError::Refused(error.to_string()))?;
+    if let Some(listed) = generations::file(&mut *db, set, file_name).await? {
+        if listed.sha256 != package.sha256 {
+            return Err(PublishError::Refused(format!(
+                "{file_name} was published before in this iteration with other content; \
+                 a file name never changes its bytes, so raise pkgrel"
+            )));
+        }
+        if listed.until.is_none() {
+            return Ok(false);
+        }
+    }
+    let key = packages::key(&mut *db, &package.sha256)
+        .await?
+        .ok_or_else(|| PublishError::Broken(format!("{file_name} was never received")))?;
+    if replaced.contains(name.pkgname()) {
+        generations::unlist_package(&mut *db, set, name.pkgname(), number).await?;
+    }
+    generations::list_file(db, set, file_name, key, build, number).await?;
+    Ok(true)
+}
+
+/// Works out the frames with the new packages in them.
+async fn change(
+    db: &mut SqliteConnection,
+    before: &RepositoryState,
+    entering: Vec<PackageFile>,
+    likely: Vec<Sha256Digest>,
+) -> Result<RepositoryChange, PublishError> {
     let mut frames = HashMap::new();
-    let last = state.frames.len().saturating_sub(1);
-    for (position, frame) in state.frames.iter().enumerate() {
-        if position == last || frame.packages.iter().any(|name| names.contains(name.as_ref())) {
-            for digest in [&frame.db_digest, &frame.files_digest] {
-                frames.insert(digest.clone(), generations::frame(&mut *db, digest).await?);
+    for digest in likely {
+        frames.insert(digest, frame_bytes(&mut *db, &digest).await?);
+    }
+    // Packing is work for the processor; frames come from the database. So one that turns out to
+    // be needed as well is fetched, and the work done again.
+    let mut work = (before.clone(), entering, frames);
+    loop {
+        let (result, back) = tokio::task::spawn_blocking(move || {
+            let (state, entering, frames) = &work;
+            let load =
+                |digest: &Sha256Digest| frames.get(digest).cloned().ok_or("it is not loaded yet");
+            (add_packages(state, load, entering), work)
+        })
+        .await
+        .map_err(|error| PublishError::Broken(error.to_string()))?;
+        work = back;
+        match result {
+            Ok(change) => return Ok(change),
+            Err(ChangeError::Load { digest, .. }) => {
+                let bytes = frame_bytes(&mut *db, &digest).await?;
+                work.2.insert(digest, bytes);
+            }
+            Err(
+                error @ (ChangeError::Package(_)
+                | ChangeError::Twice(_)
+                | ChangeError::Write { .. }),
+            ) => {
+                return Err(PublishError::Refused(error.to_string()));
+            }
+            Err(
+                error @ (ChangeError::Damaged { .. }
+                | ChangeError::Unpack { .. }
+                | ChangeError::Compress(_)),
+            ) => {
+                return Err(PublishError::Broken(error.to_string()));
             }
         }
     }
-    Ok(frames)
+}
+
+/// The frames that adding packages will most likely ask for: the last one, to go on in it, and
+/// those that have packages of the same names.
+fn likely_frames(state: &RepositoryState, replaced: &HashSet<&PkgName>) -> Vec<Sha256Digest> {
+    let mut digests: Vec<Sha256Digest> = state
+        .frames
+        .iter()
+        .filter(|frame| frame.packages.iter().any(|name| replaced.contains(name)))
+        .map(|frame| frame.files_digest)
+        .collect();
+    if let Some(last) = state.frames.last() {
+        digests.extend([last.db_digest, last.files_digest]);
+    }
+    digests
+}
+
+/// Names the bytes of a db by the frames that it consists of: as good as a digest of the bytes, and
+/// known without reading them.
+pub(super) fn digest<'a>(frames: impl Iterator<Item = &'a Sha256Digest>) -> Sha256Digest {
+    let all: Vec<u8> = frames.flat_map(|frame| *frame.as_bytes()).collect();
+    Sha256Digest::of(&all)
 }

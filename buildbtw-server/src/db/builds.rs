@@ -1,8 +1,8 @@
 //! Builds: reading them for people, and every step from one status to another.
 
+use buildbtw_api::BuildStatus;
 use buildbtw_api::builds::{Build, BuildQuery, Neighbour};
 use buildbtw_api::events::EventKind;
-use buildbtw_api::BuildStatus;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::events::{NewEvent, record};
@@ -59,7 +59,11 @@ pub struct BuildPosition {
 
 impl std::fmt::Display for BuildPosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}~{}~{}~{}", self.wave, self.pkgbase, self.pass, self.key)
+        write!(
+            f,
+            "{}~{}~{}~{}",
+            self.wave, self.pkgbase, self.pass, self.key
+        )
     }
 }
 
@@ -94,7 +98,12 @@ pub async fn page(
     let mut rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(iteration)
         .bind(query.status.map(BuildStatus::as_str))
-        .bind(query.architecture.as_ref().map(|architecture| architecture.as_ref().to_owned()))
+        .bind(
+            query
+                .architecture
+                .as_ref()
+                .map(|architecture| architecture.as_ref().to_owned()),
+        )
         .bind(after.map(|after| after.wave))
         .bind(after.map(|after| after.pkgbase.clone()))
         .bind(after.map(|after| after.pass))
@@ -125,7 +134,9 @@ pub async fn find(
     pkgbase: &str,
     pass: u8,
 ) -> DbResult<Option<(BuildKey, Build)>> {
-    let sql = format!("{COLUMNS} WHERE iteration_id = ? AND architecture = ? AND pkgbase = ? AND pass = ?");
+    let sql = format!(
+        "{COLUMNS} WHERE iteration_id = ? AND architecture = ? AND pkgbase = ? AND pass = ?"
+    );
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(iteration)
         .bind(architecture)
@@ -149,7 +160,11 @@ pub enum Side {
 }
 
 /// The builds next to one in the order, by name.
-pub async fn neighbours(db: &mut SqliteConnection, build: BuildKey, side: Side) -> DbResult<Vec<Neighbour>> {
+pub async fn neighbours(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+    side: Side,
+) -> DbResult<Vec<Neighbour>> {
     let query = match side {
         Side::Needs => {
             "SELECT pkgbase, pass, status, relation, dropped FROM need JOIN build ON build.id = needs_build_id \
@@ -160,7 +175,8 @@ pub async fn neighbours(db: &mut SqliteConnection, build: BuildKey, side: Side) 
              WHERE needs_build_id = ? ORDER BY pkgbase, pass"
         }
     };
-    let rows: Vec<(String, u8, String, String, bool)> = sqlx::query_as(query).bind(build).fetch_all(db).await?;
+    let rows: Vec<(String, u8, String, String, bool)> =
+        sqlx::query_as(query).bind(build).fetch_all(db).await?;
     rows.into_iter()
         .map(|(pkgbase, pass, status, relation, dropped)| {
             Ok(Neighbour {
@@ -212,7 +228,12 @@ const STATE: &str = "SELECT build.id, build_set_id, namespace_id, iteration.numb
 
 /// A build's state.
 pub async fn state(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildState> {
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE build.id = ?"))).bind(build).fetch_one(db).await?)
+    Ok(
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE build.id = ?")))
+            .bind(build)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// The builds of an iteration in any of some statuses.
@@ -225,12 +246,21 @@ pub async fn in_statuses(
     let sql = format!(
         "{STATE} WHERE iteration_id = ? AND build.status IN (SELECT value FROM json_each(?)) ORDER BY build.id"
     );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(iteration).bind(super::to_json(&words)).fetch_all(db).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(iteration)
+        .bind(super::to_json(&words))
+        .fetch_all(db)
+        .await?)
 }
 
 /// The builds that stand for another one on a further architecture.
 pub async fn references(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE refers_to = ?"))).bind(build).fetch_all(db).await?)
+    Ok(
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE refers_to = ?")))
+            .bind(build)
+            .fetch_all(db)
+            .await?,
+    )
 }
 
 /// Moves a build to another status and records it. A step that is not legal is refused by the
@@ -266,13 +296,20 @@ pub async fn set_status(
 
 /// Keeps a pending build from being handed out before a time, in stored form.
 pub async fn delay(db: &mut SqliteConnection, build: BuildKey, not_before: i64) -> DbResult<()> {
-    sqlx::query("UPDATE build SET not_before = ? WHERE id = ?").bind(not_before).bind(build).execute(db).await?;
+    sqlx::query("UPDATE build SET not_before = ? WHERE id = ?")
+        .bind(not_before)
+        .bind(build)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
 /// Counts one met need off every build that waits for this one; hands back those that wait for
 /// nothing more.
-pub async fn release_dependents(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
+pub async fn release_dependents(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Vec<BuildState>> {
     let released: Vec<BuildKey> = sqlx::query_scalar(
         "UPDATE build SET waits_for = waits_for - 1 \
          WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) RETURNING id",
@@ -351,7 +388,11 @@ pub async fn ready(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<ReadyRow>
 
 /// The earliest time, in stored form, before which a delayed build is kept back.
 pub async fn next_delay(db: &mut SqliteConnection) -> DbResult<Option<i64>> {
-    Ok(sqlx::query_scalar("SELECT min(not_before) FROM build WHERE status = 'pending'").fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar("SELECT min(not_before) FROM build WHERE status = 'pending'")
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// What a run of a build needs to know, beside its state.

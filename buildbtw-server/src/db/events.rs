@@ -36,7 +36,9 @@ pub async fn record(
     namespace: Option<NamespaceKey>,
     event: NewEvent<'_>,
 ) -> DbResult<i64> {
-    let kind = serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+    let kind = serde_json::to_value(kind)
+        .ok()
+        .and_then(|kind| kind.as_str().map(str::to_owned));
     Ok(sqlx::query_scalar(
         "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, message) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
@@ -77,19 +79,29 @@ impl TryFrom<EventRow> for Event {
     type Error = DbError;
 
     fn try_from(row: EventRow) -> DbResult<Self> {
-        let kind = serde_json::from_value(serde_json::Value::String(row.kind)).unwrap_or(EventKind::Unknown);
+        let kind = serde_json::from_value(serde_json::Value::String(row.kind))
+            .unwrap_or(EventKind::Unknown);
         // A generation's event has no status before it; other kinds of things have other statuses.
         let from = match kind {
-            EventKind::BuildStatus => row.before.as_deref().and_then(|text| text.parse::<BuildStatus>().ok()),
+            EventKind::BuildStatus => row
+                .before
+                .as_deref()
+                .and_then(|text| text.parse::<BuildStatus>().ok()),
             _ => None,
         };
         Ok(Self {
             seq: row.seq,
             at: timestamp(row.at)?,
             kind,
-            namespace: row.namespace.map(|text| word::<NamespaceName>("namespace", &text)).transpose()?,
+            namespace: row
+                .namespace
+                .map(|text| word::<NamespaceName>("namespace", &text))
+                .transpose()?,
             iteration: row.iteration,
-            architecture: row.architecture.map(|text| word("architecture", &text)).transpose()?,
+            architecture: row
+                .architecture
+                .map(|text| word("architecture", &text))
+                .transpose()?,
             pkgbase: row.pkgbase.map(|text| word("pkgbase", &text)).transpose()?,
             pass: row.pass,
             run: row.run.map(|text| word("run", &text)).transpose()?,
@@ -103,7 +115,11 @@ impl TryFrom<EventRow> for Event {
 
 /// The number of the newest event, 0 before the first.
 pub async fn last(db: &mut SqliteConnection) -> DbResult<i64> {
-    Ok(sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM event").fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM event")
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// At most `limit` events behind a place in the sequence, oldest first.

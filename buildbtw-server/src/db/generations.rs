@@ -1,95 +1,196 @@
-//! Generations of repositories: their state, frames and manifests.
+//! The published states of the repositories of build sets: generations, frames, manifests.
 
+use buildbtw_api::NamespaceName;
+use buildbtw_graph::{Architecture, PkgName};
 use buildbtw_repo::{PackageFile, RepositoryState, Sha256Digest};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, BuildSetKey, PackageKey};
-use super::{DbResult, json, packages, to_json};
+use super::packages::unpack_without_files;
+use super::{DbResult, json, to_json, word};
 
-/// A generation's row.
+const MICROSECONDS: i64 = 1_000_000;
+
+/// Which iteration of a namespace an address means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IterationName {
+    /// The one of that number.
+    Number(u32),
+    /// The one that is worked on, or was last.
+    Latest,
+    /// The newest that has published anything; one that is complete rather than a newer one that is
+    /// not.
+    Published,
+}
+
+/// The repository of a build set, as it is found by its address.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct RepositoryRow {
+    /// The build set.
+    pub set: BuildSetKey,
+    /// The number of its iteration.
+    pub iteration: u32,
+}
+
+/// Finds a repository. An archived namespace is found under its name until another one has it.
+pub async fn repository(
+    db: &mut SqliteConnection,
+    namespace: &NamespaceName,
+    iteration: IterationName,
+    architecture: &Architecture,
+) -> DbResult<Option<RepositoryRow>> {
+    let (number, published) = match iteration {
+        IterationName::Number(number) => (Some(number), false),
+        IterationName::Latest => (None, false),
+        IterationName::Published => (None, true),
+    };
+    Ok(sqlx::query_as(
+        "SELECT build_set.id AS \"set\", number AS iteration FROM iteration \
+         JOIN build_set ON build_set.iteration_id = iteration.id AND architecture = ?3 \
+         WHERE namespace_id = \
+         (SELECT id FROM namespace WHERE name = ?1 ORDER BY status = 'archived', id DESC LIMIT 1) \
+         AND CASE WHEN ?2 IS NOT NULL THEN number = ?2 \
+         WHEN ?4 THEN EXISTS (SELECT 1 FROM generation WHERE build_set_id = build_set.id) \
+         ELSE iteration.status IN ('current', 'superseded') END \
+         ORDER BY CASE WHEN ?4 THEN NOT EXISTS (SELECT 1 FROM build WHERE build_set_id = build_set.id \
+         AND build.status NOT IN ('built', 'reused', 'waived')) ELSE iteration.status = 'current' END DESC, \
+         number DESC LIMIT 1",
+    )
+    .bind(namespace.as_str())
+    .bind(number)
+    .bind(architecture.as_ref())
+    .bind(published)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// One published state of a repository.
 #[derive(Debug, Clone)]
-pub struct StoredGeneration {
-    /// Its number, from 1.
+pub struct Generation {
+    /// Its number, from 1; 0 is the empty repository from before the first.
     pub number: u32,
-    /// When it was published, in seconds since 1970.
+    /// Its Last-Modified: seconds since 1970.
     pub published_at: i64,
-    /// The frames that make up its dbs.
+    /// What its dbs consist of. The names of the packages are only known of the newest.
     pub state: RepositoryState,
 }
 
-#[derive(FromRow)]
-struct Row {
-    number: u32,
-    published_at: i64,
-    state: String,
-}
-
-impl Row {
-    fn read(self) -> DbResult<StoredGeneration> {
-        Ok(StoredGeneration {
-            number: self.number,
-            published_at: self.published_at,
-            state: json("generation", &self.state)?,
-        })
-    }
-}
-
-/// The number of the newest generation of a build set, 0 before the first.
+/// The number of the newest generation; 0 before the first.
 pub async fn newest_number(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<u32> {
-    Ok(sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?")
+    Ok(
+        sqlx::query_scalar(
+            "SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?",
+        )
         .bind(set)
         .fetch_one(db)
-        .await?)
-}
-
-/// The newest generation of a build set.
-pub async fn newest(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<Option<StoredGeneration>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT number, published_at, state FROM generation WHERE build_set_id = ? ORDER BY number DESC LIMIT 1",
+        .await?,
     )
-    .bind(set)
-    .fetch_optional(db)
-    .await?;
-    row.map(Row::read).transpose()
 }
 
-/// A generation of a build set by its number.
-pub async fn by_number(
+/// A generation by its number. That of number 0 is there for every build set.
+pub async fn get(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     number: u32,
-) -> DbResult<Option<StoredGeneration>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT number, published_at, state FROM generation WHERE build_set_id = ? AND number = ?",
+) -> DbResult<Option<Generation>> {
+    if number == 0 {
+        let published_at = opened_at(db, set).await?;
+        return Ok(Some(Generation {
+            number,
+            published_at,
+            state: RepositoryState::default(),
+        }));
+    }
+    let row: Option<(i64, String)> = sqlx::query_as(
+        "SELECT published_at, state FROM generation WHERE build_set_id = ? AND number = ?",
     )
     .bind(set)
     .bind(number)
     .fetch_optional(db)
     .await?;
-    row.map(Row::read).transpose()
+    row.map(|(published_at, state)| {
+        Ok(Generation {
+            number,
+            published_at,
+            state: json("repository's state", &state)?,
+        })
+    })
+    .transpose()
 }
 
-/// Adds a generation.
+/// The Last-Modified of the empty repository that a build set begins with: when its iteration was
+/// made, but later than anything that earlier iterations published.
+async fn opened_at(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<i64> {
+    let earlier = last_published(&mut *db, set, true).await?;
+    let made: i64 = sqlx::query_scalar(
+        "SELECT created_at FROM iteration WHERE id = (SELECT iteration_id FROM build_set WHERE id = ?)",
+    )
+    .bind(set)
+    .fetch_one(db)
+    .await?;
+    Ok((made / MICROSECONDS).max(earlier.map_or(0, |at| at + 1)))
+}
+
+/// When anything was last published under the name of a build set's namespace for its
+/// architecture: in all iterations of that name, or only in those before its own.
+pub async fn last_published(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    only_earlier: bool,
+) -> DbResult<Option<i64>> {
+    Ok(sqlx::query_scalar(
+        "SELECT max((SELECT max(published_at) FROM generation WHERE build_set_id = other.id)) \
+         FROM build_set AS own JOIN iteration AS own_iteration ON own_iteration.id = own.iteration_id \
+         JOIN namespace AS own_namespace ON own_namespace.id = own_iteration.namespace_id \
+         JOIN namespace AS namesake ON namesake.name = own_namespace.name \
+         JOIN iteration AS other_iteration ON other_iteration.namespace_id = namesake.id \
+         JOIN build_set AS other ON other.iteration_id = other_iteration.id \
+         AND other.architecture = own.architecture \
+         WHERE own.id = ?1 AND (NOT ?2 OR other_iteration.id < own_iteration.id)",
+    )
+    .bind(set)
+    .bind(only_earlier)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Stores the next generation. The one before keeps its frames but not the names of its packages:
+/// those are only needed to go on from the newest.
 pub async fn insert(
     db: &mut SqliteConnection,
     set: BuildSetKey,
-    generation: &StoredGeneration,
-    db_digest: &str,
+    before: &Generation,
+    next: &Generation,
+    digest: &Sha256Digest,
 ) -> DbResult<()> {
+    let mut slim = before.state.clone();
+    slim.frames
+        .iter_mut()
+        .for_each(|frame| frame.packages = Vec::new());
+    sqlx::query("UPDATE generation SET state = ? WHERE build_set_id = ? AND number = ?")
+        .bind(to_json(&slim))
+        .bind(set)
+        .bind(before.number)
+        .execute(&mut *db)
+        .await?;
     sqlx::query("INSERT INTO generation (build_set_id, number, published_at, state, db_digest) VALUES (?, ?, ?, ?, ?)")
         .bind(set)
-        .bind(generation.number)
-        .bind(generation.published_at)
-        .bind(to_json(&generation.state))
-        .bind(db_digest)
+        .bind(next.number)
+        .bind(next.published_at)
+        .bind(to_json(&next.state))
+        .bind(digest.to_string())
         .execute(db)
         .await?;
     Ok(())
 }
 
-/// Keeps the bytes of a frame.
-pub async fn insert_frame(db: &mut SqliteConnection, digest: &Sha256Digest, content: &[u8]) -> DbResult<()> {
-    sqlx::query("INSERT INTO frame (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING")
+/// Keeps a frame; one that is there already is kept once.
+pub async fn insert_frame(
+    db: &mut SqliteConnection,
+    digest: &Sha256Digest,
+    content: &[u8],
+) -> DbResult<()> {
+    sqlx::query("INSERT INTO frame (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING")
         .bind(digest.to_string())
         .bind(content)
         .execute(db)
@@ -98,60 +199,72 @@ pub async fn insert_frame(db: &mut SqliteConnection, digest: &Sha256Digest, cont
 }
 
 /// The bytes of a frame.
-pub async fn frame(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Vec<u8>> {
-    Ok(sqlx::query_scalar("SELECT content FROM frame WHERE digest = ?")
-        .bind(digest.to_string())
-        .fetch_one(db)
-        .await?)
+pub async fn frame(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Option<Vec<u8>>> {
+    Ok(
+        sqlx::query_scalar("SELECT content FROM frame WHERE digest = ?")
+            .bind(digest.to_string())
+            .fetch_optional(db)
+            .await?,
+    )
 }
 
-/// A file of a manifest.
+/// A file of a repository, and its package.
 #[derive(Debug, Clone, FromRow)]
-pub struct ManifestEntry {
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    /// Bytes.
-    pub size: i64,
-    /// The first generation that has it.
-    pub since: u32,
+struct ManifestRow {
+    package_id: PackageKey,
+    sha256: String,
+    size: i64,
+    received_at: i64,
+    since: u32,
+    until: Option<u32>,
 }
 
-/// The package that a file name stands for, in any generation of a build set: it never stands for
-/// another.
-pub async fn file(db: &mut SqliteConnection, set: BuildSetKey, file_name: &str) -> DbResult<Option<ManifestEntry>> {
-    Ok(sqlx::query_as(
-        "SELECT sha256, size, since FROM published_package JOIN package ON package.id = package_id \
-         WHERE build_set_id = ? AND published_package.file_name = ?",
+/// A file of a repository: which bytes it has, and in which generations it is listed.
+#[derive(Debug, Clone)]
+pub struct PublishedFile {
+    /// The package.
+    pub package: PackageKey,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// When it was received: seconds since 1970.
+    pub received_at: i64,
+    /// The first generation that lists it.
+    pub since: u32,
+    /// The first generation after that which does not.
+    pub until: Option<u32>,
+}
+
+/// A file of a build set's repository, also of an older generation.
+pub async fn file(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    file_name: &str,
+) -> DbResult<Option<PublishedFile>> {
+    let row: Option<ManifestRow> = sqlx::query_as(
+        "SELECT package_id, sha256, size, received_at, since, until FROM published_package \
+         JOIN package ON package.id = package_id WHERE build_set_id = ? AND published_package.file_name = ?",
     )
     .bind(set)
     .bind(file_name)
     .fetch_optional(db)
-    .await?)
-}
-
-/// Ends the manifest entry of a package that a newer one of its name replaces.
-pub async fn end_replaced(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    pkgname: &str,
-    file_name: &str,
-    until: u32,
-) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE published_package SET until = ?1 WHERE build_set_id = ?2 AND file_name <> ?3 AND until IS NULL \
-         AND package_id IN (SELECT id FROM package WHERE pkgname = ?4)",
-    )
-    .bind(until)
-    .bind(set)
-    .bind(file_name)
-    .bind(pkgname)
-    .execute(db)
     .await?;
-    Ok(())
+    row.map(|row| {
+        Ok(PublishedFile {
+            package: row.package_id,
+            sha256: word("digest", &row.sha256)?,
+            size: row.size.try_into().unwrap_or(0),
+            received_at: row.received_at / MICROSECONDS,
+            since: row.since,
+            until: row.until,
+        })
+    })
+    .transpose()
 }
 
-/// Adds a package to the manifests from a generation on.
-pub async fn insert_file(
+/// Lists a file from a generation on. One that was listed before and left is listed again.
+pub async fn list_file(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     file_name: &str,
@@ -160,7 +273,8 @@ pub async fn insert_file(
     since: u32,
 ) -> DbResult<()> {
     sqlx::query(
-        "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL",
     )
     .bind(set)
     .bind(file_name)
@@ -172,34 +286,43 @@ pub async fn insert_file(
     Ok(())
 }
 
-/// The packages of the newest generation of a build set.
+/// Lists no file of that package any more, from a generation on.
+pub async fn unlist_package(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    pkgname: &PkgName,
+    until: u32,
+) -> DbResult<()> {
+    // The files of a package stand together in the table, though others may stand among them:
+    // `.` is the character after `-`.
+    sqlx::query(
+        "UPDATE published_package SET until = ?1 WHERE build_set_id = ?2 AND file_name > ?3 || '-' \
+         AND file_name < ?3 || '.' AND until IS NULL \
+         AND (SELECT pkgname FROM package WHERE package.id = package_id) = ?3",
+    )
+    .bind(until)
+    .bind(set)
+    .bind(pkgname.as_ref())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The packages of the newest generation, by file name, without their lists of files.
 pub async fn packages(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<Vec<PackageFile>> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT metadata FROM published_package JOIN package ON package.id = package_id \
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT published_package.file_name, metadata FROM published_package JOIN package ON package.id = package_id \
          WHERE build_set_id = ? AND until IS NULL ORDER BY published_package.file_name",
     )
     .bind(set)
     .fetch_all(db)
     .await?;
-    rows.iter().map(|row| packages::unpack(row)).collect()
-}
-
-/// The build set of a namespace's iteration on an architecture, and the iteration's number. Without a
-/// number, the newest iteration that published something for it.
-pub async fn build_set(
-    db: &mut SqliteConnection,
-    namespace: super::keys::NamespaceKey,
-    iteration: Option<u32>,
-    architecture: &str,
-) -> DbResult<Option<(BuildSetKey, u32)>> {
-    Ok(sqlx::query_as(
-        "SELECT build_set.id, number FROM build_set JOIN iteration ON iteration.id = iteration_id \
-         WHERE namespace_id = ?1 AND architecture = ?2 AND (number = ?3 OR (?3 IS NULL AND EXISTS \
-         (SELECT 1 FROM generation WHERE build_set_id = build_set.id))) ORDER BY number DESC LIMIT 1",
-    )
-    .bind(namespace)
-    .bind(architecture)
-    .bind(iteration)
-    .fetch_optional(db)
-    .await?)
+    rows.into_iter()
+        .map(|(file_name, metadata)| {
+            Ok(PackageFile {
+                file_name,
+                ..unpack_without_files(&metadata)?
+            })
+        })
+        .collect()
 }

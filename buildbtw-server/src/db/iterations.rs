@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use buildbtw_api::events::EventKind;
-use buildbtw_api::namespaces::{BuildSetSummary, Iteration, IterationReason, PinnedBase, PinnedChangeset};
+use buildbtw_api::namespaces::{
+    BuildSetSummary, Iteration, IterationReason, PinnedBase, PinnedChangeset,
+};
 use buildbtw_api::{BuildStatus, Changeset, IterationStatus};
 use buildbtw_graph::Architecture;
 use sqlx::{FromRow, SqliteConnection};
@@ -59,11 +61,12 @@ pub async fn insert(
     reason: &IterationReason,
     origins: &[PinnedOrigin],
 ) -> DbResult<(IterationKey, u32)> {
-    let number: u32 =
-        sqlx::query_scalar("SELECT coalesce(max(number), 0) + 1 FROM iteration WHERE namespace_id = ?")
-            .bind(namespace)
-            .fetch_one(&mut *db)
-            .await?;
+    let number: u32 = sqlx::query_scalar(
+        "SELECT coalesce(max(number), 0) + 1 FROM iteration WHERE namespace_id = ?",
+    )
+    .bind(namespace)
+    .fetch_one(&mut *db)
+    .await?;
     let now = now();
     let key: IterationKey = sqlx::query_scalar(
         "INSERT INTO iteration (namespace_id, number, status, reason, created_at, changed_at) \
@@ -102,12 +105,19 @@ pub async fn insert(
 
 /// Iterations whose planning was cut short.
 pub async fn being_planned(db: &mut SqliteConnection) -> DbResult<Vec<StoredIteration>> {
-    Ok(sqlx::query_as("SELECT * FROM iteration WHERE status = 'planning' ORDER BY id").fetch_all(db).await?)
+    Ok(
+        sqlx::query_as("SELECT * FROM iteration WHERE status = 'planning' ORDER BY id")
+            .fetch_all(db)
+            .await?,
+    )
 }
 
 /// An iteration by its row.
 pub async fn by_key(db: &mut SqliteConnection, key: IterationKey) -> DbResult<StoredIteration> {
-    Ok(sqlx::query_as("SELECT * FROM iteration WHERE id = ?").bind(key).fetch_one(db).await?)
+    Ok(sqlx::query_as("SELECT * FROM iteration WHERE id = ?")
+        .bind(key)
+        .fetch_one(db)
+        .await?)
 }
 
 /// An iteration by its number.
@@ -116,27 +126,39 @@ pub async fn by_number(
     namespace: NamespaceKey,
     number: u32,
 ) -> DbResult<Option<StoredIteration>> {
-    Ok(sqlx::query_as("SELECT * FROM iteration WHERE namespace_id = ? AND number = ?")
-        .bind(namespace)
-        .bind(number)
-        .fetch_optional(db)
-        .await?)
+    Ok(
+        sqlx::query_as("SELECT * FROM iteration WHERE namespace_id = ? AND number = ?")
+            .bind(namespace)
+            .bind(number)
+            .fetch_optional(db)
+            .await?,
+    )
 }
 
 /// All iterations of a namespace, newest first.
-pub async fn of_namespace(db: &mut SqliteConnection, namespace: NamespaceKey) -> DbResult<Vec<StoredIteration>> {
-    Ok(sqlx::query_as("SELECT * FROM iteration WHERE namespace_id = ? ORDER BY number DESC")
-        .bind(namespace)
-        .fetch_all(db)
-        .await?)
+pub async fn of_namespace(
+    db: &mut SqliteConnection,
+    namespace: NamespaceKey,
+) -> DbResult<Vec<StoredIteration>> {
+    Ok(
+        sqlx::query_as("SELECT * FROM iteration WHERE namespace_id = ? ORDER BY number DESC")
+            .bind(namespace)
+            .fetch_all(db)
+            .await?,
+    )
 }
 
 /// The newest iteration of a namespace.
-pub async fn newest(db: &mut SqliteConnection, namespace: NamespaceKey) -> DbResult<Option<StoredIteration>> {
-    Ok(sqlx::query_as("SELECT * FROM iteration WHERE namespace_id = ? ORDER BY number DESC LIMIT 1")
-        .bind(namespace)
-        .fetch_optional(db)
-        .await?)
+pub async fn newest(
+    db: &mut SqliteConnection,
+    namespace: NamespaceKey,
+) -> DbResult<Option<StoredIteration>> {
+    Ok(sqlx::query_as(
+        "SELECT * FROM iteration WHERE namespace_id = ? ORDER BY number DESC LIMIT 1",
+    )
+    .bind(namespace)
+    .fetch_optional(db)
+    .await?)
 }
 
 /// The origins of an iteration as pinned, in order.
@@ -149,8 +171,15 @@ pub async fn origins(db: &mut SqliteConnection, key: IterationKey) -> DbResult<V
     .await?;
     rows.into_iter()
         .map(|(pkgbase, reference, commit, tree)| {
-            let changeset = Changeset { pkgbase: word("pkgbase", &pkgbase)?, reference };
-            Ok(PinnedOrigin { changeset, commit, tree })
+            let changeset = Changeset {
+                pkgbase: word("pkgbase", &pkgbase)?,
+                reference,
+            };
+            Ok(PinnedOrigin {
+                changeset,
+                commit,
+                tree,
+            })
         })
         .collect()
 }
@@ -178,7 +207,13 @@ pub async fn set_status(
         message: refusal,
         ..NewEvent::default()
     };
-    record(db, EventKind::IterationStatus, Some(iteration.namespace), event).await?;
+    record(
+        db,
+        EventKind::IterationStatus,
+        Some(iteration.namespace),
+        event,
+    )
+    .await?;
     Ok(())
 }
 
@@ -196,18 +231,31 @@ pub struct StoredBuildSet {
 }
 
 /// The build sets of an iteration.
-pub async fn build_sets(db: &mut SqliteConnection, key: IterationKey) -> DbResult<Vec<StoredBuildSet>> {
-    Ok(sqlx::query_as("SELECT * FROM build_set WHERE iteration_id = ? ORDER BY id").bind(key).fetch_all(db).await?)
+pub async fn build_sets(
+    db: &mut SqliteConnection,
+    key: IterationKey,
+) -> DbResult<Vec<StoredBuildSet>> {
+    Ok(
+        sqlx::query_as("SELECT * FROM build_set WHERE iteration_id = ? ORDER BY id")
+            .bind(key)
+            .fetch_all(db)
+            .await?,
+    )
 }
 
 /// How many builds of a build set stand in each status.
-pub async fn counts(db: &mut SqliteConnection, key: BuildSetKey) -> DbResult<BTreeMap<BuildStatus, u32>> {
+pub async fn counts(
+    db: &mut SqliteConnection,
+    key: BuildSetKey,
+) -> DbResult<BTreeMap<BuildStatus, u32>> {
     let rows: Vec<(String, u32)> =
         sqlx::query_as("SELECT status, count(*) FROM build WHERE build_set_id = ? GROUP BY status")
             .bind(key)
             .fetch_all(db)
             .await?;
-    rows.into_iter().map(|(status, count)| Ok((word("build status", &status)?, count))).collect()
+    rows.into_iter()
+        .map(|(status, count)| Ok((word("build status", &status)?, count)))
+        .collect()
 }
 
 /// An iteration as the API shows it.
@@ -218,11 +266,12 @@ pub async fn summary(
 ) -> DbResult<Iteration> {
     let mut build_sets_by_architecture = BTreeMap::new();
     for set in build_sets(&mut *db, iteration.key).await? {
-        let generation: u32 =
-            sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?")
-                .bind(set.key)
-                .fetch_one(&mut *db)
-                .await?;
+        let generation: u32 = sqlx::query_scalar(
+            "SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?",
+        )
+        .bind(set.key)
+        .fetch_one(&mut *db)
+        .await?;
         let architecture: Architecture = word("architecture", &set.architecture)?;
         let base = super::base_snapshots::of_build_set(&mut *db, set.key)
             .await?
@@ -249,7 +298,10 @@ pub async fn summary(
     let changesets = origins(&mut *db, iteration.key)
         .await?
         .into_iter()
-        .map(|origin| PinnedChangeset { changeset: origin.changeset, commit: origin.commit })
+        .map(|origin| PinnedChangeset {
+            changeset: origin.changeset,
+            commit: origin.commit,
+        })
         .collect();
     Ok(Iteration {
         number: iteration.number,

@@ -127,10 +127,12 @@ impl Db {
 
 /// The next value of a counter: it only grows.
 pub(crate) async fn next_value(db: &mut SqliteConnection, counter: &str) -> DbResult<i64> {
-    Ok(sqlx::query_scalar("UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value")
-        .bind(counter)
-        .fetch_one(db)
-        .await?)
+    Ok(
+        sqlx::query_scalar("UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value")
+            .bind(counter)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// Now, as it is stored.

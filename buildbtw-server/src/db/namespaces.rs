@@ -77,12 +77,21 @@ pub async fn insert(
             .execute(&mut *db)
             .await?;
     }
-    record(db, EventKind::NamespaceCreated, Some(key), NewEvent::default()).await?;
+    record(
+        db,
+        EventKind::NamespaceCreated,
+        Some(key),
+        NewEvent::default(),
+    )
+    .await?;
     Ok(key)
 }
 
 /// The namespace of that name: the one that is not archived, else the one archived last.
-pub async fn by_name(db: &mut SqliteConnection, name: &NamespaceName) -> DbResult<Option<StoredNamespace>> {
+pub async fn by_name(
+    db: &mut SqliteConnection,
+    name: &NamespaceName,
+) -> DbResult<Option<StoredNamespace>> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT * FROM namespace WHERE name = ? ORDER BY status = 'archived', id DESC LIMIT 1",
     )
@@ -94,7 +103,10 @@ pub async fn by_name(db: &mut SqliteConnection, name: &NamespaceName) -> DbResul
 
 /// A namespace by its row.
 pub async fn by_key(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<StoredNamespace> {
-    let row: Row = sqlx::query_as("SELECT * FROM namespace WHERE id = ?").bind(key).fetch_one(db).await?;
+    let row: Row = sqlx::query_as("SELECT * FROM namespace WHERE id = ?")
+        .bind(key)
+        .fetch_one(db)
+        .await?;
     row.try_into()
 }
 
@@ -118,18 +130,27 @@ pub async fn page(
 
 /// The origin changesets of a namespace, in order.
 pub async fn changesets(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<Vec<Changeset>> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT pkgbase, reference FROM changeset WHERE namespace_id = ? ORDER BY position")
-            .bind(key)
-            .fetch_all(db)
-            .await?;
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT pkgbase, reference FROM changeset WHERE namespace_id = ? ORDER BY position",
+    )
+    .bind(key)
+    .fetch_all(db)
+    .await?;
     rows.into_iter()
-        .map(|(pkgbase, reference)| Ok(Changeset { pkgbase: word("pkgbase", &pkgbase)?, reference }))
+        .map(|(pkgbase, reference)| {
+            Ok(Changeset {
+                pkgbase: word("pkgbase", &pkgbase)?,
+                reference,
+            })
+        })
         .collect()
 }
 
 /// The namespaces whose origins are followed: all of them, or those with a changeset of that package.
-pub async fn followed(db: &mut SqliteConnection, pkgbase: Option<&str>) -> DbResult<Vec<NamespaceKey>> {
+pub async fn followed(
+    db: &mut SqliteConnection,
+    pkgbase: Option<&str>,
+) -> DbResult<Vec<NamespaceKey>> {
     Ok(sqlx::query_scalar(
         "SELECT id FROM namespace WHERE status IN ('active', 'finished') AND (?1 IS NULL OR EXISTS \
          (SELECT 1 FROM changeset WHERE namespace_id = namespace.id AND pkgbase = ?1)) ORDER BY id",
@@ -153,12 +174,14 @@ pub async fn set_status(
     if before == status.as_str() {
         return Ok(());
     }
-    sqlx::query("UPDATE namespace SET previous_status = status, status = ?, changed_at = ? WHERE id = ?")
-        .bind(status.as_str())
-        .bind(now())
-        .bind(key)
-        .execute(&mut *db)
-        .await?;
+    sqlx::query(
+        "UPDATE namespace SET previous_status = status, status = ?, changed_at = ? WHERE id = ?",
+    )
+    .bind(status.as_str())
+    .bind(now())
+    .bind(key)
+    .execute(&mut *db)
+    .await?;
     let event = NewEvent {
         before: Some(&before),
         after: Some(status.to_string()),
@@ -183,8 +206,12 @@ pub async fn settle(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<()
     .await?;
     let status = by_key(&mut *db, key).await?.status;
     match (status, open) {
-        (NamespaceStatus::Active, false) => set_status(db, key, NamespaceStatus::Finished, None).await,
-        (NamespaceStatus::Finished, true) => set_status(db, key, NamespaceStatus::Active, None).await,
+        (NamespaceStatus::Active, false) => {
+            set_status(db, key, NamespaceStatus::Finished, None).await
+        }
+        (NamespaceStatus::Finished, true) => {
+            set_status(db, key, NamespaceStatus::Active, None).await
+        }
         _ => Ok(()),
     }
 }

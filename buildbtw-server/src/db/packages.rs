@@ -1,67 +1,148 @@
-//! Packages by digest, and which run made them.
+//! Packages that were received. Their bytes lie in the data folder, under their digest.
+//!
+//! What a repository says of a package is kept as two zstd frames of JSON: the package without its
+//! files, and the files. Most readers want only the first, and the second may have megabytes.
 
-use buildbtw_repo::PackageFile;
+use buildbtw_repo::{PackageFile, Sha256Digest};
 use sqlx::SqliteConnection;
 
 use super::keys::{PackageKey, RunKey};
-use super::{DbError, DbResult, now};
+use super::{DbError, DbResult, now, to_json};
 
-/// How hard metadata is compressed: lists of files compress well and fast.
-const LEVEL: i32 = 3;
+/// Fast: the rows are written while others wait for the database.
+const LEVEL: i32 = 1;
 
-/// The largest metadata that is read back, in bytes.
-const METADATA_MAX: usize = 256 << 20;
+/// The largest list of files that is read back, in bytes: well above what the reader of packages
+/// lets through.
+const FILES_MAX: usize = 1 << 30;
 
 fn pack(package: &PackageFile) -> Vec<u8> {
-    let text = super::to_json(package);
-    zstd::bulk::compress(text.as_bytes(), LEVEL).expect("memory is all that compression needs")
+    let compress = |text: String| {
+        zstd::bulk::compress(text.as_bytes(), LEVEL).expect("memory is all that compression needs")
+    };
+    let without_files = PackageFile {
+        files: Vec::new(),
+        ..package.clone()
+    };
+    let mut bytes = compress(to_json(&without_files));
+    bytes.extend(compress(to_json(&package.files)));
+    bytes
 }
 
-/// Metadata as it was stored.
-pub(super) fn unpack(bytes: &[u8]) -> DbResult<PackageFile> {
-    let unreadable = |reason: String| DbError::Unreadable { what: "package", reason };
-    let text = zstd::bulk::decompress(bytes, METADATA_MAX).map_err(|error| unreadable(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
-}
-
-/// Notes a package whose bytes are kept; one that is known keeps its row.
-pub async fn insert(db: &mut SqliteConnection, package: &PackageFile) -> DbResult<PackageKey> {
-    let digest = package.sha256.to_string();
-    let known: Option<PackageKey> =
-        sqlx::query_scalar("SELECT id FROM package WHERE sha256 = ?").bind(&digest).fetch_optional(&mut *db).await?;
-    if let Some(known) = known {
-        return Ok(known);
+fn unreadable(reason: impl ToString) -> DbError {
+    DbError::Unreadable {
+        what: "package",
+        reason: reason.to_string(),
     }
+}
+
+fn unpack_json<T: serde::de::DeserializeOwned>(frame: &[u8]) -> DbResult<T> {
+    // The writer above puts the size into the frame, which the decoder then goes by.
+    let text = zstd::bulk::decompress(frame, FILES_MAX).map_err(unreadable)?;
+    serde_json::from_slice(&text).map_err(unreadable)
+}
+
+/// The two frames of a package's metadata.
+fn frames(metadata: &[u8]) -> DbResult<(&[u8], &[u8])> {
+    let first = zstd::zstd_safe::find_frame_compressed_size(metadata)
+        .map_err(|code| unreadable(zstd::zstd_safe::get_error_name(code)))?;
+    metadata
+        .split_at_checked(first)
+        .ok_or_else(|| unreadable("it is cut off"))
+}
+
+/// A package without its list of files.
+pub(super) fn unpack_without_files(metadata: &[u8]) -> DbResult<PackageFile> {
+    unpack_json(frames(metadata)?.0)
+}
+
+fn unpack(metadata: &[u8]) -> DbResult<PackageFile> {
+    let (package, files) = frames(metadata)?;
+    Ok(PackageFile {
+        files: unpack_json(files)?,
+        ..unpack_json(package)?
+    })
+}
+
+/// Notes a package that was received. One of the same bytes is noted once.
+pub async fn insert(db: &mut SqliteConnection, package: &PackageFile) -> DbResult<PackageKey> {
+    if let Some(key) = key(&mut *db, &package.sha256).await? {
+        return Ok(key);
+    }
+    let size = i64::try_from(package.size).map_err(unreadable)?;
+    let info = &package.info;
     Ok(sqlx::query_scalar(
         "INSERT INTO package (sha256, content_digest, size, file_name, pkgname, version, architecture, metadata, received_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
-    .bind(digest)
+    .bind(package.sha256.to_string())
     .bind(package.content_digest.to_string())
-    .bind(i64::try_from(package.size).unwrap_or(i64::MAX))
+    .bind(size)
     .bind(&package.file_name)
-    .bind(&package.info.pkgname)
-    .bind(&package.info.version)
-    .bind(&package.info.arch)
+    .bind(&info.pkgname)
+    .bind(&info.version)
+    .bind(&info.arch)
     .bind(pack(package))
     .bind(now())
     .fetch_one(db)
     .await?)
 }
 
-/// The row of a package by its digest.
-pub async fn by_digest(db: &mut SqliteConnection, sha256: &str) -> DbResult<Option<PackageKey>> {
-    Ok(sqlx::query_scalar("SELECT id FROM package WHERE sha256 = ?").bind(sha256).fetch_optional(db).await?)
+/// The row of the package with these bytes.
+pub async fn key(db: &mut SqliteConnection, sha256: &Sha256Digest) -> DbResult<Option<PackageKey>> {
+    Ok(
+        sqlx::query_scalar("SELECT id FROM package WHERE sha256 = ?")
+            .bind(sha256.to_string())
+            .fetch_optional(db)
+            .await?,
+    )
 }
 
-/// The packages that make up a run's result, by file name.
+/// The packages that make up a run's result, by file name, under the names they were sent with.
 pub async fn kept_of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Vec<PackageFile>> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT metadata FROM run_package JOIN package ON package.id = package_id \
-         WHERE run_id = ? AND kept ORDER BY run_package.file_name",
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT run_package.file_name, metadata FROM run_package JOIN package ON package.id = package_id \
+         WHERE run_id = ? AND kept = 1 ORDER BY run_package.file_name",
     )
     .bind(run)
     .fetch_all(db)
     .await?;
-    rows.iter().map(|row| unpack(row)).collect()
+    rows.into_iter()
+        .map(|(file_name, metadata)| {
+            Ok(PackageFile {
+                file_name,
+                ..unpack(&metadata)?
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_comes_back_whole() {
+        let mut package: PackageFile = serde_json::from_value(serde_json::json!({
+            "info": buildbtw_repo::read_pkginfo("pkgname = a\npkgver = 1-1\narch = any\nsize = 3\nbuilddate = 1\ndepend = b>=2\n").unwrap(),
+            "file_name": "a-1-1-any.pkg.tar.zst", "size": 7, "sha256": "00".repeat(32), "md5": "11".repeat(16),
+            "content_digest": "22".repeat(32), "files": [],
+        }))
+        .unwrap();
+        package.files = (0..1000)
+            .map(|number| format!("usr/share/{number}"))
+            .collect();
+        let metadata = pack(&package);
+        assert_eq!(unpack(&metadata).unwrap(), package);
+        let without = unpack_without_files(&metadata).unwrap();
+        assert_eq!(
+            without,
+            PackageFile {
+                files: Vec::new(),
+                ..package
+            }
+        );
+        assert!(unpack(&metadata[..metadata.len() - 1]).is_err());
+        assert!(unpack_without_files(b"rubbish").is_err());
+    }
 }

@@ -79,7 +79,11 @@ pub struct NewNeed {
 }
 
 /// Stores the calculation itself.
-pub async fn insert(db: &mut SqliteConnection, iteration: IterationKey, content: &StoredPlan) -> DbResult<()> {
+pub async fn insert(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    content: &StoredPlan,
+) -> DbResult<()> {
     sqlx::query("INSERT INTO plan (iteration_id, format, digest, content) VALUES (?, ?, ?, ?)")
         .bind(iteration)
         .bind(FORMAT)
@@ -101,13 +105,20 @@ impl StoredPlan {
     /// Serialises and compresses a plan. Takes a while for a large one: not for async threads.
     pub fn new(plan: &Plan) -> Self {
         let text = to_json(plan);
-        let bytes = zstd::bulk::compress(text.as_bytes(), 3).expect("memory is all that compression needs");
-        Self { digest: hex::encode(Sha256::digest(&text)), bytes }
+        let bytes =
+            zstd::bulk::compress(text.as_bytes(), 3).expect("memory is all that compression needs");
+        Self {
+            digest: hex::encode(Sha256::digest(&text)),
+            bytes,
+        }
     }
 
     /// The plan as JSON text.
     pub fn text(&self) -> DbResult<Vec<u8>> {
-        let unreadable = |error: std::io::Error| DbError::Unreadable { what: "plan", reason: error.to_string() };
+        let unreadable = |error: std::io::Error| DbError::Unreadable {
+            what: "plan",
+            reason: error.to_string(),
+        };
         let text = zstd::bulk::decompress(&self.bytes, PLAN_MAX);
         // The one-shot decoder needs the size in the frame; the writer above always puts it there.
         text.map_err(unreadable)
@@ -115,11 +126,15 @@ impl StoredPlan {
 }
 
 /// The stored plan of an iteration.
-pub async fn get(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<Option<StoredPlan>> {
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as("SELECT digest, content FROM plan WHERE iteration_id = ?")
-        .bind(iteration)
-        .fetch_optional(db)
-        .await?;
+pub async fn get(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+) -> DbResult<Option<StoredPlan>> {
+    let row: Option<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT digest, content FROM plan WHERE iteration_id = ?")
+            .bind(iteration)
+            .fetch_optional(db)
+            .await?;
     Ok(row.map(|(digest, bytes)| StoredPlan { digest, bytes }))
 }
 
@@ -153,7 +168,9 @@ pub async fn insert_builds(
 ) -> DbResult<()> {
     let now = now();
     for build in builds {
-        let input: i64 = sqlx::query_scalar("INSERT INTO input DEFAULT VALUES RETURNING id").fetch_one(&mut *db).await?;
+        let input: i64 = sqlx::query_scalar("INSERT INTO input DEFAULT VALUES RETURNING id")
+            .fetch_one(&mut *db)
+            .await?;
         let key: BuildKey = sqlx::query_scalar(
             "INSERT INTO build (build_set_id, input_id, refers_to, pkgbase, pass, status, reason, version, pkgrel, \
              commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, changed_at) \
@@ -215,8 +232,14 @@ pub async fn discard(db: &mut SqliteConnection, iteration: IterationKey) -> DbRe
     .bind(iteration)
     .execute(&mut *db)
     .await?;
-    for statement in ["DELETE FROM build_set WHERE iteration_id = ?", "DELETE FROM plan WHERE iteration_id = ?"] {
-        sqlx::query(statement).bind(iteration).execute(&mut *db).await?;
+    for statement in [
+        "DELETE FROM build_set WHERE iteration_id = ?",
+        "DELETE FROM plan WHERE iteration_id = ?",
+    ] {
+        sqlx::query(statement)
+            .bind(iteration)
+            .execute(&mut *db)
+            .await?;
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! Runs: handed out, begun, reported from, ended.
 
 use buildbtw_api::events::EventKind;
-use buildbtw_api::runs::{Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step};
+use buildbtw_api::runs::{
+    Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step,
+};
 use buildbtw_api::{OutcomeClass, RunId, RunStatus, WorkerId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -55,24 +57,35 @@ const SUMMARY: &str = "SELECT run.public_id, attempt, run.status, class, message
      worker.name AS worker, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
 
 /// The newest run of a build.
-pub async fn newest_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Option<RunSummary>> {
+pub async fn newest_of_build(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Option<RunSummary>> {
     let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC LIMIT 1");
-    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_optional(db).await?;
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_optional(db)
+        .await?;
     row.map(RunSummary::try_from).transpose()
 }
 
 /// All runs of a build, newest first.
 pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunSummary>> {
     let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC");
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_all(db).await?;
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_all(db)
+        .await?;
     rows.into_iter().map(RunSummary::try_from).collect()
 }
 
 /// A run with all that is kept of it but its log.
 pub async fn details(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunDetails>> {
     let sql = format!("{SUMMARY} WHERE run.public_id = ?");
-    let row: Option<Row> =
-        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run.to_string()).fetch_optional(&mut *db).await?;
+    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(run.to_string())
+        .fetch_optional(&mut *db)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let (namespace, iteration, architecture, pkgbase, pass, steps, installed): (
         String,
@@ -109,7 +122,11 @@ pub async fn details(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<R
         installed: json("run's installation", &installed)?,
         packages: packages
             .into_iter()
-            .map(|(file_name, sha256, size)| RunPackage { file_name, sha256, size: size.try_into().unwrap_or(0) })
+            .map(|(file_name, sha256, size)| RunPackage {
+                file_name,
+                sha256,
+                size: size.try_into().unwrap_or(0),
+            })
             .collect(),
         log_length: 0,
     }))
@@ -154,12 +171,18 @@ impl RunState {
 
     /// How it ended.
     pub fn class(&self) -> DbResult<Option<OutcomeClass>> {
-        self.class.as_deref().map(|class| word("outcome class", class)).transpose()
+        self.class
+            .as_deref()
+            .map(|class| word("outcome class", class))
+            .transpose()
     }
 
     /// The worker it was handed to.
     pub fn worker(&self) -> DbResult<Option<WorkerId>> {
-        self.worker.as_deref().map(|worker| word("worker's id", worker)).transpose()
+        self.worker
+            .as_deref()
+            .map(|worker| word("worker's id", worker))
+            .transpose()
     }
 }
 
@@ -169,29 +192,38 @@ const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, a
 /// A run's state.
 pub async fn state(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunState>> {
     let sql = format!("{STATE} WHERE run.public_id = ?");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(run.to_string()).fetch_optional(db).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(run.to_string())
+        .fetch_optional(db)
+        .await?)
 }
 
 /// All runs that are not over.
 pub async fn open(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
     let sql = format!("{STATE} WHERE run.status <> 'ended' ORDER BY run.id");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(db)
+        .await?)
 }
 
 /// The runs of a build that are not over.
 pub async fn open_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunState>> {
     let sql = format!("{STATE} WHERE run.build_id = ? AND run.status <> 'ended' ORDER BY run.id");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(build).fetch_all(db).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_all(db)
+        .await?)
 }
 
-/// Makes the next run of a build, handed to a worker, and hands back its fencing number. That the
+/// Makes the next run of a build, handed to a worker unless it ends before that, and hands back its
+/// fencing number. That the
 /// input has no other run with a lease is checked by the database.
 pub async fn insert(
     db: &mut SqliteConnection,
     id: RunId,
     build: &BuildState,
     input: i64,
-    worker: WorkerKey,
+    worker: Option<WorkerKey>,
     expected: &impl serde::Serialize,
 ) -> DbResult<Fence> {
     let fence = next_value(&mut *db, "fence").await?;
@@ -235,23 +267,37 @@ async fn event(
 
 /// The worker began.
 pub async fn begin(db: &mut SqliteConnection, run: &RunState, build: &BuildState) -> DbResult<()> {
-    sqlx::query("UPDATE run SET previous_status = status, status = 'running', started_at = ? WHERE id = ?")
-        .bind(now())
-        .bind(run.key)
-        .execute(&mut *db)
-        .await?;
+    sqlx::query(
+        "UPDATE run SET previous_status = status, status = 'running', started_at = ? WHERE id = ?",
+    )
+    .bind(now())
+    .bind(run.key)
+    .execute(&mut *db)
+    .await?;
     event(db, EventKind::RunStarted, build, run.id()?, None).await
 }
 
 /// Keeps the steps so far.
 pub async fn set_steps(db: &mut SqliteConnection, run: RunKey, steps: &[Step]) -> DbResult<()> {
-    sqlx::query("UPDATE run SET steps = ? WHERE id = ?").bind(to_json(&steps)).bind(run).execute(db).await?;
+    sqlx::query("UPDATE run SET steps = ? WHERE id = ?")
+        .bind(to_json(&steps))
+        .bind(run)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
 /// Keeps what was installed.
-pub async fn set_installed(db: &mut SqliteConnection, run: RunKey, installed: &[InstalledPackage]) -> DbResult<()> {
-    sqlx::query("UPDATE run SET installed = ? WHERE id = ?").bind(to_json(&installed)).bind(run).execute(db).await?;
+pub async fn set_installed(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    installed: &[InstalledPackage],
+) -> DbResult<()> {
+    sqlx::query("UPDATE run SET installed = ? WHERE id = ?")
+        .bind(to_json(&installed))
+        .bind(run)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -265,7 +311,12 @@ pub async fn await_publishing(db: &mut SqliteConnection, run: RunKey) -> DbResul
 }
 
 /// The run is over.
-pub async fn end(db: &mut SqliteConnection, run: &RunState, build: &BuildState, outcome: &Outcome) -> DbResult<()> {
+pub async fn end(
+    db: &mut SqliteConnection,
+    run: &RunState,
+    build: &BuildState,
+    outcome: &Outcome,
+) -> DbResult<()> {
     sqlx::query(
         "UPDATE run SET previous_status = status, status = 'ended', class = ?, message = ?, exit_code = ?, \
          failed_step = ?, ended_at = ? WHERE id = ?",
@@ -312,7 +363,11 @@ pub async fn add_package(
 }
 
 /// Marks the packages that make up the run's result.
-pub async fn keep_packages(db: &mut SqliteConnection, run: RunKey, file_names: &[String]) -> DbResult<()> {
+pub async fn keep_packages(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    file_names: &[String],
+) -> DbResult<()> {
     sqlx::query(
         "UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?",
     )
@@ -326,5 +381,7 @@ pub async fn keep_packages(db: &mut SqliteConnection, run: RunKey, file_names: &
 /// Runs whose packages wait to be published, oldest first.
 pub async fn publishing(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
     let sql = format!("{STATE} WHERE run.status = 'publishing' ORDER BY build_set_id, run.id");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(db).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(db)
+        .await?)
 }

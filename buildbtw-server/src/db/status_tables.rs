@@ -35,7 +35,10 @@ mod tests {
     use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, RunStatus};
 
     fn sorted<T: Copy + ToString>(steps: &[(T, T)]) -> Vec<(String, String)> {
-        let mut steps: Vec<_> = steps.iter().map(|(from, to)| (from.to_string(), to.to_string())).collect();
+        let mut steps: Vec<_> = steps
+            .iter()
+            .map(|(from, to)| (from.to_string(), to.to_string()))
+            .collect();
         steps.sort();
         steps
     }
@@ -52,7 +55,11 @@ mod tests {
             (StepTable::Run, sorted(RunStatus::STEPS)),
         ];
         for (table, steps_in_code) in expected {
-            assert_eq!(steps(&mut tx, table).await.unwrap(), steps_in_code, "{table:?}");
+            assert_eq!(
+                steps(&mut tx, table).await.unwrap(),
+                steps_in_code,
+                "{table:?}"
+            );
         }
     }
 }

@@ -79,6 +79,9 @@ pub async fn by_id(db: &mut SqliteConnection, id: WorkerId) -> DbResult<Option<S
 
 /// All workers, those that registered last first.
 pub async fn all(db: &mut SqliteConnection) -> DbResult<Vec<StoredWorker>> {
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM worker ORDER BY registered_at DESC LIMIT 1000").fetch_all(db).await?;
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM worker ORDER BY registered_at DESC LIMIT 1000")
+            .fetch_all(db)
+            .await?;
     rows.into_iter().map(StoredWorker::try_from).collect()
 }

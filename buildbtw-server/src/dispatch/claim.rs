@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode};
-use buildbtw_api::{BuildStatus, RunId, WorkerId};
+use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode, Outcome};
+use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId};
 
 use super::{expected, steps};
 use crate::Server;
@@ -39,11 +39,15 @@ pub async fn claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<As
 /// The time until a build that was put off may be handed out.
 async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<>> {
     let mut tx = server.db.read().await?;
-    let micros = builds::next_delay(&mut tx).await?.map(|at| u64::try_from(at - now()).unwrap_or(0));
+    let micros = builds::next_delay(&mut tx)
+        .await?
+        .map(|at| u64::try_from(at - now()).unwrap_or(0));
     Ok(async move {
         match micros {
             // A moment later, so that the wait is not cut into ever smaller pieces.
-            Some(micros) => tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await,
+            Some(micros) => {
+                tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await
+            }
             None => std::future::pending().await,
         }
     })
@@ -97,14 +101,22 @@ async fn hand_out(
     let installation = match installation {
         Ok(installation) => installation,
         Err(reason) => {
-            steps::fail(&mut tx, &state, &reason).await?;
+            refuse(server, &mut tx, &state, &input, reason).await?;
             tx.commit().await?;
             server.feed.wake();
             return Ok(None);
         }
     };
     let run = RunId::generate();
-    let fence = runs::insert(&mut tx, run, &state, input.input_id, worker.key, &installation.expected).await?;
+    let fence = runs::insert(
+        &mut tx,
+        run,
+        &state,
+        input.input_id,
+        Some(worker.key),
+        &installation.expected,
+    )
+    .await?;
     builds::set_status(&mut tx, &state, BuildStatus::Scheduled, None).await?;
     tx.commit().await?;
     server.dispatch.leases.grant(run, id, fence, Instant::now());
@@ -119,6 +131,30 @@ async fn hand_out(
         iteration: input.iteration,
         build,
     }))
+}
+
+/// Ends a build whose dependencies cannot be installed: as a run that no worker ever gets, so that
+/// its class and message stand where people look for them.
+async fn refuse(
+    server: &Server,
+    db: &mut sqlx::SqliteConnection,
+    state: &BuildState,
+    input: &BuildInput,
+    reason: String,
+) -> DbResult<()> {
+    let run = RunId::generate();
+    runs::insert(&mut *db, run, state, input.input_id, None, &[(); 0]).await?;
+    builds::set_status(&mut *db, state, BuildStatus::Scheduled, None).await?;
+    let outcome = Outcome {
+        class: OutcomeClass::Dependencies,
+        message: reason,
+        exit_code: None,
+        failed_step: Some("dependencies".to_owned()),
+    };
+    if let Some(run) = runs::state(&mut *db, run).await? {
+        steps::end_run(db, &run, &outcome, server.config.infrastructure_tries).await?;
+    }
+    Ok(())
 }
 
 fn order(
@@ -136,7 +172,10 @@ fn order(
         pkgnames: input.pkgnames()?,
         source: format!("/api/v1/runs/{run}/source"),
         source_date_epoch: u64::try_from(input.committed_at).unwrap_or(0),
-        packager: input.owner.clone().unwrap_or_else(|| server.config.packager.clone()),
+        packager: input
+            .owner
+            .clone()
+            .unwrap_or_else(|| server.config.packager.clone()),
         check: !input.nocheck,
         root_mode: server.config.root_mode,
         network: NetworkMode::Sources,

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_api::runs::{BuildRepository, ExpectedPackage};
-use buildbtw_graph::{InstallRequest, Provision, Relation, ReleasedIndex, ReleasedRepository, resolve_installation};
+use buildbtw_graph::{
+    InstallRequest, Provision, Relation, ReleasedIndex, ReleasedRepository, resolve_installation,
+};
 use sqlx::SqliteConnection;
 
 use crate::Server;
@@ -59,12 +61,20 @@ pub async fn installation(
     let hidden = |package: &buildbtw_graph::ReleasedPackage, repository: usize| {
         repository > 0 && replaced.contains(package.pkgbase.as_ref())
     };
-    let request = InstallRequest { stack: &stack.index, targets: &targets, assumed: &assumed, hidden: &hidden };
+    let request = InstallRequest {
+        stack: &stack.index,
+        targets: &targets,
+        assumed: &assumed,
+        hidden: &hidden,
+    };
     let packages = match resolve_installation(&request) {
         Ok(packages) => packages,
         Err(unsatisfied) => {
             let list: Vec<String> = unsatisfied.iter().map(ToString::to_string).collect();
-            return Ok(Err(format!("its dependencies cannot be installed: {}", list.join("; "))));
+            return Ok(Err(format!(
+                "its dependencies cannot be installed: {}",
+                list.join("; ")
+            )));
         }
     };
     let mut expected: Vec<ExpectedPackage> = packages
@@ -73,11 +83,16 @@ pub async fn installation(
             pkgname: package.pkgname.clone(),
             version: package.version.clone(),
             repository: stack.repositories[repository].name.clone(),
-            sha256: (repository == 0).then(|| stack.digests.get(package.pkgname.as_ref()).cloned()).flatten(),
+            sha256: (repository == 0)
+                .then(|| stack.digests.get(package.pkgname.as_ref()).cloned())
+                .flatten(),
         })
         .collect();
     expected.sort_by(|a, b| a.pkgname.cmp(&b.pkgname));
-    Ok(Ok(Installation { expected, repositories: stack.repositories.clone() }))
+    Ok(Ok(Installation {
+        expected,
+        repositories: stack.repositories.clone(),
+    }))
 }
 
 /// The stack of a build set at its newest generation, from memory if it is there.
@@ -89,7 +104,10 @@ async fn stack(
 ) -> DbResult<Result<Arc<Stack>, String>> {
     let generation = generations::newest_number(&mut *db, state.set).await?;
     let kept = |stacks: &HashMap<BuildSetKey, Arc<Stack>>| {
-        stacks.get(&state.set).filter(|stack| stack.generation == generation).cloned()
+        stacks
+            .get(&state.set)
+            .filter(|stack| stack.generation == generation)
+            .cloned()
     };
     let stacks = &server.dispatch.stacks.0;
     if let Some(stack) = kept(&stacks.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -116,15 +134,23 @@ async fn stack(
     let mut repositories = vec![BuildRepository {
         // The generation is named, so that what is installed does not depend on what is published
         // while the run waits or works.
-        server: format!("/repo/{name}/{}/os/{architecture}/g/{generation}", input.iteration),
+        server: format!(
+            "/repo/{name}/{}/os/{architecture}/g/{generation}",
+            input.iteration
+        ),
         name: name.clone(),
     }];
     repositories.extend(snapshot.iter().map(|base| BuildRepository {
         name: base.name.clone(),
         server: format!("/bases/{}", base.digest),
     }));
-    let own = Arc::new(ReleasedRepository { name, packages: own });
-    let repositories_in_order = std::iter::once(own).chain(base.repositories().iter().cloned()).collect();
+    let own = Arc::new(ReleasedRepository {
+        name,
+        packages: own,
+    });
+    let repositories_in_order = std::iter::once(own)
+        .chain(base.repositories().iter().cloned())
+        .collect();
     let stack = Arc::new(Stack {
         generation,
         index: ReleasedIndex::new(repositories_in_order),
@@ -149,7 +175,10 @@ fn provisions(texts: &[String]) -> DbResult<Vec<Provision>> {
         .iter()
         .map(|text| {
             let relation: Relation = word("relation", text)?;
-            Ok(Provision { name: relation.name, version: relation.constraint.map(|constraint| constraint.version) })
+            Ok(Provision {
+                name: relation.name,
+                version: relation.constraint.map(|constraint| constraint.version),
+            })
         })
         .collect()
 }

@@ -40,17 +40,27 @@ async fn wait_until(deadline: Option<Instant>) {
 async fn expire(server: &Server, run: RunId, worker: WorkerId) -> DbResult<()> {
     let name = {
         let mut tx = server.db.read().await?;
-        workers::by_id(&mut tx, worker).await?.map_or_else(|| worker.to_string(), |worker| worker.name)
+        workers::by_id(&mut tx, worker)
+            .await?
+            .map_or_else(|| worker.to_string(), |worker| worker.name)
     };
     let seconds = server.dispatch.leases.term().as_secs();
-    lose(server, run, &format!("worker {name} was silent for {seconds} s")).await
+    lose(
+        server,
+        run,
+        &format!("worker {name} was silent for {seconds} s"),
+    )
+    .await
 }
 
 /// Ends a run that its worker lost; its build is tried again.
 pub async fn lose(server: &Server, run: RunId, message: &str) -> DbResult<()> {
     let mut tx = server.db.write().await?;
     if let Some(state) = runs::state(&mut tx, run).await?
-        && matches!(state.status()?, buildbtw_api::RunStatus::Scheduled | buildbtw_api::RunStatus::Running)
+        && matches!(
+            state.status()?,
+            buildbtw_api::RunStatus::Scheduled | buildbtw_api::RunStatus::Running
+        )
     {
         let outcome = Outcome {
             class: OutcomeClass::Infrastructure,
@@ -58,7 +68,13 @@ pub async fn lose(server: &Server, run: RunId, message: &str) -> DbResult<()> {
             exit_code: None,
             failed_step: None,
         };
-        steps::end_run(&mut tx, &state, &outcome, server.config.infrastructure_tries).await?;
+        steps::end_run(
+            &mut tx,
+            &state,
+            &outcome,
+            server.config.infrastructure_tries,
+        )
+        .await?;
         tx.commit().await?;
         tracing::warn!(%run, message, "a run was lost");
     }

@@ -39,7 +39,10 @@ pub struct Leases {
 impl Leases {
     /// No leases yet; each will last for `term` without a heartbeat.
     pub fn new(term: Duration) -> Self {
-        Self { term, state: Mutex::default() }
+        Self {
+            term,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -50,7 +53,14 @@ impl Leases {
     /// Gives a worker the right to report from a run, from now on.
     pub fn grant(&self, run: RunId, worker: WorkerId, fence: Fence, now: Instant) {
         let deadline = now + self.term;
-        self.state().leases.insert(run, Lease { worker, fence, deadline });
+        self.state().leases.insert(
+            run,
+            Lease {
+                worker,
+                fence,
+                deadline,
+            },
+        );
     }
 
     /// Ends a lease; the worker is told the reason at its next heartbeat.
@@ -65,7 +75,10 @@ impl Leases {
 
     /// Whether reports under that number are still taken.
     pub fn is_held(&self, run: RunId, fence: Fence) -> bool {
-        self.state().leases.get(&run).is_some_and(|lease| lease.fence == fence)
+        self.state()
+            .leases
+            .get(&run)
+            .is_some_and(|lease| lease.fence == fence)
     }
 
     /// A sign of life: renews the worker's leases on the runs it names and hands back those it must
@@ -77,10 +90,15 @@ impl Leases {
         let mut stop = Vec::new();
         for HeldRun { run, fence } in held {
             match state.leases.get_mut(run) {
-                Some(lease) if lease.fence == *fence && lease.worker == worker => lease.deadline = deadline,
+                Some(lease) if lease.fence == *fence && lease.worker == worker => {
+                    lease.deadline = deadline
+                }
                 _ => {
                     let reason = state.ended.get(run).cloned();
-                    stop.push((*run, reason.unwrap_or_else(|| "the run was taken away".to_owned())));
+                    stop.push((
+                        *run,
+                        reason.unwrap_or_else(|| "the run was taken away".to_owned()),
+                    ));
                 }
             }
         }
@@ -89,7 +107,9 @@ impl Leases {
 
     /// Notes that a worker was heard of.
     pub fn note_seen(&self, worker: WorkerId, now: Instant) {
-        self.state().seen.insert(worker, (now, jiff::Timestamp::now()));
+        self.state()
+            .seen
+            .insert(worker, (now, jiff::Timestamp::now()));
     }
 
     /// When a worker was last heard of since the server started.
@@ -99,14 +119,24 @@ impl Leases {
 
     /// How many workers were heard of within one term.
     pub fn workers_alive(&self, now: Instant) -> u32 {
-        let count = self.state().seen.values().filter(|(at, _)| now.duration_since(*at) <= self.term).count();
+        let count = self
+            .state()
+            .seen
+            .values()
+            .filter(|(at, _)| now.duration_since(*at) <= self.term)
+            .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The runs of a worker.
     pub fn of_worker(&self, worker: WorkerId) -> Vec<RunId> {
-        let mut runs: Vec<RunId> =
-            self.state().leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(run, _)| *run).collect();
+        let mut runs: Vec<RunId> = self
+            .state()
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.worker == worker)
+            .map(|(run, _)| *run)
+            .collect();
         runs.sort();
         runs
     }
@@ -126,7 +156,11 @@ impl Leases {
 
     /// When the next lease ends unless it is renewed.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.state().leases.values().map(|lease| lease.deadline).min()
+        self.state()
+            .leases
+            .values()
+            .map(|lease| lease.deadline)
+            .min()
     }
 
     /// How long a lease lasts.
@@ -147,7 +181,10 @@ mod tests {
         let (run, worker, start) = (RunId::generate(), WorkerId::generate(), Instant::now());
         leases.grant(run, worker, Fence(1), start);
         assert!(leases.expired(start + TERM / 2).is_empty());
-        let held = HeldRun { run, fence: Fence(1) };
+        let held = HeldRun {
+            run,
+            fence: Fence(1),
+        };
         assert!(leases.renew(worker, &[held], start + TERM / 2).is_empty());
         assert!(leases.expired(start + TERM).is_empty());
         assert_eq!(leases.expired(start + TERM * 2), [(run, worker)]);
@@ -158,8 +195,32 @@ mod tests {
         let leases = Leases::new(TERM);
         let (run, worker, start) = (RunId::generate(), WorkerId::generate(), Instant::now());
         leases.grant(run, worker, Fence(2), start);
-        assert_eq!(leases.renew(worker, &[HeldRun { run, fence: Fence(1) }], start).len(), 1);
-        assert_eq!(leases.renew(WorkerId::generate(), &[HeldRun { run, fence: Fence(2) }], start).len(), 1);
+        assert_eq!(
+            leases
+                .renew(
+                    worker,
+                    &[HeldRun {
+                        run,
+                        fence: Fence(1)
+                    }],
+                    start
+                )
+                .len(),
+            1
+        );
+        assert_eq!(
+            leases
+                .renew(
+                    WorkerId::generate(),
+                    &[HeldRun {
+                        run,
+                        fence: Fence(2)
+                    }],
+                    start
+                )
+                .len(),
+            1
+        );
         assert!(!leases.is_held(run, Fence(1)));
         assert!(leases.is_held(run, Fence(2)));
     }
@@ -170,7 +231,14 @@ mod tests {
         let (run, worker, start) = (RunId::generate(), WorkerId::generate(), Instant::now());
         leases.grant(run, worker, Fence(1), start);
         leases.end(run, "the namespace was cancelled");
-        let stop = leases.renew(worker, &[HeldRun { run, fence: Fence(1) }], start);
+        let stop = leases.renew(
+            worker,
+            &[HeldRun {
+                run,
+                fence: Fence(1),
+            }],
+            start,
+        );
         assert_eq!(stop, [(run, "the namespace was cancelled".to_owned())]);
     }
 }

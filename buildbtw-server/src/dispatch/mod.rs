@@ -88,7 +88,10 @@ pub async fn take_up_again(server: &Server) -> DbResult<()> {
             continue;
         }
         if let Some(worker) = run.worker()? {
-            server.dispatch.leases.grant(run.id()?, worker, run.fence(), now);
+            server
+                .dispatch
+                .leases
+                .grant(run.id()?, worker, run.fence(), now);
         }
     }
     server.dispatch.granted.notify_one();

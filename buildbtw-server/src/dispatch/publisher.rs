@@ -100,12 +100,15 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
 async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
     let mut tx = server.db.write().await?;
     // By build set: the runs' own first, then those for which `any` packages count as well.
-    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<buildbtw_repo::PackageFile>)>> = BTreeMap::new();
+    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<buildbtw_repo::PackageFile>)>> =
+        BTreeMap::new();
     let mut built: Vec<(&RunState, BuildState)> = Vec::new();
     for run in finished {
         let id = run.id().map_err(RoundError::from)?;
         // A cancel may have come in between.
-        let Some(current) = runs::state(&mut tx, id).await? else { continue };
+        let Some(current) = runs::state(&mut tx, id).await? else {
+            continue;
+        };
         if current.status()? != buildbtw_api::RunStatus::Publishing {
             continue;
         }
@@ -120,9 +123,15 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             .filter(|package| package.info.pkgname != format!("{}-debug", build.pkgbase))
             .collect();
         for reference in builds::references(&mut tx, build.key).await? {
-            additions.entry(reference.set).or_default().push((reference.key, made.clone()));
+            additions
+                .entry(reference.set)
+                .or_default()
+                .push((reference.key, made.clone()));
         }
-        additions.entry(build.set).or_default().push((build.key, made));
+        additions
+            .entry(build.set)
+            .or_default()
+            .push((build.key, made));
         built.push((run, build));
     }
     for (set, packages) in &additions {

@@ -24,8 +24,11 @@ const STEPS_MAX: usize = 1_000;
 const TEXT_MAX: usize = 10_000;
 
 fn stale(run: RunId) -> HttpProblem {
-    HttpProblem::new(ProblemType::StaleFence, format!("run {run} was taken away from this worker"))
-        .hint("stop the build; its result is not wanted any more")
+    HttpProblem::new(
+        ProblemType::StaleFence,
+        format!("run {run} was taken away from this worker"),
+    )
+    .hint("stop the build; its result is not wanted any more")
 }
 
 fn cut(text: &str) -> String {
@@ -38,7 +41,11 @@ async fn held(db: &mut SqliteConnection, run: RunId, fence: Fence) -> HttpResult
         .await?
         .ok_or_else(|| HttpProblem::new(ProblemType::NotFound, format!("there is no run {run}")))?;
     let open = matches!(state.status()?, RunStatus::Scheduled | RunStatus::Running);
-    if open && state.fence() == fence { Ok(state) } else { Err(stale(run)) }
+    if open && state.fence() == fence {
+        Ok(state)
+    } else {
+        Err(stale(run))
+    }
 }
 
 /// A worker introduces itself.
@@ -51,13 +58,17 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
         return Err(HttpProblem::new(ProblemType::ProtocolVersion, detail)
             .hint("install the worker of the server's version"));
     }
-    if request.name.is_empty() || request.name.len() > 200 || request.name.chars().any(char::is_control) {
+    if request.name.is_empty()
+        || request.name.len() > 200
+        || request.name.chars().any(char::is_control)
+    {
         let detail = "a worker's name has 1 to 200 characters, none of them a control character";
         return Err(HttpProblem::new(ProblemType::InvalidName, detail));
     }
     let id = request.id.unwrap_or_else(WorkerId::generate);
     let mut tx = server.db.write().await?;
-    let worker = workers::register(&mut tx, id, &request.name, &request.offer, request.protocol).await?;
+    let worker =
+        workers::register(&mut tx, id, &request.name, &request.offer, request.protocol).await?;
     let given: Vec<RunState> = runs::open(&mut tx).await?;
     tx.commit().await?;
     let mut carry_on = Vec::new();
@@ -66,25 +77,43 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
             continue;
         }
         let run_id = run.id()?;
-        if request.running.iter().any(|held| held.run == run_id && held.fence == run.fence()) {
-            server.dispatch.leases.grant(run_id, id, run.fence(), Instant::now());
+        if request
+            .running
+            .iter()
+            .any(|held| held.run == run_id && held.fence == run.fence())
+        {
+            server
+                .dispatch
+                .leases
+                .grant(run_id, id, run.fence(), Instant::now());
             carry_on.push(run_id);
         } else {
-            expiry::lose(server, run_id, &format!("worker {} started anew", worker.name)).await?;
+            expiry::lose(
+                server,
+                run_id,
+                &format!("worker {} started anew", worker.name),
+            )
+            .await?;
         }
     }
     server.dispatch.leases.note_seen(id, Instant::now());
     tracing::info!(worker = %worker.name, %id, "a worker registered");
     Ok(Registered {
         id,
-        heartbeat_ms: u64::try_from(server.dispatch.heartbeat_interval().as_millis()).unwrap_or(u64::MAX),
+        heartbeat_ms: u64::try_from(server.dispatch.heartbeat_interval().as_millis())
+            .unwrap_or(u64::MAX),
         upload_limit: server.config.upload_limit,
         carry_on,
     })
 }
 
 /// The worker reports its steps; the first report says that it began.
-pub async fn report_steps(server: &Server, run: RunId, fence: Fence, steps: &[Step]) -> HttpResult<()> {
+pub async fn report_steps(
+    server: &Server,
+    run: RunId,
+    fence: Fence,
+    steps: &[Step],
+) -> HttpResult<()> {
     let mut tx = server.db.write().await?;
     let state = held(&mut tx, run, fence).await?;
     begin(&mut tx, &state).await?;
@@ -125,18 +154,33 @@ pub async fn add_package(
     let input = builds::input(&mut tx, state.build).await?;
     let info = &package.info;
     let unexpected = |what: String| {
-        HttpProblem::new(ProblemType::UnexpectedPackage, format!("{file_name} is not what run {run} is to make: {what}"))
+        HttpProblem::new(
+            ProblemType::UnexpectedPackage,
+            format!("{file_name} is not what run {run} is to make: {what}"),
+        )
     };
     let pkgbase = info.pkgbase.as_str();
     if pkgbase != input.pkgbase {
-        return Err(unexpected(format!("its pkgbase is {pkgbase}, not {}", input.pkgbase)));
+        return Err(unexpected(format!(
+            "its pkgbase is {pkgbase}, not {}",
+            input.pkgbase
+        )));
     }
-    let named = input.pkgnames()?.iter().any(|name| name.as_ref() == info.pkgname);
+    let named = input
+        .pkgnames()?
+        .iter()
+        .any(|name| name.as_ref() == info.pkgname);
     if !named && info.pkgname != format!("{}-debug", input.pkgbase) {
-        return Err(unexpected(format!("{} does not make a package {}", input.pkgbase, info.pkgname)));
+        return Err(unexpected(format!(
+            "{} does not make a package {}",
+            input.pkgbase, info.pkgname
+        )));
     }
     if info.arch != "any" && info.arch != input.architecture {
-        return Err(unexpected(format!("it is for {}, not {}", info.arch, input.architecture)));
+        return Err(unexpected(format!(
+            "it is for {}, not {}",
+            info.arch, input.architecture
+        )));
     }
     let key = packages::insert(&mut tx, package).await?;
     runs::add_package(&mut tx, state.key, file_name, key).await?;
@@ -153,7 +197,12 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     };
     begin(&mut tx, &state).await?;
     let state = held(&mut tx, run, report.fence).await?;
-    runs::set_steps(&mut tx, state.key, &report.steps[..report.steps.len().min(STEPS_MAX)]).await?;
+    runs::set_steps(
+        &mut tx,
+        state.key,
+        &report.steps[..report.steps.len().min(STEPS_MAX)],
+    )
+    .await?;
     runs::set_installed(&mut tx, state.key, &report.installed).await?;
     let mut outcome = Outcome {
         class: report.class,
@@ -174,9 +223,23 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
         // not finish its job.
         OutcomeClass::Cancelled => {
             outcome.class = OutcomeClass::Infrastructure;
-            steps::end_run(&mut tx, &state, &outcome, server.config.infrastructure_tries).await?;
+            steps::end_run(
+                &mut tx,
+                &state,
+                &outcome,
+                server.config.infrastructure_tries,
+            )
+            .await?;
         }
-        _ => steps::end_run(&mut tx, &state, &outcome, server.config.infrastructure_tries).await?,
+        _ => {
+            steps::end_run(
+                &mut tx,
+                &state,
+                &outcome,
+                server.config.infrastructure_tries,
+            )
+            .await?
+        }
     }
     tx.commit().await?;
     server.dispatch.stop(run, "the run is over").await;
@@ -197,7 +260,9 @@ async fn repeated(
     report: &FinishReport,
     refusal: HttpProblem,
 ) -> HttpResult<()> {
-    let Some(state) = runs::state(db, run).await? else { return Err(refusal) };
+    let Some(state) = runs::state(db, run).await? else {
+        return Err(refusal);
+    };
     let success = report.class == OutcomeClass::Success;
     let same = match (state.status()?, state.class()?) {
         (RunStatus::Publishing, _) => success,
@@ -206,11 +271,16 @@ async fn repeated(
         (RunStatus::Ended, Some(class)) => {
             class == report.class
                 || (success && class == OutcomeClass::Package)
-                || (report.class == OutcomeClass::Cancelled && class == OutcomeClass::Infrastructure)
+                || (report.class == OutcomeClass::Cancelled
+                    && class == OutcomeClass::Infrastructure)
         }
         _ => false,
     };
-    if same && state.fence() == report.fence { Ok(()) } else { Err(refusal) }
+    if same && state.fence() == report.fence {
+        Ok(())
+    } else {
+        Err(refusal)
+    }
 }
 
 /// Whether the packages of a successful run are those its build makes: all of them, of one version.
@@ -220,17 +290,30 @@ async fn check_result(db: &mut SqliteConnection, run: &RunState) -> HttpResult<R
     let missing: Vec<String> = input
         .pkgnames()?
         .iter()
-        .filter(|name| !kept.iter().any(|package| package.info.pkgname == name.as_ref()))
+        .filter(|name| {
+            !kept
+                .iter()
+                .any(|package| package.info.pkgname == name.as_ref())
+        })
         .map(ToString::to_string)
         .collect();
     if !missing.is_empty() {
-        return Ok(Err(format!("the build did not make {}", missing.join(", "))));
+        return Ok(Err(format!(
+            "the build did not make {}",
+            missing.join(", ")
+        )));
     }
-    let mut versions: Vec<&str> = kept.iter().map(|package| package.info.version.as_str()).collect();
+    let mut versions: Vec<&str> = kept
+        .iter()
+        .map(|package| package.info.version.as_str())
+        .collect();
     versions.sort_unstable();
     versions.dedup();
     if versions.len() > 1 {
-        return Ok(Err(format!("its packages have different versions: {}", versions.join(", "))));
+        return Ok(Err(format!(
+            "its packages have different versions: {}",
+            versions.join(", ")
+        )));
     }
     Ok(Ok(()))
 }

@@ -33,7 +33,13 @@ pub async fn end_run(
         OutcomeClass::Infrastructure => {
             let failures = runs::infrastructure_failures(&mut *db, run.build).await?;
             if failures < infrastructure_tries {
-                builds::set_status(&mut *db, &build, BuildStatus::Pending, Some(&outcome.message)).await?;
+                builds::set_status(
+                    &mut *db,
+                    &build,
+                    BuildStatus::Pending,
+                    Some(&outcome.message),
+                )
+                .await?;
                 let backoff = FIRST_BACKOFF_MICROS
                     .saturating_mul(1 << failures.saturating_sub(1).min(20))
                     .min(LONGEST_BACKOFF_MICROS);
@@ -43,7 +49,9 @@ pub async fn end_run(
             }
         }
         // Whoever cancels a run decides about its build; a worker cannot.
-        OutcomeClass::Cancelled => builds::set_status(db, &build, BuildStatus::Cancelled, Some(&outcome.message)).await,
+        OutcomeClass::Cancelled => {
+            builds::set_status(db, &build, BuildStatus::Cancelled, Some(&outcome.message)).await
+        }
         _ => fail(db, &build, &outcome.message).await,
     }
 }
@@ -59,7 +67,13 @@ async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbRe
     let waiting = [BuildStatus::Blocked, BuildStatus::Pending];
     let reason = format!("{} failed", build.pkgbase);
     for dependent in builds::transitive_dependents(&mut *db, &[build.key], &waiting).await? {
-        builds::set_status(&mut *db, &dependent, BuildStatus::DependencyFailed, Some(&reason)).await?;
+        builds::set_status(
+            &mut *db,
+            &dependent,
+            BuildStatus::DependencyFailed,
+            Some(&reason),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -85,8 +99,16 @@ async fn release(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
 }
 
 /// Calls off all unfinished builds of an iteration, and the open runs of those; hands back the runs.
-pub async fn cancel_iteration(db: &mut SqliteConnection, iteration: IterationKey, reason: &str) -> DbResult<Vec<RunId>> {
-    let unfinished: Vec<BuildStatus> = BuildStatus::ALL.iter().copied().filter(|status| !status.is_final()).collect();
+pub async fn cancel_iteration(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    reason: &str,
+) -> DbResult<Vec<RunId>> {
+    let unfinished: Vec<BuildStatus> = BuildStatus::ALL
+        .iter()
+        .copied()
+        .filter(|status| !status.is_final())
+        .collect();
     let mut stopped = Vec::new();
     for build in builds::in_statuses(&mut *db, iteration, &unfinished).await? {
         for run in runs::open_of_build(&mut *db, build.key).await? {
@@ -107,7 +129,11 @@ pub async fn cancel_iteration(db: &mut SqliteConnection, iteration: IterationKey
 /// Puts the cancelled builds of an iteration back to work.
 pub async fn resume_iteration(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<()> {
     for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::Cancelled]).await? {
-        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
+        let status = if build.waits_for == 0 {
+            BuildStatus::Pending
+        } else {
+            BuildStatus::Blocked
+        };
         builds::set_status(&mut *db, &build, status, Some("the namespace was resumed")).await?;
     }
     Ok(())
@@ -122,14 +148,30 @@ pub async fn retry_iteration(
     force: bool,
 ) -> DbResult<(u32, u32)> {
     let (mut again, mut still_failed) = (0, Vec::new());
-    for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::Failed, BuildStatus::Unbuildable]).await? {
+    for build in builds::in_statuses(
+        &mut *db,
+        iteration,
+        &[BuildStatus::Failed, BuildStatus::Unbuildable],
+    )
+    .await?
+    {
         let failed = build.status()? == BuildStatus::Failed;
         if !chosen(&build.pkgbase) || !(failed || force) {
             still_failed.push(build.key);
             continue;
         }
-        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
-        builds::set_status(&mut *db, &build, status, Some("somebody asked to try it again")).await?;
+        let status = if build.waits_for == 0 {
+            BuildStatus::Pending
+        } else {
+            BuildStatus::Blocked
+        };
+        builds::set_status(
+            &mut *db,
+            &build,
+            status,
+            Some("somebody asked to try it again"),
+        )
+        .await?;
         again += 1;
     }
     let hopeless: std::collections::HashSet<BuildKey> =
@@ -143,8 +185,18 @@ pub async fn retry_iteration(
         if hopeless.contains(&build.key) {
             continue;
         }
-        let status = if build.waits_for == 0 { BuildStatus::Pending } else { BuildStatus::Blocked };
-        builds::set_status(&mut *db, &build, status, Some("what it waits for is tried again")).await?;
+        let status = if build.waits_for == 0 {
+            BuildStatus::Pending
+        } else {
+            BuildStatus::Blocked
+        };
+        builds::set_status(
+            &mut *db,
+            &build,
+            status,
+            Some("what it waits for is tried again"),
+        )
+        .await?;
         dependents += 1;
     }
     Ok((again, dependents))

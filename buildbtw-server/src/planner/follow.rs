@@ -63,7 +63,9 @@ pub async fn follow_origins(server: Server) {
         for pkgbase in moved {
             match followed(&server, Some(pkgbase.as_ref())).await {
                 Ok(keys) => affected.extend(keys),
-                Err(error) => tracing::error!(%error, "cannot tell which namespaces follow {pkgbase}"),
+                Err(error) => {
+                    tracing::error!(%error, "cannot tell which namespaces follow {pkgbase}")
+                }
             }
         }
         for namespace in affected {
@@ -84,12 +86,17 @@ async fn check_all(server: &Server) {
                 check(server, namespace).await;
             }
         }
-        Err(error) => tracing::error!(%error, "cannot list the namespaces whose origins are followed"),
+        Err(error) => {
+            tracing::error!(%error, "cannot list the namespaces whose origins are followed")
+        }
     }
 }
 
 async fn check(server: &Server, namespace: NamespaceKey) {
-    let result = check_origins(server, namespace, |moves| IterationReason::NewCommit { moves }).await;
+    let result = check_origins(server, namespace, |moves| IterationReason::NewCommit {
+        moves,
+    })
+    .await;
     if let Err(error) = result {
         // The current iteration goes on; the next change of the sources is another chance.
         tracing::warn!(%error, "the origins of a namespace cannot be followed");
@@ -109,9 +116,15 @@ pub async fn check_origins(
 ) -> Result<bool, PlannerError> {
     let (changesets, newest, pinned) = {
         let mut tx = server.db.read().await?;
-        let Some(newest) = iterations::newest(&mut tx, namespace).await? else { return Ok(false) };
+        let Some(newest) = iterations::newest(&mut tx, namespace).await? else {
+            return Ok(false);
+        };
         let pinned = iterations::origins(&mut tx, newest.key).await?;
-        (namespaces::changesets(&mut tx, namespace).await?, newest, pinned)
+        (
+            namespaces::changesets(&mut tx, namespace).await?,
+            newest,
+            pinned,
+        )
     };
     if newest.status()? == IterationStatus::Planning {
         // It was pinned a moment ago; a later change comes with an event of its own.
@@ -139,7 +152,9 @@ fn moves(pinned: &[PinnedOrigin], resolved: &[ResolvedChangeset]) -> Vec<Changes
     resolved
         .iter()
         .filter_map(|now| {
-            let before = pinned.iter().find(|origin| origin.changeset == now.changeset)?;
+            let before = pinned
+                .iter()
+                .find(|origin| origin.changeset == now.changeset)?;
             (before.tree != now.commit.tree).then(|| ChangesetMove {
                 changeset: now.changeset.clone(),
                 from: before.commit.clone(),

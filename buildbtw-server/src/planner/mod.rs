@@ -48,7 +48,9 @@ pub enum PlannerError {
     #[error("{0} is named twice; a namespace takes one changeset a package")]
     NamedTwice(PkgBase),
     /// Sources kept moving.
-    #[error("the sources of {0} moved while the plan was made, {MOVING_SOURCES_TRIES} times in a row")]
+    #[error(
+        "the sources of {0} moved while the plan was made, {MOVING_SOURCES_TRIES} times in a row"
+    )]
     MovingSources(PkgBase),
     /// The database.
     #[error(transparent)]
@@ -64,15 +66,17 @@ impl From<PlannerError> for HttpProblem {
         match error {
             PlannerError::Source(error) => error.into(),
             PlannerError::Bases(_) => Self(
-                Problem::new(ProblemType::BaseUnavailable, detail)
-                    .with_hint("check BASE_REPOSITORIES, or pass --base; `--base none` plans without any"),
+                Problem::new(ProblemType::BaseUnavailable, detail).with_hint(
+                    "check BASE_REPOSITORIES, or pass --base; `--base none` plans without any",
+                ),
             ),
             PlannerError::Plan(_) => Self::new(ProblemType::PlanRefused, detail),
-            PlannerError::NoChangeset => {
-                Self::new(ProblemType::BadRequest, detail).hint("name at least one, such as `openimageio/main`")
-            }
+            PlannerError::NoChangeset => Self::new(ProblemType::BadRequest, detail)
+                .hint("name at least one, such as `openimageio/main`"),
             PlannerError::NamedTwice(_) => Self::new(ProblemType::BadRequest, detail),
-            PlannerError::MovingSources(_) => Self::new(ProblemType::Conflict, detail).hint("try again in a moment"),
+            PlannerError::MovingSources(_) => {
+                Self::new(ProblemType::Conflict, detail).hint("try again in a moment")
+            }
             PlannerError::Db(error) => error.into(),
             PlannerError::Broken(_) => Self::internal(&error),
         }
@@ -93,13 +97,19 @@ pub struct Calculation {
 }
 
 /// Resolves changesets to commits, all of them or none.
-pub async fn resolve(server: &Server, changesets: &[Changeset]) -> Result<Vec<ResolvedChangeset>, PlannerError> {
+pub async fn resolve(
+    server: &Server,
+    changesets: &[Changeset],
+) -> Result<Vec<ResolvedChangeset>, PlannerError> {
     if changesets.is_empty() {
         return Err(PlannerError::NoChangeset);
     }
     let mut resolved: Vec<ResolvedChangeset> = Vec::with_capacity(changesets.len());
     for changeset in changesets {
-        if resolved.iter().any(|other| other.changeset.pkgbase == changeset.pkgbase) {
+        if resolved
+            .iter()
+            .any(|other| other.changeset.pkgbase == changeset.pkgbase)
+        {
             return Err(PlannerError::NamedTwice(changeset.pkgbase.clone()));
         }
         resolved.push(server.sources.resolve(changeset).await?);
@@ -126,8 +136,14 @@ pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, Pla
 }
 
 /// The base repositories a namespace uses.
-fn base_repositories<'a>(server: &'a Server, options: &'a NamespaceOptions) -> &'a [BaseRepository] {
-    options.base.as_deref().unwrap_or(&server.config.base_repositories)
+fn base_repositories<'a>(
+    server: &'a Server,
+    options: &'a NamespaceOptions,
+) -> &'a [BaseRepository] {
+    options
+        .base
+        .as_deref()
+        .unwrap_or(&server.config.base_repositories)
 }
 
 /// Makes a plan for resolved changesets.
@@ -139,7 +155,10 @@ pub async fn calculate(
     let mut bases = BTreeMap::new();
     let mut released: BTreeMap<Architecture, Arc<ReleasedIndex>> = BTreeMap::new();
     for architecture in &server.config.architectures {
-        let snapshot = server.bases.snapshot(base_repositories(server, options), architecture).await?;
+        let snapshot = server
+            .bases
+            .snapshot(base_repositories(server, options), architecture)
+            .await?;
         released.insert(architecture.clone(), Arc::clone(&snapshot.index));
         bases.insert(architecture.clone(), snapshot);
     }
@@ -153,17 +172,30 @@ pub async fn calculate(
         bootstrap: options.bootstrap,
         host_tools: server.config.root_mode == RootMode::Host,
     };
-    let changes: Arc<Vec<_>> = Arc::new(resolved.iter().map(|changeset| changeset.package.clone()).collect());
+    let changes: Arc<Vec<_>> = Arc::new(
+        resolved
+            .iter()
+            .map(|changeset| changeset.package.clone())
+            .collect(),
+    );
     let released = Arc::new(released);
     let mut moving = None;
     for _ in 0..MOVING_SOURCES_TRIES {
         let sources = server.sources.index();
         let plan = {
-            let (changes, released, options) = (Arc::clone(&changes), Arc::clone(&released), plan_options.clone());
+            let (changes, released, options) = (
+                Arc::clone(&changes),
+                Arc::clone(&released),
+                plan_options.clone(),
+            );
             let sources = sources.clone();
             tokio::task::spawn_blocking(move || {
-                let input =
-                    PlanInput { sources: &sources, released: &released, changes: &changes, options: &options };
+                let input = PlanInput {
+                    sources: &sources,
+                    released: &released,
+                    changes: &changes,
+                    options: &options,
+                };
                 buildbtw_graph::plan(&input)
             })
             .await
@@ -171,8 +203,16 @@ pub async fn calculate(
         };
         match pin_members(server, resolved, &sources, &plan) {
             Ok(commits) => {
-                let warnings = resolved.iter().flat_map(|changeset| changeset.warnings.clone()).collect();
-                return Ok(Calculation { plan, bases, commits, warnings });
+                let warnings = resolved
+                    .iter()
+                    .flat_map(|changeset| changeset.warnings.clone())
+                    .collect();
+                return Ok(Calculation {
+                    plan,
+                    bases,
+                    commits,
+                    warnings,
+                });
             }
             Err(pkgbase) => moving = Some(pkgbase),
         }
@@ -193,7 +233,12 @@ fn pin_members(
 ) -> Result<HashMap<PkgBase, SourceCommit>, PkgBase> {
     let mut commits: HashMap<PkgBase, SourceCommit> = resolved
         .iter()
-        .map(|changeset| (changeset.changeset.pkgbase.clone(), changeset.commit.clone()))
+        .map(|changeset| {
+            (
+                changeset.changeset.pkgbase.clone(),
+                changeset.commit.clone(),
+            )
+        })
         .collect();
     let heads = server.sources.heads();
     for build in plan.architectures.values().flat_map(|set| &set.builds) {
@@ -225,12 +270,16 @@ pub async fn new_iteration(
 /// Plans an iteration that is stored as being planned, and puts it in the place of the current
 /// one; what refuses the plan is stored with the iteration. Only failures of the machinery come
 /// back as errors: the iteration is then still to be planned.
-pub async fn plan_iteration(server: &Server, iteration: &StoredIteration) -> Result<(), PlannerError> {
+pub async fn plan_iteration(
+    server: &Server,
+    iteration: &StoredIteration,
+) -> Result<(), PlannerError> {
     // One at a time: two iterations of one namespace must not race for its place.
     let _turn = server.planning.lock().await;
     let (namespace, origins) = {
         let mut tx = server.db.read().await?;
-        if iterations::by_key(&mut tx, iteration.key).await?.status()? != IterationStatus::Planning {
+        if iterations::by_key(&mut tx, iteration.key).await?.status()? != IterationStatus::Planning
+        {
             return Ok(());
         }
         (
@@ -246,7 +295,12 @@ pub async fn plan_iteration(server: &Server, iteration: &StoredIteration) -> Res
     let calculation = async {
         let mut resolved = Vec::with_capacity(origins.len());
         for origin in &origins {
-            resolved.push(server.sources.resolve_pinned(&origin.changeset, &origin.commit).await?);
+            resolved.push(
+                server
+                    .sources
+                    .resolve_pinned(&origin.changeset, &origin.commit)
+                    .await?,
+            );
         }
         calculate(server, &resolved, &namespace.options).await
     }
@@ -258,7 +312,8 @@ pub async fn plan_iteration(server: &Server, iteration: &StoredIteration) -> Res
             tracing::warn!(namespace = %namespace.name, iteration = iteration.number, %refusal, "an iteration was refused");
             let mut tx = server.db.write().await?;
             let text = refusal.to_string();
-            iterations::set_status(&mut tx, iteration, IterationStatus::Refused, Some(&text)).await?;
+            iterations::set_status(&mut tx, iteration, IterationStatus::Refused, Some(&text))
+                .await?;
             namespaces::settle(&mut tx, iteration.namespace).await?;
             tx.commit().await.map_err(DbError::from)?;
             server.feed.wake();
@@ -274,7 +329,10 @@ pub async fn plan_interrupted(server: &Server) -> Result<(), PlannerError> {
         iterations::being_planned(&mut tx).await?
     };
     for iteration in interrupted {
-        tracing::info!(iteration = iteration.number, "planning an iteration again that was cut short");
+        tracing::info!(
+            iteration = iteration.number,
+            "planning an iteration again that was cut short"
+        );
         plan_iteration(server, &iteration).await?;
     }
     Ok(())

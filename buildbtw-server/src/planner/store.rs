@@ -46,10 +46,17 @@ pub(super) async fn store(
     tx.commit().await.map_err(DbError::from)?;
 
     // The primary architecture first: builds of the others may stand for one of its.
-    let mut keys: HashMap<&Architecture, HashMap<(buildbtw_graph::PkgBase, u8), BuildKey>> = HashMap::new();
-    let in_order = server.config.architectures.iter().filter_map(|wanted| calculation.plan.architectures.get_key_value(wanted));
+    let mut keys: HashMap<&Architecture, HashMap<(buildbtw_graph::PkgBase, u8), BuildKey>> =
+        HashMap::new();
+    let in_order = server
+        .config
+        .architectures
+        .iter()
+        .filter_map(|wanted| calculation.plan.architectures.get_key_value(wanted));
     for (architecture, set) in in_order {
-        let Some(set_key) = sets.get(architecture) else { continue };
+        let Some(set_key) = sets.get(architecture) else {
+            continue;
+        };
         let builds = new_builds(set, &calculation, &keys);
         let mut own = HashMap::with_capacity(builds.len());
         for chunk in builds.chunks(CHUNK) {
@@ -78,7 +85,10 @@ fn new_builds(
     let mut dependents: HashMap<&PlanKey, Vec<&PlanKey>> = HashMap::new();
     for edge in set.edges.iter().filter(|edge| !edge.dropped) {
         *waits_for.entry(&edge.after).or_default() += 1;
-        dependents.entry(&edge.before).or_default().push(&edge.after);
+        dependents
+            .entry(&edge.before)
+            .or_default()
+            .push(&edge.after);
     }
     let plan_keys: Vec<PlanKey> = set.builds.iter().map(PlannedBuild::key).collect();
     // What waits for an impossible build cannot go on either.
@@ -108,10 +118,13 @@ fn new_builds(
                 (Some(unbuildable), _) => {
                     (BuildStatus::Unbuildable, Some(unbuildable.hint.clone()))
                 }
-                (None, Some(cause)) => {
-                    (BuildStatus::DependencyFailed, Some(format!("{} cannot be built", cause.pkgbase)))
+                (None, Some(cause)) => (
+                    BuildStatus::DependencyFailed,
+                    Some(format!("{} cannot be built", cause.pkgbase)),
+                ),
+                (None, None) if waits > 0 || build.refers_to.is_some() => {
+                    (BuildStatus::Blocked, None)
                 }
-                (None, None) if waits > 0 || build.refers_to.is_some() => (BuildStatus::Blocked, None),
                 (None, None) => (BuildStatus::Pending, None),
             };
             let commit = calculation.commits.get(&build.pkgbase);
@@ -122,7 +135,9 @@ fn new_builds(
                 reason,
                 version: build.version.to_string(),
                 pkgrel: build.pkgrel.clone(),
-                commit: commit.map(|commit| commit.commit.clone()).unwrap_or_default(),
+                commit: commit
+                    .map(|commit| commit.commit.clone())
+                    .unwrap_or_default(),
                 tree: commit.map(|commit| commit.tree.clone()).unwrap_or_default(),
                 committed_at: commit.map_or(0, |commit| commit.committed_at),
                 wave: build.wave,
@@ -133,7 +148,9 @@ fn new_builds(
                 assumed: build.assumed.clone(),
                 waits_for: waits,
                 refers_to: build.refers_to.as_ref().and_then(|primary| {
-                    keys.get(primary)?.get(&(build.pkgbase.clone(), build.pass)).copied()
+                    keys.get(primary)?
+                        .get(&(build.pkgbase.clone(), build.pass))
+                        .copied()
                 }),
             }
         })
@@ -145,7 +162,10 @@ fn because(build: &PlannedBuild) -> String {
     match &build.because {
         Because::Changed(_) => "its sources changed".to_owned(),
         Because::Dependent(dependent) => {
-            format!("{} needs {}, which {} makes", dependent.pkgname, dependent.relation, dependent.of)
+            format!(
+                "{} needs {}, which {} makes",
+                dependent.pkgname, dependent.relation, dependent.of
+            )
         }
     }
 }

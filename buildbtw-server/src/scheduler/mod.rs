@@ -24,11 +24,22 @@ pub struct ReadyBuild<K> {
 ///
 /// Namespaces with fewer running builds come first, so that a large one does not starve a small
 /// one; within a namespace, earlier waves come first, then those that are ready for longest.
-pub fn candidates<K: Copy + Ord>(ready: &[ReadyBuild<K>], architectures: &[Architecture]) -> Vec<K> {
-    let mut fitting: Vec<&ReadyBuild<K>> =
-        ready.iter().filter(|build| architectures.contains(&build.architecture)).collect();
+pub fn candidates<K: Copy + Ord>(
+    ready: &[ReadyBuild<K>],
+    architectures: &[Architecture],
+) -> Vec<K> {
+    let mut fitting: Vec<&ReadyBuild<K>> = ready
+        .iter()
+        .filter(|build| architectures.contains(&build.architecture))
+        .collect();
     fitting.sort_by_key(|build| {
-        (build.running_in_namespace, build.namespace, build.wave, build.ready_since, build.key)
+        (
+            build.running_in_namespace,
+            build.namespace,
+            build.wave,
+            build.ready_since,
+            build.key,
+        )
     });
     fitting.into_iter().map(|build| build.key).collect()
 }
@@ -37,7 +48,13 @@ pub fn candidates<K: Copy + Ord>(ready: &[ReadyBuild<K>], architectures: &[Archi
 mod tests {
     use super::*;
 
-    fn build(key: u32, namespace: i64, running: u32, wave: u32, ready_since: i64) -> ReadyBuild<u32> {
+    fn build(
+        key: u32,
+        namespace: i64,
+        running: u32,
+        wave: u32,
+        ready_since: i64,
+    ) -> ReadyBuild<u32> {
         ReadyBuild {
             key,
             architecture: "x86_64".parse().unwrap(),
@@ -50,13 +67,21 @@ mod tests {
 
     #[test]
     fn a_small_namespace_is_served_beside_a_large_one() {
-        let ready = [build(1, 1, 4, 0, 1), build(2, 1, 4, 0, 1), build(3, 2, 0, 5, 9)];
+        let ready = [
+            build(1, 1, 4, 0, 1),
+            build(2, 1, 4, 0, 1),
+            build(3, 2, 0, 5, 9),
+        ];
         assert_eq!(candidates(&ready, &["x86_64".parse().unwrap()]), [3, 1, 2]);
     }
 
     #[test]
     fn earlier_waves_come_first() {
-        let ready = [build(1, 1, 0, 2, 1), build(2, 1, 0, 1, 7), build(3, 1, 0, 1, 3)];
+        let ready = [
+            build(1, 1, 0, 2, 1),
+            build(2, 1, 0, 1, 7),
+            build(3, 1, 0, 1, 3),
+        ];
         assert_eq!(candidates(&ready, &["x86_64".parse().unwrap()]), [3, 2, 1]);
     }
 

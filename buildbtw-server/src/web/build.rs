@@ -41,14 +41,23 @@ struct RunRow {
 /// One build.
 pub async fn show(
     State(server): State<Server>,
-    Path((namespace, number, architecture, pkgbase, pass)): Path<(String, String, String, String, String)>,
+    Path((namespace, number, architecture, pkgbase, pass)): Path<(
+        String,
+        String,
+        String,
+        String,
+        String,
+    )>,
 ) -> PageResult {
-    let (namespace, number, pass): (NamespaceName, u32, u8) = (name(&namespace)?, name(&number)?, name(&pass)?);
+    let (namespace, number, pass): (NamespaceName, u32, u8) =
+        (name(&namespace)?, name(&number)?, name(&pass)?);
     let (_, iteration) = extract::iteration(&server, &namespace, number).await?;
     let mut tx = server.db.read().await?;
     let found = builds::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
     let (key, build) = found.ok_or_else(|| {
-        let detail = format!("iteration {number} of {namespace} does not build {pkgbase} for {architecture}");
+        let detail = format!(
+            "iteration {number} of {namespace} does not build {pkgbase} for {architecture}"
+        );
         HttpProblem::new(ProblemType::NotFound, detail)
     })?;
     let mut newest = match &build.run {
@@ -71,7 +80,10 @@ pub async fn show(
             .into_iter()
             .map(|run| RunRow {
                 claimed: time(&run.claimed_at),
-                took: duration(run.started_at.as_ref().unwrap_or(&run.claimed_at), run.ended_at.as_ref().unwrap_or(&now)),
+                took: duration(
+                    run.started_at.as_ref().unwrap_or(&run.claimed_at),
+                    run.ended_at.as_ref().unwrap_or(&now),
+                ),
                 run,
             })
             .collect(),
@@ -93,7 +105,12 @@ fn plain(text: &str) -> String {
         if c == '\u{1b}' {
             // CSI and OSC sequences (ECMA-48): up to the final byte, or to BEL or ESC \.
             match rest.next() {
-                Some('[') => while rest.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+                Some('[') => {
+                    while rest
+                        .next()
+                        .is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c))
+                    {}
+                }
                 Some(']') => {
                     while let Some(c) = rest.next() {
                         if c == '\u{7}' || (c == '\u{1b}' && rest.next_if_eq(&'\\').is_some()) {
@@ -116,7 +133,10 @@ mod tests {
 
     #[test]
     fn escapes_vanish_and_text_stays() {
-        assert_eq!(plain("\u{1b}[1;31mred\u{1b}[0m\r\n\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y"), "red\nxy");
+        assert_eq!(
+            plain("\u{1b}[1;31mred\u{1b}[0m\r\n\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y"),
+            "red\nxy"
+        );
         assert_eq!(plain("cut off \u{1b}[1"), "cut off ");
     }
 }

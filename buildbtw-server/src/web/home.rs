@@ -47,7 +47,10 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     for stored in namespaces::page(&mut tx, false, None, NAMESPACES).await? {
         let namespace = namespace_as_shown(&server, &mut tx, &stored).await?;
         let count = |pick: fn(BuildStatus) -> bool| {
-            let sets = namespace.iteration.iter().flat_map(|iteration| iteration.build_sets.values());
+            let sets = namespace
+                .iteration
+                .iter()
+                .flat_map(|iteration| iteration.build_sets.values());
             sets.map(|set| set.count(pick)).sum()
         };
         rows.push(Row {
@@ -73,5 +76,11 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         .collect();
     let (sources, source_problems) = server.sources.counts();
     let in_sync = *server.sources.in_sync().borrow();
-    render(&Home { namespaces: rows, workers, sources, source_problems, in_sync })
+    render(&Home {
+        namespaces: rows,
+        workers,
+        sources,
+        source_problems,
+        in_sync,
+    })
 }

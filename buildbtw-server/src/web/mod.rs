@@ -16,7 +16,13 @@ pub fn router() -> Router<Server> {
     Router::new()
         .route("/", get(home::show))
         .route("/namespaces/{name}", get(namespace::show))
-        .route("/namespaces/{name}/{number}", get(namespace::show_iteration))
-        .route("/namespaces/{name}/{number}/{architecture}/{pkgbase}/{pass}", get(build::show))
+        .route(
+            "/namespaces/{name}/{number}",
+            get(namespace::show_iteration),
+        )
+        .route(
+            "/namespaces/{name}/{number}/{architecture}/{pkgbase}/{pass}",
+            get(build::show),
+        )
         .route("/assets/{file}", get(assets::get))
 }

@@ -49,17 +49,28 @@ pub async fn show_iteration(
     page(&server, &name(&namespace)?, Some(name(&number)?), &query).await
 }
 
-async fn page(server: &Server, name: &NamespaceName, number: Option<u32>, query: &BuildQuery) -> PageResult {
+async fn page(
+    server: &Server,
+    name: &NamespaceName,
+    number: Option<u32>,
+    query: &BuildQuery,
+) -> PageResult {
     let stored = extract::namespace(server, name).await?;
     let mut tx = server.db.read().await?;
     let namespace = namespace_as_shown(server, &mut tx, &stored).await?;
     let rows = iterations::of_namespace(&mut tx, stored.key).await?;
-    let row = match number {
-        Some(number) => Some(rows.iter().find(|row| row.number == number).ok_or_else(|| {
-            HttpProblem::new(ProblemType::NotFound, format!("namespace {name} has no iteration {number}"))
-        })?),
-        None => rows.first(),
-    };
+    let row =
+        match number {
+            Some(number) => Some(rows.iter().find(|row| row.number == number).ok_or_else(
+                || {
+                    HttpProblem::new(
+                        ProblemType::NotFound,
+                        format!("namespace {name} has no iteration {number}"),
+                    )
+                },
+            )?),
+            None => rows.first(),
+        };
     let mut summaries = Vec::with_capacity(rows.len());
     for row in &rows {
         summaries.push(iterations::summary(&mut tx, name.as_str(), row).await?);
@@ -69,7 +80,12 @@ async fn page(server: &Server, name: &NamespaceName, number: Option<u32>, query:
         Some(row) => builds::page(&mut tx, row.key, query, after.as_ref(), BUILDS).await?,
         None => (Vec::new(), None),
     };
-    let shown = row.and_then(|row| summaries.iter().find(|summary| summary.number == row.number).cloned());
+    let shown = row.and_then(|row| {
+        summaries
+            .iter()
+            .find(|summary| summary.number == row.number)
+            .cloned()
+    });
     render(&NamespacePage {
         created: time(&namespace.created_at),
         namespace,

@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use crate::problems::HttpProblem;
 
 /// Pages load nothing from elsewhere and run no script but their own files.
-const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A page that cannot be shown.
@@ -35,8 +34,13 @@ struct ErrorPage {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let problem = self.0.0;
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let page = ErrorPage { title: problem.title, detail: problem.detail, hint: problem.hint };
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let page = ErrorPage {
+            title: problem.title,
+            detail: problem.detail,
+            hint: problem.hint,
+        };
         match page.render() {
             Ok(html) => (status, headers(), Html(html)).into_response(),
             Err(_) => status.into_response(),
@@ -55,7 +59,9 @@ fn headers() -> [(header::HeaderName, &'static str); 4] {
 
 /// A template as an answer.
 pub fn render(template: &impl Template) -> PageResult {
-    let html = template.render().map_err(|error| HttpProblem::internal(&error))?;
+    let html = template
+        .render()
+        .map_err(|error| HttpProblem::internal(&error))?;
     Ok((headers(), Html(html)).into_response())
 }
 
@@ -65,7 +71,10 @@ where
     T::Err: std::fmt::Display,
 {
     text.parse().map_err(|error: T::Err| {
-        PageError(HttpProblem::new(buildbtw_api::ProblemType::InvalidName, error.to_string()))
+        PageError(HttpProblem::new(
+            buildbtw_api::ProblemType::InvalidName,
+            error.to_string(),
+        ))
     })
 }
 

@@ -47,15 +47,28 @@ impl Stage {
         }
         let mut config = Config::for_folders(folder.path().join("data"), sources_dir);
         change(&mut config);
-        let mut stage = Self { folder, config, running: None, shutdown: CancellationToken::new() };
+        let mut stage = Self {
+            folder,
+            config,
+            running: None,
+            shutdown: CancellationToken::new(),
+        };
         stage.run().await;
         stage
     }
 
     async fn run(&mut self) {
         self.shutdown = CancellationToken::new();
-        let running = start(self.config.clone(), self.shutdown.clone()).await.unwrap();
-        running.server.sources.in_sync().wait_for(|in_sync| *in_sync).await.unwrap();
+        let running = start(self.config.clone(), self.shutdown.clone())
+            .await
+            .unwrap();
+        running
+            .server
+            .sources
+            .in_sync()
+            .wait_for(|in_sync| *in_sync)
+            .await
+            .unwrap();
         self.running = Some(running);
     }
 
@@ -101,7 +114,10 @@ impl Stage {
 
     /// A namespace of just these changesets, without base repositories.
     pub async fn namespace(&self, name: &str, changesets: &[&str], scope: Scope) -> Namespace {
-        self.client().create_namespace(&create(Some(name), changesets, scope)).await.unwrap()
+        self.client()
+            .create_namespace(&create(Some(name), changesets, scope))
+            .await
+            .unwrap()
     }
 
     /// Registers a worker.
@@ -121,8 +137,16 @@ impl Drop for Stage {
 pub fn create(name: Option<&str>, changesets: &[&str], scope: Scope) -> CreateNamespace {
     CreateNamespace {
         name: name.map(|name| name.parse().unwrap()),
-        changesets: changesets.iter().map(|changeset| changeset.parse().unwrap()).collect(),
-        options: NamespaceOptions { scope, bootstrap: true, base: Some(Vec::new()), ..NamespaceOptions::default() },
+        changesets: changesets
+            .iter()
+            .map(|changeset| changeset.parse().unwrap())
+            .collect(),
+        options: NamespaceOptions {
+            scope,
+            bootstrap: true,
+            base: Some(Vec::new()),
+            ..NamespaceOptions::default()
+        },
     }
 }
 
@@ -145,15 +169,29 @@ pub fn registration(name: &str) -> RegisterWorker {
 
 /// A `.SRCINFO` of one package of that name.
 pub fn srcinfo(pkgbase: &str, version: &str, relations: &[&str]) -> String {
-    let relations: String = relations.iter().map(|relation| format!("\t{relation}\n")).collect();
-    format!("pkgbase = {pkgbase}\n\tpkgver = {version}\n\tpkgrel = 1\n\tarch = x86_64\n{relations}\npkgname = {pkgbase}\n")
+    let relations: String = relations
+        .iter()
+        .map(|relation| format!("\t{relation}\n"))
+        .collect();
+    format!(
+        "pkgbase = {pkgbase}\n\tpkgver = {version}\n\tpkgrel = 1\n\tarch = x86_64\n{relations}\npkgname = {pkgbase}\n"
+    )
 }
 
 /// Writes a `.SRCINFO` and commits it.
 pub fn write_srcinfo(path: &Path, text: &str) -> String {
     std::fs::write(path.join(".SRCINFO"), text).unwrap();
     git(path, &["add", "--all"]);
-    git(path, &["commit", "--quiet", "--allow-empty", "--message", "a change"]);
+    git(
+        path,
+        &[
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "--message",
+            "a change",
+        ],
+    );
     git(path, &["rev-parse", "HEAD"])
 }
 
@@ -166,7 +204,11 @@ pub fn git(path: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         .output()
         .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -179,8 +221,16 @@ pub struct Worker {
 
 impl Worker {
     pub async fn register(client: Client, name: &str) -> Self {
-        let id = client.register_worker(&registration(name)).await.unwrap().id;
-        Self { client, id, folder: tempfile::tempdir().unwrap() }
+        let id = client
+            .register_worker(&registration(name))
+            .await
+            .unwrap()
+            .id;
+        Self {
+            client,
+            id,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Waits for a run.
@@ -193,20 +243,50 @@ impl Worker {
     }
 
     pub async fn begin(&self, assignment: &Assignment) {
-        let steps = vec![Step { name: "build".to_owned(), started_ms: 0, ended_ms: None, succeeded: None }];
-        let report = StepsReport { fence: assignment.fence, steps };
-        self.client.report_steps(assignment.run, &report).await.unwrap();
+        let steps = vec![Step {
+            name: "build".to_owned(),
+            started_ms: 0,
+            ended_ms: None,
+            succeeded: None,
+        }];
+        let report = StepsReport {
+            fence: assignment.fence,
+            steps,
+        };
+        self.client
+            .report_steps(assignment.run, &report)
+            .await
+            .unwrap();
     }
 
     /// Makes a package of that name and version for a run.
     pub fn package(&self, assignment: &Assignment, pkgname: &str) -> (String, Vec<u8>) {
-        package(self.folder.path(), assignment.build.pkgbase.as_ref(), pkgname, &assignment.build.version.to_string())
+        package(
+            self.folder.path(),
+            assignment.build.pkgbase.as_ref(),
+            pkgname,
+            assignment.build.version.as_ref(),
+        )
     }
 
-    pub async fn upload(&self, assignment: &Assignment, file_name: &str, bytes: &[u8]) -> Result<(), buildbtw_api::client::UploadError> {
+    pub async fn upload(
+        &self,
+        assignment: &Assignment,
+        file_name: &str,
+        bytes: &[u8],
+    ) -> Result<(), buildbtw_api::client::UploadError> {
         let digest = hex::encode(Sha256::digest(bytes));
         let size = bytes.len() as u64;
-        self.client.upload_package(assignment.run, assignment.fence, file_name, &digest, size, bytes.to_vec()).await
+        self.client
+            .upload_package(
+                assignment.run,
+                assignment.fence,
+                file_name,
+                &digest,
+                size,
+                bytes.to_vec(),
+            )
+            .await
     }
 
     /// Makes and uploads what a run is to make, and reports success.
@@ -218,12 +298,21 @@ impl Worker {
             self.upload(assignment, &name, &bytes).await.unwrap();
             names.push(name);
         }
-        self.client.finish_run(assignment.run, &finish(assignment, OutcomeClass::Success, &names)).await.unwrap();
+        self.client
+            .finish_run(
+                assignment.run,
+                &finish(assignment, OutcomeClass::Success, &names),
+            )
+            .await
+            .unwrap();
     }
 
     pub async fn fail(&self, assignment: &Assignment, class: OutcomeClass) {
         self.begin(assignment).await;
-        self.client.finish_run(assignment.run, &finish(assignment, class, &[])).await.unwrap();
+        self.client
+            .finish_run(assignment.run, &finish(assignment, class, &[]))
+            .await
+            .unwrap();
     }
 }
 
@@ -264,5 +353,7 @@ pub async fn until<F: Future<Output = bool>>(stage: &Stage, mut is_so: impl FnMu
             events.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), search).await.expect("it did not come about");
+    tokio::time::timeout(std::time::Duration::from_secs(30), search)
+        .await
+        .expect("it did not come about");
 }

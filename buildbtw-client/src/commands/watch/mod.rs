@@ -102,9 +102,6 @@ impl Watch<'_> {
         while let Some(event) = events.next().await {
             let event = event?;
             patience.renew();
-            if self.last.is_some_and(|last| event.seq <= last) {
-                continue;
-            }
             self.last = Some(event.seq);
             self.display.event(&event)?;
             let verdict = match self.take_in(&event).await {
