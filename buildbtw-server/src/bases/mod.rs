@@ -6,7 +6,7 @@
 mod fetch;
 mod serve;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,9 +18,12 @@ use buildbtw_repo::{ReadLimits, Sha256Digest};
 
 use crate::artifacts;
 use crate::config::Config;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, base_snapshots};
 
 pub use serve::router;
+
+/// How many indexes stay in memory though nobody uses them. One of Arch's takes some 40 MB.
+const RECENT: usize = 2;
 
 /// Why a base repository cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +121,8 @@ struct Inner {
     /// What was parsed stays as long as somebody uses it.
     parsed: Mutex<HashMap<String, Weak<ReleasedRepository>>>,
     indexes: Mutex<HashMap<Vec<String>, Weak<ReleasedIndex>>>,
+    /// The indexes that were used last stay for the next plan, which most likely uses one of them.
+    recent: Mutex<VecDeque<Arc<ReleasedIndex>>>,
 }
 
 impl Bases {
@@ -133,6 +138,8 @@ impl Bases {
             source,
         })?;
         let http = fetch::client()?;
+        let wanted = base_snapshots::digests(&mut *db.read().await?).await?;
+        remove_others(&folder, &wanted);
         Ok(Self(Arc::new(Inner {
             folder,
             db,
@@ -140,6 +147,7 @@ impl Bases {
             fetched: Mutex::default(),
             parsed: Mutex::default(),
             indexes: Mutex::default(),
+            recent: Mutex::default(),
         })))
     }
 
@@ -180,7 +188,11 @@ impl Bases {
         repository: &BaseRepository,
         architecture: &Architecture,
     ) -> Result<SnapshotRepository, BasesError> {
-        let origin = repository.to_string();
+        let origin = match &repository.origin {
+            // What is shown to everybody has no password in it.
+            BaseOrigin::Mirror { name, url } => format!("{name}={}", fetch::shown(url)),
+            BaseOrigin::Namespace(_) => repository.to_string(),
+        };
         let (name, bytes, packages_url) = match &repository.origin {
             BaseOrigin::Namespace(name) => {
                 let mut tx = self.0.db.read().await?;
@@ -254,6 +266,7 @@ impl Bases {
             .collect();
         let known = lock(&self.0.indexes).get(&key).and_then(Weak::upgrade);
         if let Some(index) = known {
+            self.remember(&index);
             return Ok(index);
         }
         let mut parsed = Vec::with_capacity(repositories.len());
@@ -264,7 +277,18 @@ impl Bases {
         let mut indexes = lock(&self.0.indexes);
         indexes.retain(|_, index| index.strong_count() > 0);
         indexes.insert(key, Arc::downgrade(&index));
+        drop(indexes);
+        self.remember(&index);
         Ok(index)
+    }
+
+    fn remember(&self, index: &Arc<ReleasedIndex>) {
+        let mut recent = lock(&self.0.recent);
+        recent.retain(|other| !Arc::ptr_eq(other, index));
+        recent.push_back(Arc::clone(index));
+        if recent.len() > RECENT {
+            recent.pop_front();
+        }
     }
 
     async fn parsed(
@@ -328,6 +352,25 @@ fn read(name: &str, bytes: &[u8]) -> Result<ReleasedRepository, BasesError> {
         name: name.to_owned(),
         packages,
     })
+}
+
+/// Removes dbs that nothing refers to: of plans that were only looked at. Called before anybody can
+/// have seen one of them, so none is taken away from a plan in the making.
+fn remove_others(folder: &Path, wanted: &HashSet<String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_str()
+            .is_none_or(|name| !wanted.contains(name))
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            // It takes room, and does no other harm.
+            tracing::warn!(path = %entry.path().display(), %error, "cannot remove a db that nothing refers to");
+        }
+    }
 }
 
 /// Writes a file so that it is there whole, or not at all, whatever happens.

@@ -8,6 +8,7 @@ use axum::routing::get;
 use buildbtw_api::ProblemType;
 use buildbtw_repo::{PackageFileName, Sha256Digest};
 
+use super::fetch::local_path;
 use crate::Server;
 use crate::api::extract::Path;
 use crate::db::base_snapshots;
@@ -29,12 +30,17 @@ async fn file(
         )
     };
     let digest: Sha256Digest = digest.parse().map_err(|_| missing())?;
-    let repository = {
+    let repositories = {
         let mut tx = server.db.read().await?;
         base_snapshots::by_digest(&mut tx, &digest.to_string()).await?
     };
-    let repository = repository.ok_or_else(missing)?;
-    if file == format!("{}.db", repository.name) {
+    if let Some(name) = file.strip_suffix(".db") {
+        if !repositories
+            .iter()
+            .any(|repository| repository.name == name)
+        {
+            return Err(missing());
+        }
         let bytes = server.bases.bytes(&digest).await?;
         let headers = [
             (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -49,12 +55,22 @@ async fn file(
     // Only names of packages and their signatures lead anywhere.
     let package = file.strip_suffix(".sig").unwrap_or(&file);
     package.parse::<PackageFileName>().map_err(|_| missing())?;
+    // Equal dbs list equal packages, so each of their folders has them; the newest is best known to work.
+    let repository = repositories.first().ok_or_else(missing)?;
     let source = format!("{}/{file}", repository.packages_url);
-    if let Some(path) = source.strip_prefix("file://") {
-        let opened = tokio::fs::File::open(path).await.map_err(|_| missing())?;
-        let length = opened.metadata().await?.len().to_string();
-        let body = axum::body::Body::from_stream(tokio_util::io::ReaderStream::new(opened));
-        return Ok(([(header::CONTENT_LENGTH, length)], body).into_response());
+    if let Some(path) = local_path(&source) {
+        return stream(&path).await.ok_or_else(missing);
     }
     Ok((StatusCode::FOUND, [(header::LOCATION, source)]).into_response())
+}
+
+/// A file of a mirror that is a folder; `None` if there is no such file.
+async fn stream(path: &std::path::Path) -> Option<Response> {
+    let file = tokio::fs::File::open(path).await.ok()?;
+    let metadata = file.metadata().await.ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let body = axum::body::Body::from_stream(tokio_util::io::ReaderStream::new(file));
+    Some(([(header::CONTENT_LENGTH, metadata.len().to_string())], body).into_response())
 }

@@ -1,5 +1,7 @@
 //! The base repositories as build sets saw them.
 
+use std::collections::HashSet;
+
 use sqlx::{FromRow, SqliteConnection};
 
 use super::DbResult;
@@ -51,19 +53,28 @@ pub async fn of_build_set(
     Ok(rows.into_iter().map(shown).collect())
 }
 
-/// A base repository by the digest of its db: the newest snapshot that has it.
+/// The base repositories whose db has a digest, the newest snapshot of each name first. Equal dbs may
+/// have several names.
 pub async fn by_digest(
     db: &mut SqliteConnection,
     digest: &str,
-) -> DbResult<Option<SnapshotRepository>> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT name, origin, digest, packages_url FROM base_snapshot WHERE digest = ? \
-         ORDER BY build_set_id DESC LIMIT 1",
+) -> DbResult<Vec<SnapshotRepository>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT name, origin, digest, packages_url, max(build_set_id) AS newest FROM base_snapshot \
+         WHERE digest = ? GROUP BY name ORDER BY newest DESC",
     )
     .bind(digest)
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    Ok(row.map(shown))
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// The digests of all dbs that a build set saw.
+pub async fn digests(db: &mut SqliteConnection) -> DbResult<HashSet<String>> {
+    let digests = sqlx::query_scalar("SELECT DISTINCT digest FROM base_snapshot")
+        .fetch_all(db)
+        .await?;
+    Ok(digests.into_iter().collect())
 }
 
 fn shown(row: Row) -> SnapshotRepository {
