@@ -361,9 +361,11 @@ async fn strangers_and_foreign_pages_are_refused() {
 async fn a_branch_that_vanishes_keeps_the_iteration_that_there_is() {
     let stage = Stage::start(&[("lib", srcinfo("lib", "1", &[]))]).await;
     let source = stage.source("lib");
-    git(&source, &["branch", "topic"]);
-    stage.namespace("topic", &["lib/topic"], Scope::None).await;
     let mut changes = stage.server().sources.subscribe();
+    git(&source, &["branch", "topic"]);
+    // The branch must have been seen: one that came and went unseen is no change.
+    changes.recv().await.unwrap();
+    stage.namespace("topic", &["lib/topic"], Scope::None).await;
     git(&source, &["branch", "-D", "topic"]);
     changes.recv().await.unwrap();
     let namespace = stage
