@@ -1,6 +1,9 @@
 //! Logs: whatever arrives, in whatever order, and whenever the server dies, a log is what was sent.
 
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as expected"
+)]
 
 use std::collections::HashSet;
 use std::path::Path;
