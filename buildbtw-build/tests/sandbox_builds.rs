@@ -207,6 +207,22 @@ fn one_source_makes_several_packages_and_no_others() {
 }
 
 #[test]
+fn pkgver_changes_the_version() {
+    let lines = "pkgver() { echo 1.1.r5; }\npackage() { :; }";
+    for who in everybody() {
+        let workshop = Workshop::new(who);
+        let request = workshop.request(&Source::new("moving", "any", lines));
+        let run = workshop.build(&request).expect(OutcomeClass::Success);
+        assert!(run.outcome.packages[0].ends_with("moving-1.1.r5-1-any.pkg.tar.zst"));
+        let request = workshop.request(&Source::new("moving", "any", "pkgver() { echo 1:2-3; }"));
+        workshop
+            .start(&request, "bad")
+            .finish()
+            .expect(OutcomeClass::Package);
+    }
+}
+
+#[test]
 fn check_fails_the_package_unless_it_is_left_out() {
     let source = Source::new(
         "checked",

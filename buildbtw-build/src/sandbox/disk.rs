@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
@@ -13,7 +15,7 @@ use nix::sys::statvfs::statvfs;
 const FULL: u64 = 1 << 20;
 
 /// The shortest time between two measurements.
-const SHORTEST: Duration = Duration::from_millis(500);
+pub const SHORTEST: Duration = Duration::from_millis(250);
 
 /// A measurement may take up one part in so many of the time.
 const SHARE: u32 = 20;
@@ -59,35 +61,34 @@ pub fn usage(top: &Path) -> u64 {
     total
 }
 
-/// Measures a tree again and again, but never so often that it costs the build much.
-#[derive(Debug)]
-pub struct Watch {
-    next: Instant,
-}
-
-impl Watch {
-    /// Begins now.
-    pub fn new() -> Self {
-        Self {
-            next: Instant::now() + SHORTEST,
+/// Watches the files of a build for as long as this process lives, and notes when they are more than
+/// they may be.
+///
+/// In a file system of their own the kernel keeps the limit, and a program that reaches it is refused;
+/// then it is only noted, also if there is room again when the build has failed of it. Else `end` is
+/// called, which has to end the build.
+pub fn watch(
+    top: PathBuf,
+    limit: Option<u64>,
+    over: Arc<AtomicBool>,
+    end: impl Fn() + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        loop {
+            let begin = Instant::now();
+            match limit {
+                None => over.fetch_or(is_full(&top), Ordering::SeqCst),
+                Some(limit) if usage(&top) > limit => {
+                    over.store(true, Ordering::SeqCst);
+                    end();
+                    true
+                }
+                Some(_) => false,
+            };
+            // A large tree takes long to go through; that must not cost the build much.
+            std::thread::sleep(SHORTEST.max(begin.elapsed() * SHARE));
         }
-    }
-
-    /// How long it is until the next measurement.
-    pub fn wait(&self) -> Duration {
-        self.next.saturating_duration_since(Instant::now())
-    }
-
-    /// Measures if it is time to.
-    pub fn measure<T>(&mut self, measurement: impl FnOnce() -> T) -> Option<T> {
-        let begin = Instant::now();
-        if begin < self.next {
-            return None;
-        }
-        let result = measurement();
-        self.next = Instant::now() + SHORTEST.max(begin.elapsed() * SHARE);
-        Some(result)
-    }
+    });
 }
 
 #[cfg(test)]

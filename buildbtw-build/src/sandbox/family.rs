@@ -67,8 +67,7 @@ impl Family {
     /// Ends every other process inside, and waits until they are gone.
     pub fn end_all(&mut self) {
         loop {
-            // -1: everybody but this process itself.
-            let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+            end_others();
             match waitpid(None, Some(WaitPidFlag::__WALL)) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return,
@@ -92,4 +91,10 @@ fn listen(mut wire: Wire, current: &AtomicI32, stopped: &AtomicBool) {
     }
     // The supervisor is gone, and with it everybody who could want this build.
     std::process::exit(1);
+}
+
+/// Ends every process inside but this one.
+pub fn end_others() {
+    // -1: everybody that this process may end, and not itself.
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
-use super::family::Family;
+use super::family::{Family, end_others};
 use super::ids::BUILD_UID;
 use super::install::{InstallError, install};
 use super::makepkg::{self, Purpose};
 use super::mounts::{SetupError, special, trying};
 use super::payload::Payload;
-use super::root::{self, ROOT};
+use super::root::{self, ROOT, STORE};
 use super::source::unpack;
 use super::supervisor::{InnerOrder, Setup};
 use super::view;
@@ -75,14 +75,16 @@ fn work(
     prctl::set_dumpable(false).map_err(trying("close this process to others"))?;
     view::enter(place, &inner.order)?;
     let settings = &inner.order.settings;
-    let full = Arc::new(AtomicBool::new(false));
+    let over = Arc::new(AtomicBool::new(false));
+    let store = Path::new(STORE);
     if settings.in_memory {
         let flags = nix::mount::MsFlags::MS_NOSUID | nix::mount::MsFlags::MS_NODEV;
         let options = format!("mode=0755,size={}", settings.disk);
-        special("tmpfs", Path::new("/sandbox/store"), flags, &options)?;
-        watch_memory(Arc::clone(&full));
+        special("tmpfs", store, flags, &options)?;
     }
-    root::make()?;
+    let limit = (!settings.in_memory).then_some(settings.disk);
+    disk::watch(store.to_owned(), limit, Arc::clone(&over), end_others);
+    root::make(settings)?;
     let mut inside = Inside {
         inner: &inner,
         family,
@@ -97,25 +99,12 @@ fn work(
         Task::Build(request) => {
             let end = inside.build(request)?;
             Ok(News::Ended(End {
-                over_disk_limit: settings.in_memory
-                    && (full.load(Ordering::SeqCst) || disk::is_full(Path::new(ROOT))),
+                over_disk_limit: over.load(Ordering::SeqCst)
+                    || settings.in_memory && disk::is_full(store),
                 ..end
             }))
         }
     }
-}
-
-/// Notes when the sandbox's memory file system was full, also if it is not any more when the build
-/// has failed of it.
-fn watch_memory(full: Arc<AtomicBool>) {
-    std::thread::spawn(move || {
-        loop {
-            if disk::is_full(Path::new(ROOT)) {
-                full.store(true, Ordering::SeqCst);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-    });
 }
 
 struct Inside<'a> {
@@ -389,9 +378,12 @@ fn copy_without_lints(from: &Path, to: &Path) -> io::Result<()> {
         } else if name.starts_with("lint_") {
             fs::create_dir(&target)?;
             fs::write(target.join("none.sh"), "")?;
-            // Not a check, but functions that others use.
-            if path.join("util.sh").exists() {
-                fs::copy(path.join("util.sh"), target.join("util.sh"))?;
+            // Not checks, but functions that others use: the second one also looks at what a
+            // pkgver() function says.
+            for name in ["util.sh", "pkgver.sh"] {
+                if path.join(name).exists() {
+                    fs::copy(path.join(name), target.join(name))?;
+                }
             }
         } else {
             copy_without_lints(&path, &target)?;

@@ -14,7 +14,10 @@ use super::view::{hide_secrets, link_programs, make_devices};
 use super::wire::Settings;
 use crate::request::{BuildRequest, RootMode};
 
-/// The root, as the first process inside sees it.
+/// Everything that counts as the build's disk, as the first process inside sees it.
+pub const STORE: &str = "/sandbox/store";
+
+/// The root, which is a part of it.
 pub const ROOT: &str = "/sandbox/store/root";
 
 /// What a build may write. The names are those that devtools gives them; they end up in
@@ -44,7 +47,7 @@ fn folder(name: &str, mode: u32) -> Result<(), SetupError> {
 
 /// Makes the root as pacman has to find it: nearly empty, but with devices and processes, which
 /// scripts of packages use.
-pub fn make() -> Result<(), SetupError> {
+pub fn make(settings: &Settings) -> Result<(), SetupError> {
     for name in [
         "",
         "usr",
@@ -63,7 +66,7 @@ pub fn make() -> Result<(), SetupError> {
     let root = Path::new(ROOT);
     // pivot_root(2) wants a mount, and only a mount can be made read-only.
     bind(root, root, false)?;
-    make_devices(&root.join("dev"))?;
+    make_devices(&root.join("dev"), settings.memory)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     special("proc", &root.join("proc"), flags, "")
 }

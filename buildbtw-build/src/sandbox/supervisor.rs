@@ -10,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -233,7 +232,8 @@ fn start_and_watch(
     let started = hand_over(&mut ours, &namespaces, users).and_then(|init| {
         groups.take_in(init)?;
         let inner = Wire::new(ours).map_err(trying("use the socket to the sandbox"))?;
-        Ok((init, inner))
+        let init = i32::try_from(init).map_err(|error| failed(error.to_string()))?;
+        Ok((Pid::from_raw(init), inner))
     });
     let (init, mut inner) = match started {
         Ok(started) => started,
@@ -243,8 +243,6 @@ fn start_and_watch(
             return Err(error);
         }
     };
-    let watched_disk = !order.settings.in_memory;
-    let limit = order.settings.disk;
     let sent = inner
         .send(&InnerOrder {
             memory_each: order.settings.memory.filter(|_| !groups.has_memory()),
@@ -257,18 +255,16 @@ fn start_and_watch(
         let mut watch = Watching {
             wire,
             inner: &mut inner,
-            init: Pid::from_raw(i32::try_from(init).unwrap_or(i32::MAX)),
-            disk: watched_disk.then(disk::Watch::new),
-            limit,
+            init,
             facts,
         };
         watch.watch()
     });
-    // Whatever is still inside goes with the first process there.
-    let _ = kill(
-        Pid::from_raw(i32::try_from(init).unwrap_or(i32::MAX)),
-        Signal::SIGKILL,
-    );
+    // Whatever is still inside goes with the first process there. Its number is its own as long as
+    // the process that started it waits for it.
+    if let Ok(None) = namespaces.try_wait() {
+        let _ = kill(init, Signal::SIGKILL);
+    }
     reap(&mut namespaces);
     watched
 }
@@ -355,8 +351,6 @@ struct Watching<'a> {
     wire: &'a mut Wire,
     inner: &'a mut Wire,
     init: Pid,
-    disk: Option<disk::Watch>,
-    limit: u64,
     facts: &'a mut Facts,
 }
 
@@ -365,11 +359,7 @@ impl Watching<'_> {
     fn watch(&mut self) -> Result<(), SetupError> {
         let mut somebody_outside = true;
         loop {
-            let wait = match &self.disk {
-                Some(watch) => watch.wait(),
-                None => Duration::from_secs(3600),
-            };
-            let (outer, inner) = self.wait(wait, somebody_outside)?;
+            let (outer, inner) = self.wait(somebody_outside)?;
             if inner {
                 loop {
                     match self.inner.receive::<News>() {
@@ -399,46 +389,27 @@ impl Watching<'_> {
                     }
                 }
             }
-            self.look_at_disk();
+            self.facts.host_disk_full |= disk::is_full(Path::new(SANDBOX));
         }
     }
 
-    /// Waits until somebody outside or inside says something.
-    fn wait(&self, longest: Duration, outside: bool) -> Result<(bool, bool), SetupError> {
-        let interest = |on| {
-            if on {
-                PollFlags::POLLIN
-            } else {
-                PollFlags::empty()
-            }
-        };
-        let mut sockets = [
-            PollFd::new(self.wire.as_fd(), interest(outside)),
-            PollFd::new(self.inner.as_fd(), interest(true)),
-        ];
-        let longest = u16::try_from(longest.as_millis()).unwrap_or(u16::MAX);
+    /// Waits until somebody inside or, if there still is anybody, outside says something, and no
+    /// longer than until it is time to look at the host's disk.
+    fn wait(&self, outside: bool) -> Result<(bool, bool), SetupError> {
+        let mut sockets = vec![PollFd::new(self.inner.as_fd(), PollFlags::POLLIN)];
+        if outside {
+            sockets.push(PollFd::new(self.wire.as_fd(), PollFlags::POLLIN));
+        }
+        let longest = u16::try_from(disk::SHORTEST.as_millis()).unwrap_or(u16::MAX);
         match poll(&mut sockets, PollTimeout::from(longest)) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(trying("wait for the sandbox")(error)),
         }
-        let any = |socket: &PollFd<'_>| socket.any().unwrap_or(false);
-        Ok((outside && any(&sockets[0]), any(&sockets[1])))
+        let any = |socket: Option<&PollFd<'_>>| socket.is_some_and(|it| it.any().unwrap_or(false));
+        Ok((any(sockets.get(1)), any(sockets.first())))
     }
 
     fn kill(&self) {
         let _ = kill(self.init, Signal::SIGKILL);
-    }
-
-    fn look_at_disk(&mut self) {
-        let Some(watch) = &mut self.disk else { return };
-        let store = Path::new(SANDBOX).join("store");
-        let measured = watch.measure(|| (disk::usage(&store), disk::is_full(&store)));
-        if let Some((usage, full)) = measured {
-            self.facts.host_disk_full |= full;
-            if usage > self.limit {
-                self.facts.over_disk_limit = true;
-                self.kill();
-            }
-        }
     }
 }

@@ -83,7 +83,7 @@ pub fn enter(place: &Path, order: &Order) -> Result<(), SetupError> {
         make_read_only(&path)?;
     }
     link_programs(&view)?;
-    make_devices(&make("dev")?)?;
+    make_devices(&make("dev")?, order.settings.memory)?;
     special(
         "proc",
         &make("proc")?,
@@ -142,8 +142,9 @@ pub fn link_programs(to: &Path) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// A `/dev` with the few devices that builds use.
-pub fn make_devices(dev: &Path) -> Result<(), SetupError> {
+/// A `/dev` with the few devices that builds use. `shared` is the most that `/dev/shm` may hold, in
+/// bytes; by itself the kernel allows half of the machine's memory.
+pub fn make_devices(dev: &Path, shared: Option<u64>) -> Result<(), SetupError> {
     special("tmpfs", dev, MsFlags::MS_NOSUID, "mode=0755,size=1m")?;
     for name in DEVICES {
         let target = dev.join(name);
@@ -165,7 +166,11 @@ pub fn make_devices(dev: &Path) -> Result<(), SetupError> {
         Ok::<PathBuf, SetupError>(path)
     };
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    special("tmpfs", &make("shm")?, flags, "mode=1777")?;
+    let options = match shared {
+        Some(size) => format!("mode=1777,size={size}"),
+        None => "mode=1777".to_owned(),
+    };
+    special("tmpfs", &make("shm")?, flags, &options)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     special(
         "devpts",
