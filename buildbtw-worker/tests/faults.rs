@@ -57,7 +57,7 @@ async fn a_run_outlives_a_server_that_is_away() {
     server.go_away().await;
     // The build ends while nobody listens: its packages lie in its folder.
     home.until("the packages", |home| {
-        let folder = home.run_folders().pop()?.join("work");
+        let folder = home.run_folders().pop()?.join("work/packages");
         let mut entries = std::fs::read_dir(folder).ok()?;
         entries
             .any(|entry| {
