@@ -7,7 +7,8 @@ use buildbtw_api::BuildStatus;
 
 use crate::fixtures::{built, failed, run_id};
 use crate::program::{Running, bbtw, regex_of, run_in, snapshot};
-use crate::server::{Server, World};
+use crate::server::Server;
+use crate::world::World;
 
 /// The files below a folder, by name.
 fn files(folder: &Path) -> Vec<String> {

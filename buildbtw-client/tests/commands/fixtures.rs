@@ -21,7 +21,7 @@ use buildbtw_graph::Plan;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::server::World;
+use crate::world::World;
 
 pub const COMMIT: &str = "8f14e45fceea167a5a36dedd4bea2543aabbccdd";
 pub const ARCH: &str = "x86_64";

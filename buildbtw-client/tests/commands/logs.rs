@@ -4,8 +4,9 @@ use buildbtw_api::{BuildStatus, OutcomeClass, RunStatus};
 
 use crate::fixtures::{built, failed, greeting, outcome, run as ended, run_id, with_run};
 use crate::program::{Running, regex_of, run, snapshot};
-use crate::server::{Server, World};
+use crate::server::Server;
 use crate::terminal::OnTerminal;
+use crate::world::World;
 
 /// A log that is long enough to be cut anywhere.
 fn long_log() -> Vec<u8> {

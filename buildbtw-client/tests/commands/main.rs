@@ -8,5 +8,7 @@ mod plans;
 mod program;
 mod reading;
 mod server;
+mod streams;
 mod terminal;
 mod watching;
+mod world;

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{eventful_plan, greeting, plan};
 use crate::program::{regex_of, run, snapshot};
-use crate::server::{Server, World};
+use crate::server::Server;
 use crate::terminal::OnTerminal;
+use crate::world::World;
 
 fn with_plan(plan: buildbtw_graph::Plan) -> World {
     World {

@@ -7,7 +7,8 @@ use crate::fixtures::{
     worker,
 };
 use crate::program::{regex_of, run, snapshot};
-use crate::server::{Server, World};
+use crate::server::Server;
+use crate::world::World;
 
 fn several() -> World {
     let mut world = failed();

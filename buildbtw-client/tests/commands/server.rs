@@ -1,20 +1,17 @@
 //! A server that answers from fixtures over HTTP, in the words of the API. It keeps what it was
 //! asked, and its connections break where a test wants them to.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Json, Path, Query, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
-use buildbtw_api::events::{Event, EventKind, EventQuery};
 use buildbtw_api::namespaces::{
     CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
     RetryRequest,
@@ -22,156 +19,18 @@ use buildbtw_api::namespaces::{
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_api::workers::Worker;
-use buildbtw_api::{
-    BuildStatus, IterationStatus, NamespaceStatus, Problem, ProblemType, RunId, RunStatus,
-};
+use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId};
 use buildbtw_graph::Plan;
-use futures_util::stream::{self, StreamExt};
-use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::fixtures::{event, name};
-
-/// Everything that the server knows.
-#[derive(Default)]
-pub struct World {
-    pub plan: Option<Plan>,
-    pub namespaces: BTreeMap<String, NamespaceDetails>,
-    /// By namespace and iteration.
-    pub builds: BTreeMap<(String, u32), Vec<BuildDetails>>,
-    pub runs: BTreeMap<RunId, RunDetails>,
-    pub logs: BTreeMap<RunId, Vec<u8>>,
-    /// By path.
-    pub files: BTreeMap<String, Vec<u8>>,
-    pub sources: Vec<SourceRepository>,
-    pub workers: Vec<Worker>,
-    pub events: Vec<Event>,
-    /// What was asked: method, path and query.
-    pub asked: Vec<String>,
-    /// The last body that asked for a plan or namespace.
-    pub body: Option<String>,
-    /// The next answers of these kinds break after so many bytes.
-    pub cut_logs: Vec<usize>,
-    pub cut_files: Vec<usize>,
-    /// So many of the next logs end in order, although their run goes on.
-    pub short_logs: usize,
-    /// The next streams of events break after so many events.
-    pub cut_events: Vec<usize>,
-    /// Files come half, and then nothing more happens.
-    pub stall_files: bool,
-    /// Every page of builds names the same next one.
-    pub stuck: bool,
-    /// How many builds a page has.
-    pub page: usize,
-    /// Streams end, as at a shutdown.
-    pub stopping: bool,
-}
-
-impl World {
-    fn namespace(&self, name: &str) -> Answer<&NamespaceDetails> {
-        self.namespaces.get(name).ok_or_else(|| {
-            let problem = Problem::new(
-                ProblemType::UnknownNamespace,
-                format!("there is no namespace {name}"),
-            );
-            problem
-                .with_hint("`bbtw list` shows those that there are")
-                .into()
-        })
-    }
-
-    /// Records an event.
-    pub fn record(&mut self, mut event: Event) {
-        event.seq = 1000 + self.events.len() as i64;
-        self.events.push(event);
-    }
-
-    /// Moves a build to another status, as the server does: the build, the counts and the event.
-    pub fn set(
-        &mut self,
-        namespace: &str,
-        iteration: u32,
-        pkgbase: &str,
-        to: BuildStatus,
-        why: Option<&str>,
-    ) {
-        let builds = self
-            .builds
-            .get_mut(&(namespace.to_owned(), iteration))
-            .expect("it has builds");
-        let mut changed = Vec::new();
-        for details in builds.iter_mut() {
-            let build = &mut details.build;
-            if build.pkgbase.as_str() != pkgbase || build.status == to {
-                continue;
-            }
-            let mut event = event(EventKind::BuildStatus, namespace);
-            event.iteration = Some(iteration);
-            event.architecture = Some(build.architecture.clone());
-            event.pkgbase = Some(build.pkgbase.clone());
-            event.pass = Some(build.pass);
-            event.from = Some(build.status);
-            event.to = Some(to.to_string());
-            event.message = why.map(str::to_owned);
-            changed.push(event);
-            build.status = to;
-            build.reason = why.map(str::to_owned);
-        }
-        changed.into_iter().for_each(|event| self.record(event));
-        self.count(namespace, iteration);
-    }
-
-    /// Brings the counts of an iteration up to date.
-    pub fn count(&mut self, namespace: &str, iteration: u32) {
-        let builds = &self.builds[&(namespace.to_owned(), iteration)];
-        let details = self.namespaces.get_mut(namespace).expect("it is there");
-        let newest = details
-            .iterations
-            .iter_mut()
-            .find(|one| one.number == iteration);
-        for (architecture, set) in &mut newest.expect("it is there").build_sets {
-            set.counts.clear();
-            for build in builds
-                .iter()
-                .filter(|one| one.build.architecture == *architecture)
-            {
-                *set.counts.entry(build.build.status).or_default() += 1;
-            }
-        }
-        details.namespace.iteration = details.iterations.first().cloned();
-    }
-
-    /// Moves a namespace to another status.
-    pub fn set_namespace(&mut self, namespace: &str, to: NamespaceStatus) {
-        self.namespaces
-            .get_mut(namespace)
-            .expect("it is there")
-            .namespace
-            .status = to;
-        let mut event = event(EventKind::NamespaceStatus, namespace);
-        event.to = Some(to.to_string());
-        self.record(event);
-    }
-
-    /// Moves an iteration to another status.
-    pub fn set_iteration(&mut self, namespace: &str, number: u32, to: IterationStatus) {
-        let details = self.namespaces.get_mut(namespace).expect("it is there");
-        let iteration = details
-            .iterations
-            .iter_mut()
-            .find(|one| one.number == number);
-        iteration.expect("it is there").status = to;
-        let mut event = event(EventKind::IterationStatus, namespace);
-        event.iteration = Some(number);
-        event.to = Some(to.to_string());
-        self.record(event);
-    }
-}
+use crate::fixtures::name;
+use crate::streams;
+use crate::world::World;
 
 /// An answer that is a problem document.
-struct Refusal(Problem);
+pub struct Refusal(pub Problem);
 
-type Answer<T> = Result<T, Refusal>;
+pub type Answer<T> = Result<T, Refusal>;
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
@@ -186,18 +45,32 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// A namespace that is there.
+pub fn known<'a>(world: &'a World, name: &str) -> Answer<&'a NamespaceDetails> {
+    world.namespaces.get(name).ok_or_else(|| {
+        let problem = Problem::new(
+            ProblemType::UnknownNamespace,
+            format!("there is no namespace {name}"),
+        );
+        problem
+            .with_hint("`bbtw list` shows those that there are")
+            .into()
+    })
+}
+
+/// The server as its handlers see it.
 #[derive(Clone)]
-struct Shared {
+pub struct Shared {
     world: Arc<Mutex<World>>,
-    changed: watch::Sender<u64>,
+    pub changed: watch::Sender<u64>,
 }
 
 impl Shared {
-    fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+    pub fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         read(&self.world.lock().expect("no test panics in here"))
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let result = change(&mut self.world.lock().expect("no test panics in here"));
         self.changed.send_modify(|count| *count += 1);
         result
@@ -288,11 +161,11 @@ fn router(shared: Shared) -> Router {
             get(build),
         )
         .route("/api/v1/runs/{id}", get(run))
-        .route("/api/v1/runs/{id}/log", get(log))
+        .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/workers", get(workers))
-        .route("/api/v1/events", get(events))
-        .fallback(file)
+        .route("/api/v1/events", get(streams::events))
+        .fallback(streams::file)
         .layer(middleware::from_fn_with_state(shared.clone(), keep))
         .with_state(shared)
 }
@@ -376,7 +249,7 @@ async fn namespace(
     State(shared): State<Shared>,
     Path(name): Path<String>,
 ) -> Answer<Json<NamespaceDetails>> {
-    shared.read(|world| Ok(Json(world.namespace(&name)?.clone())))
+    shared.read(|world| Ok(Json(known(world, &name)?.clone())))
 }
 
 async fn retry(
@@ -385,7 +258,7 @@ async fn retry(
     Json(request): Json<RetryRequest>,
 ) -> Answer<Json<Retried>> {
     shared.read(|world| {
-        world.namespace(&name)?;
+        known(world, &name)?;
         let builds = if request.pkgbases.is_empty() {
             1
         } else {
@@ -414,13 +287,13 @@ async fn lifecycle(
             "archive" => NamespaceStatus::Archived,
             _ => return Err(Problem::new(ProblemType::NotFound, "there is nothing here").into()),
         };
-        let before = world.namespace(&name)?.namespace.status;
+        let before = known(world, &name)?.namespace.status;
         if before != status && !before.may_become(status) {
             let detail = format!("namespace {name} is {before} and cannot be {verb}d");
             return Err(Problem::new(ProblemType::Conflict, detail).into());
         }
         world.set_namespace(&name, status);
-        Ok(Json(world.namespace(&name)?.namespace.clone()))
+        Ok(Json(known(world, &name)?.namespace.clone()))
     })
 }
 
@@ -499,74 +372,6 @@ async fn run(State(shared): State<Shared>, Path(id): Path<RunId>) -> Answer<Json
     })
 }
 
-#[derive(Deserialize)]
-struct LogQuery {
-    offset: usize,
-    follow: bool,
-}
-
-/// A body that breaks off where it should.
-fn body(
-    stream: impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
-) -> Body {
-    Body::from_stream(stream)
-}
-
-/// What breaks a connection. What was sent before goes out first: only while a body has nothing
-/// to send does the server empty its buffer.
-async fn broken() -> io::Error {
-    tokio::task::yield_now().await;
-    io::Error::other("cut by the test")
-}
-
-async fn log(
-    State(shared): State<Shared>,
-    Path(id): Path<RunId>,
-    Query(query): Query<LogQuery>,
-) -> Response {
-    let cut = shared.change(|world| (!world.cut_logs.is_empty()).then(|| world.cut_logs.remove(0)));
-    let short = shared.change(|world| {
-        let short = world.short_logs > 0;
-        world.short_logs = world.short_logs.saturating_sub(1);
-        short
-    });
-    let changed = shared.changed.subscribe();
-    let state = (shared, query.offset, cut, changed);
-    let parts = stream::try_unfold(
-        state,
-        move |(shared, offset, mut cut, mut changed)| async move {
-            loop {
-                changed.mark_unchanged();
-                let (mut part, over) = shared.read(|world| {
-                    let log = world.logs.get(&id).map_or(&[][..], Vec::as_slice);
-                    let part = log.get(offset..).unwrap_or_default().to_vec();
-                    let over = world
-                        .runs
-                        .get(&id)
-                        .is_none_or(|run| run.run.status == RunStatus::Ended);
-                    (part, over || short || !query.follow || world.stopping)
-                });
-                if let Some(left) = &mut cut {
-                    if *left == 0 {
-                        return Err(broken().await);
-                    }
-                    part.truncate(*left);
-                    *left -= part.len();
-                }
-                if !part.is_empty() {
-                    let offset = offset + part.len();
-                    return Ok(Some((Bytes::from(part), (shared, offset, cut, changed))));
-                }
-                if over {
-                    return Ok(None);
-                }
-                changed.changed().await.map_err(io::Error::other)?;
-            }
-        },
-    );
-    body(parts).into_response()
-}
-
 async fn sources(
     State(shared): State<Shared>,
     Query(query): Query<SourceQuery>,
@@ -585,81 +390,4 @@ async fn sources(
 
 async fn workers(State(shared): State<Shared>) -> Json<Vec<Worker>> {
     Json(shared.read(|world| world.workers.clone()))
-}
-
-async fn events(State(shared): State<Shared>, Query(query): Query<EventQuery>) -> Answer<Response> {
-    let wanted = query.namespace.clone();
-    if let Some(name) = &wanted {
-        shared.read(|world| world.namespace(name.as_str()).map(drop))?;
-    }
-    let (cut, after) = shared.change(|world| {
-        let cut = (!world.cut_events.is_empty()).then(|| world.cut_events.remove(0));
-        let newest = world.events.last().map_or(0, |event| event.seq);
-        (cut, query.after.unwrap_or(newest))
-    });
-    let changed = shared.changed.subscribe();
-    let parts = stream::try_unfold(
-        (shared, after, cut, changed),
-        move |(shared, after, mut cut, mut changed)| {
-            let wanted = wanted.clone();
-            async move {
-                loop {
-                    changed.mark_unchanged();
-                    if let Some(0) = cut {
-                        return Err(broken().await);
-                    }
-                    let (next, stopping) = shared.read(|world| {
-                        let mut behind = world.events.iter().filter(|event| event.seq > after);
-                        let next = behind
-                            .find(|event| wanted.is_none() || event.namespace == wanted)
-                            .cloned();
-                        (next, world.stopping)
-                    });
-                    if let Some(event) = next {
-                        if let Some(left) = &mut cut {
-                            *left -= 1;
-                        }
-                        let data = serde_json::to_string(&event).expect("an event is JSON");
-                        let text = format!("id: {}\ndata: {data}\n\n", event.seq);
-                        return Ok(Some((Bytes::from(text), (shared, event.seq, cut, changed))));
-                    }
-                    if stopping {
-                        return Ok(None);
-                    }
-                    changed.changed().await.map_err(io::Error::other)?;
-                }
-            }
-        },
-    );
-    Ok(([(header::CONTENT_TYPE, "text/event-stream")], body(parts)).into_response())
-}
-
-async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Response {
-    let found = shared.change(|world| {
-        let content = world.files.get(uri.path()).cloned()?;
-        let cut = (!world.cut_files.is_empty()).then(|| world.cut_files.remove(0));
-        Some((content, cut, world.stall_files))
-    });
-    let Some((content, cut, stall)) = found else {
-        return Refusal(Problem::new(
-            ProblemType::NotFound,
-            format!("{method} {uri}: there is nothing"),
-        ))
-        .into_response();
-    };
-    let headers = [(header::CONTENT_LENGTH, content.len())];
-    if stall {
-        let half = Bytes::from(content[..content.len() / 2].to_vec());
-        let parts = stream::once(async move { Ok(half) }).chain(stream::pending());
-        return (headers, body(parts)).into_response();
-    }
-    match cut {
-        None => (headers, content).into_response(),
-        Some(length) => {
-            let sent = Bytes::from(content[..length].to_vec());
-            let parts = stream::once(async move { Ok(sent) })
-                .chain(stream::once(async { Err(broken().await) }));
-            (headers, body(parts)).into_response()
-        }
-    }
 }

@@ -6,8 +6,9 @@ use crate::fixtures::{
     add_iteration, build, built, failed, greeting, outcome, run as ended, with_run,
 };
 use crate::program::{Running, regex_of, run, snapshot};
-use crate::server::{Server, World};
+use crate::server::Server;
 use crate::terminal::OnTerminal;
+use crate::world::World;
 
 /// Lets the server build a package, as far as it comes.
 fn carry_out(

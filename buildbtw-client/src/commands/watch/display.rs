@@ -2,6 +2,7 @@
 //! elsewhere, JSON for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use buildbtw_api::BuildStatus;
 use buildbtw_api::events::Event;
@@ -16,6 +17,9 @@ use crate::words::{harmless, some_of};
 
 /// How many builds the progress bar names.
 const NAMED: usize = 4;
+
+/// How often the progress bar is drawn when nothing happens.
+const REDRAW: Duration = Duration::from_millis(250);
 
 /// Where the changes go.
 pub enum Display {
@@ -43,6 +47,8 @@ impl Display {
             .expect("a constant, and a good template")
             .progress_chars("=> ");
         bar.set_style(style);
+        // Of many changes at once only some are drawn; this draws the last of them.
+        bar.enable_steady_tick(REDRAW);
         Self::Terminal(bar)
     }
 

@@ -183,6 +183,7 @@ impl Watch<'_> {
             "Now watching"
         };
         self.builds = builds;
+        self.refresh();
         let done = self.builds.count(BuildStatus::releases_dependents);
         self.display.say(&format!(
             "{watching} iteration {} of {}: {done} of {} done.",
