@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::sandbox::{CGROUP_PREFIX, SANDBOX, remove_tree};
+use crate::sandbox::{CGROUP_PREFIX, SANDBOX, remove_group, remove_tree};
 
 /// How deep below the root the work folders of builds are looked for.
 const DEEPEST: usize = 4;
@@ -52,9 +52,9 @@ pub(crate) fn clear(sandbox: &Path) -> io::Result<bool> {
             let groups = fs::read_to_string(&lock_path)?;
             for group in groups.lines().map(Path::new) {
                 let name = group.file_name().and_then(|name| name.to_str());
+                // Only what cannot be anybody else's, whatever the file says.
                 if name.is_some_and(|name| name.starts_with(CGROUP_PREFIX)) {
-                    // It is gone already when the supervisor came so far.
-                    let _ = fs::remove_dir(group);
+                    remove_group(group)?;
                 }
             }
         }

@@ -6,6 +6,7 @@
 mod workshop;
 
 use std::fs::File;
+use std::path::PathBuf;
 
 use buildbtw_build::OutcomeClass;
 use nix::sys::signal::{Signal, kill};
@@ -16,26 +17,55 @@ fn sleeper() -> Source {
     Source::that_builds("sleeper", lines)
 }
 
+/// The lock of a sandbox, and the control groups that it names.
+struct Lock {
+    file: File,
+    groups: Vec<PathBuf>,
+}
+
+impl Lock {
+    /// Waits until whoever has it lets it go: the supervisor, when everything is cleared away or when
+    /// it is killed.
+    fn wait(&self) {
+        self.file.lock().unwrap();
+    }
+
+    fn assert_no_groups(&self) {
+        assert!(
+            self.groups.iter().all(|group| !group.exists()),
+            "{:?}",
+            self.groups
+        );
+    }
+}
+
 /// A build that has come to its long sleep, and the lock of its sandbox.
-fn asleep(workshop: &Workshop) -> (Building, File) {
+fn asleep(workshop: &Workshop) -> (Building, Lock) {
     let mut building = workshop.start(&workshop.request(&sleeper()), "build");
     building.wait_for("asleep");
-    let lock = workshop.builds().join("build/sandbox/lock");
-    // The folder is the sandbox's root user's. Only root can open the file then, or its owner.
-    (building, File::open(lock).unwrap())
+    let path = workshop.builds().join("build/sandbox/lock");
+    let file = File::open(&path).unwrap();
+    let groups: Vec<_> = std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(PathBuf::from)
+        .collect();
+    assert!(groups.iter().all(|group| group.exists()));
+    (building, Lock { file, groups })
 }
 
 #[test]
 fn a_build_that_is_cancelled_is_gone() {
     for who in everybody() {
         let workshop = Workshop::new(who);
-        let (building, _lock) = asleep(&workshop);
+        let (building, lock) = asleep(&workshop);
         kill(building.pid(), Signal::SIGTERM).unwrap();
         let run = building
             .finish()
             .expect(OutcomeClass::Cancelled)
             .says(&["build"]);
         workshop.assert_nothing_left("build");
+        lock.assert_no_groups();
         assert_eq!(run.step_names().last().unwrap(), "build!");
     }
 }
@@ -49,9 +79,10 @@ fn a_build_whose_worker_is_killed_is_gone() {
         let (status, _) = building.end();
         assert!(!status.success());
         // The supervisor holds it until it has cleared everything away.
-        lock.lock().unwrap();
+        lock.wait();
         assert_gone(&workshop);
         workshop.assert_nothing_left("build");
+        lock.assert_no_groups();
     }
 }
 
@@ -64,7 +95,7 @@ fn a_build_whose_supervisor_is_killed_is_gone_and_said_so() {
             "buildbtw-build-init",
         ] {
             let workshop = Workshop::new(who);
-            let (building, _lock) = asleep(&workshop);
+            let (building, lock) = asleep(&workshop);
             assert_eq!(
                 forget_processes(&workshop.marker(), |words| words.starts_with(doomed)),
                 1
@@ -72,6 +103,7 @@ fn a_build_whose_supervisor_is_killed_is_gone_and_said_so() {
             let run = building.finish().expect(OutcomeClass::Infrastructure);
             assert_gone(&workshop);
             workshop.assert_nothing_left("build");
+            lock.assert_no_groups();
             run.says(&["killed"]);
         }
     }
@@ -88,8 +120,8 @@ fn when_everything_is_killed_at_once_only_files_are_left_to_be_swept() {
         assert_eq!(forget_processes(&workshop.marker(), supervisor), 1);
         kill(building.pid(), Signal::SIGKILL).unwrap();
         building.end();
-        lock.lock().unwrap();
-        drop(lock);
+        lock.wait();
+        lock.file.unlock().unwrap();
         assert_gone(&workshop);
         let sandbox = workshop.builds().join("build/sandbox");
         assert!(sandbox.exists());
@@ -111,13 +143,14 @@ fn when_everything_is_killed_at_once_only_files_are_left_to_be_swept() {
         assert!(!sandbox.exists());
         assert_eq!(sweep(), "0 removed\n");
         workshop.assert_nothing_left("build");
+        lock.assert_no_groups();
     }
 }
 
 #[test]
 fn a_sweep_leaves_builds_alone_that_go_on() {
     let workshop = Workshop::new(everybody()[0]);
-    let (building, _lock) = asleep(&workshop);
+    let (building, lock) = asleep(&workshop);
     let output = workshop
         .command()
         .arg("sweep")
@@ -128,6 +161,7 @@ fn a_sweep_leaves_builds_alone_that_go_on() {
     kill(building.pid(), Signal::SIGTERM).unwrap();
     building.finish().expect(OutcomeClass::Cancelled);
     workshop.assert_nothing_left("build");
+    lock.assert_no_groups();
 }
 
 /// Waits for the last processes: the kernel ends those of a namespace one after another when its

@@ -6,11 +6,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::mounts::{SetupError, trying};
 
 /// Every group's name begins like this, so that a group that was left over is known as ours.
 pub const PREFIX: &str = "buildbtw-";
+
+/// How long the kernel is given to end killed processes.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// Where groups can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,9 +275,24 @@ impl Groups {
     /// Removes the groups. They are empty once every process of the build is gone.
     pub fn remove(&self) {
         for folder in self.folders() {
-            if let Err(error) = fs::remove_dir(&folder) {
+            if let Err(error) = remove_group(&folder) {
                 eprintln!("buildbtw: cannot remove {}: {error}", folder.display());
             }
+        }
+    }
+}
+
+/// Removes a group. The kernel refuses as long as there are processes in it, and those of a namespace
+/// whose first process was killed end one after another; it tells nobody when it is through.
+pub fn remove_group(folder: &Path) -> io::Result<()> {
+    let until = Instant::now() + ENDING;
+    loop {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => return result,
         }
     }
 }

@@ -146,7 +146,7 @@ pub(crate) async fn drive(
         waiting: VecDeque::new(),
     };
     drive.follow(started, &events, &cancel).await;
-    drive.clear_up(work_dir);
+    drive.clear_up(work_dir).await;
     let mut outcome = judge(&drive.evidence, &request.limits);
     outcome.installed = drive.installed;
     if outcome.class == OutcomeClass::Success {
@@ -322,15 +322,22 @@ impl Drive<'_> {
     }
 
     /// What is left when the supervisor itself was killed.
-    fn clear_up(&self, work_dir: &Path) {
-        if self.evidence.facts.is_none()
-            && let Err(error) = crate::sweep::clear(&work_dir.join(SANDBOX))
-        {
-            tracing::warn!(%error, folder = %work_dir.display(), "cannot remove a sandbox's files");
-        }
+    async fn clear_up(&self, work_dir: &Path) {
+        let (sandbox, packages) = (work_dir.join(SANDBOX), work_dir.join(PACKAGES));
+        let killed = self.evidence.facts.is_none();
         let failed = !matches!(&self.evidence.end, Some(end) if end.class == OutcomeClass::Success);
-        if failed {
-            let _ = remove_tree(&work_dir.join(PACKAGES));
+        if !killed && !failed {
+            return;
+        }
+        // It may take a while, and others are waiting for this thread.
+        let clearing = tokio::task::spawn_blocking(move || {
+            if killed {
+                crate::sweep::clear(&sandbox)?;
+            }
+            remove_tree(&packages)
+        });
+        if let Ok(Err(error)) = clearing.await {
+            tracing::warn!(%error, folder = %work_dir.display(), "cannot remove a sandbox's files");
         }
     }
 }

@@ -44,7 +44,7 @@ mod wire;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-pub(crate) use cgroup::PREFIX as CGROUP_PREFIX;
+pub(crate) use cgroup::{PREFIX as CGROUP_PREFIX, remove_group};
 pub(crate) use drive::{carry_out, drive};
 pub(crate) use install::{compare, installed_in, provision_for};
 pub(crate) use mounts::{SetupError, bind, keep_to_ourselves, trying};
