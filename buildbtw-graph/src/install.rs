@@ -56,6 +56,10 @@ impl std::fmt::Display for Unsatisfied {
 /// Works out what pacman would install, with the number of each package's
 /// repository, in the order in which pacman comes across the packages.
 ///
+/// Conflicts are not looked at, nor that pacman refuses two targets that lead
+/// to packages of one name in different repositories (here the first one
+/// counts): those show when pacman itself is run.
+///
 /// # Errors
 ///
 /// All relations that nothing satisfies, in the order they were met.
@@ -71,7 +75,8 @@ pub fn resolve_installation<'a>(
         } else {
             Vec::new()
         };
-        if found.is_none() && group.is_empty() && !request.is_assumed(target) {
+        // What is assumed satisfies packages, but is no target, as for pacman.
+        if found.is_none() && group.is_empty() {
             unsatisfied.push(Unsatisfied {
                 relation: target.clone(),
                 wanted_by: None,
@@ -83,13 +88,17 @@ pub fn resolve_installation<'a>(
     }
     let mut transaction = Found::default();
     for &(repository, package) in &targets.packages {
-        resolve_closure(
-            request,
-            &targets,
-            &mut transaction,
-            (repository, package),
-            &mut unsatisfied,
-        );
+        resolve_closure(request, &targets, &mut transaction, (repository, package));
+    }
+    for (_, package) in &transaction.packages {
+        for relation in &package.depends {
+            if !request.is_met(package, relation, &transaction) {
+                unsatisfied.push(Unsatisfied {
+                    relation: relation.clone(),
+                    wanted_by: Some(package.pkgname.clone()),
+                });
+            }
+        }
     }
     if unsatisfied.is_empty() {
         Ok(transaction.packages)
@@ -98,13 +107,13 @@ pub fn resolve_installation<'a>(
     }
 }
 
-/// Adds a package and, depth first, what it needs.
+/// Adds a package and, depth first, what it needs. What cannot be found is left
+/// out; the needs of all that was added are looked at in the end.
 fn resolve_closure<'a>(
     request: &InstallRequest<'a>,
     targets: &Found<'a>,
     transaction: &mut Found<'a>,
     start: (usize, &'a ReleasedPackage),
-    unsatisfied: &mut Vec<Unsatisfied>,
 ) {
     if !transaction.add(start.0, start.1) {
         return;
@@ -117,25 +126,15 @@ fn resolve_closure<'a>(
             stack.pop();
             continue;
         };
-        if package.satisfies(relation)
-            || request.is_assumed(relation)
-            || transaction.satisfy(relation).is_some()
-        {
+        if request.is_met(package, relation, transaction) {
             continue;
         }
-        let found = targets
-            .satisfy(relation)
-            .or_else(|| request.find(relation, transaction));
-        match found {
-            None => unsatisfied.push(Unsatisfied {
-                relation: relation.clone(),
-                wanted_by: Some(package.pkgname.clone()),
-            }),
-            Some((repository, found)) => {
-                if transaction.add(repository, found) {
-                    stack.push((found, found.depends.iter()));
-                }
-            }
+        let wanted = targets.satisfy(relation);
+        let found = wanted.or_else(|| request.find(relation, transaction));
+        if let Some((repository, found)) = found
+            && transaction.add(repository, found)
+        {
+            stack.push((found, found.depends.iter()));
         }
     }
 }
@@ -145,6 +144,18 @@ impl<'a> InstallRequest<'a> {
         self.assumed
             .iter()
             .any(|provision| relation.satisfied_by_provision(provision))
+    }
+
+    /// Whether a package's relation needs nothing more.
+    fn is_met(
+        &self,
+        package: &ReleasedPackage,
+        relation: &Relation,
+        transaction: &Found<'a>,
+    ) -> bool {
+        package.satisfies(relation)
+            || self.is_assumed(relation)
+            || transaction.satisfy(relation).is_some()
     }
 
     /// A package of the very name, else a provider, never one whose name is in
