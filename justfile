@@ -158,7 +158,13 @@ _corpus:
             part=$(mktemp -d "$folder.XXXXXX")
             trap 'rm -rf -- "$part"' EXIT
             bsdtar -xf "$corpus" -C "$part"
-            mv -T "$part" "$folder" || [[ -d $folder ]]
+            # Archives have a folder of their own around those of the packages, or none.
+            first=$(find "$part" -name .SRCINFO -print -quit)
+            if [[ -z $first ]]; then
+                echo "error: there is no .SRCINFO in $corpus" >&2
+                exit 2
+            fi
+            mv -T "$(dirname "$(dirname "$first")")" "$folder" || [[ -d $folder ]]
         fi
         corpus=$folder
     fi

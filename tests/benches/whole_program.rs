@@ -1,7 +1,7 @@
 //! Measures the server as a process: how long it reads a distribution, starts again and plans, and
 //! how much memory it takes meanwhile.
 //!
-//! `just bench` builds the server and runs this. `BUILDBTW_CORPUS` names a folder or archive of
+//! `just bench` builds the server and runs this. `BUILDBTW_CORPUS` names a folder of
 //! `.SRCINFO` files; without it a made-up distribution of 2,000 sources stands in. Nothing is
 //! judged here: figures of one machine are no bounds for another.
 
@@ -27,7 +27,7 @@ async fn whole_program(measure: bool) {
         .with("ROOT_MODE", "packages")
         .with("RUST_LOG", "warn");
     let corpus = if measure {
-        corpus::corpus(stage.path())
+        corpus::corpus()
     } else {
         None
     };

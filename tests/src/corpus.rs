@@ -13,43 +13,25 @@ pub mod srcinfo;
 pub mod synthetic;
 pub mod version;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use crate::programs::output;
 use crate::stage::Stage;
 
 /// A pkgbase and the text of its `.SRCINFO`.
 pub type SrcinfoText = (String, String);
 
-/// The texts of the folder `<pkgbase>/.SRCINFO` or the archive of one that `BUILDBTW_CORPUS` names,
-/// in the order of names; `None`, and a loud word about it, where it names nothing.
-///
-/// An archive is unpacked into the scratch folder.
+/// The texts of the folder `<pkgbase>/.SRCINFO` that `BUILDBTW_CORPUS` names, in the order of names;
+/// `None`, and a loud word about it, where it names nothing.
 ///
 /// # Panics
 ///
 /// When what it names cannot be read or holds no `.SRCINFO`.
-pub fn corpus(scratch: &Path) -> Option<Vec<SrcinfoText>> {
+pub fn corpus() -> Option<Vec<SrcinfoText>> {
     let Some(path) = std::env::var_os("BUILDBTW_CORPUS").filter(|path| !path.is_empty()) else {
-        eprintln!(
-            "\n*** SKIPPED: BUILDBTW_CORPUS names no folder or archive of .SRCINFO files ***\n"
-        );
+        eprintln!("\n*** SKIPPED: BUILDBTW_CORPUS names no folder of .SRCINFO files ***\n");
         return None;
     };
-    let mut folder = PathBuf::from(path);
-    if folder.is_file() {
-        let unpacked = scratch.join("corpus");
-        std::fs::create_dir(&unpacked).expect("a folder can be made");
-        output(
-            Command::new("bsdtar")
-                .arg("-xf")
-                .arg(&folder)
-                .arg("-C")
-                .arg(&unpacked),
-        );
-        folder = unpacked;
-    }
+    let folder = PathBuf::from(path);
     let entries = std::fs::read_dir(&folder);
     let entries =
         entries.unwrap_or_else(|error| panic!("BUILDBTW_CORPUS, {}: {error}", folder.display()));
