@@ -7,6 +7,7 @@
 //! `/api/v1` only grows: a field may be added, never renamed or removed, and a
 //! reader ignores fields it does not know.
 
+pub mod amounts;
 pub mod builds;
 pub mod client;
 pub mod events;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use buildbtw_api::amounts::size;
 use buildbtw_api::namespaces::BaseRepository;
 use buildbtw_api::runs::RootMode;
 use buildbtw_graph::{Architecture, Relation};
@@ -91,12 +92,12 @@ pub struct Config {
     )]
     pub packager: String,
 
-    /// The largest package that is taken from a worker, in bytes.
-    #[arg(long, env = "UPLOAD_LIMIT", default_value_t = 8 << 30)]
+    /// The largest package that is taken from a worker, such as 512M or 8G.
+    #[arg(long, env = "UPLOAD_LIMIT", default_value = "8G", value_parser = size)]
     pub upload_limit: u64,
 
-    /// The largest log that is kept of a run, in bytes; of a larger one, head and tail are kept.
-    #[arg(long, env = "LOG_LIMIT", default_value_t = 200 << 20)]
+    /// The largest log that is kept of a run; of a larger one, head and tail are kept.
+    #[arg(long, env = "LOG_LIMIT", default_value = "200M", value_parser = size)]
     pub log_limit: u64,
 
     /// Where tokio-console may attach, such as 127.0.0.1:6669; nowhere unless given.

@@ -52,6 +52,8 @@ pub struct Rooms {
     pub feed: feed::Feed,
     /// One iteration is planned at a time.
     pub planning: tokio::sync::Mutex<()>,
+    /// One look for moved origins at a time: two would make two iterations of one move.
+    pub following: tokio::sync::Mutex<()>,
     /// One change of a namespace at a time.
     pub namespaces: tokio::sync::Mutex<()>,
     /// Ends when the server is to stop.

@@ -167,6 +167,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         dispatch: Dispatch::new(lease),
         feed: Feed::default(),
         planning: tokio::sync::Mutex::default(),
+        following: tokio::sync::Mutex::default(),
         namespaces: tokio::sync::Mutex::default(),
         tasks: TaskTracker::new(),
         config,

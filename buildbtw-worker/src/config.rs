@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use buildbtw_api::amounts::{size, time};
 use buildbtw_api::runs::RootMode;
 use buildbtw_build::{BuilderKind, Storage};
 use clap::{Parser, ValueEnum};
-
-use crate::amounts::{size, time};
 
 /// What `--help` says at its end.
 const AFTER_HELP: &str = "\

@@ -5,7 +5,6 @@
 //! server has it ([`retry`]), so that neither a restart of the server nor a bad network costs a
 //! build; only the server's word that a run was taken away ends one.
 
-mod amounts;
 mod builder;
 mod claims;
 mod config;

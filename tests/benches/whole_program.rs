@@ -26,11 +26,7 @@ async fn whole_program(measure: bool) {
     let stage = Stage::new()
         .with("ROOT_MODE", "packages")
         .with("RUST_LOG", "warn");
-    let corpus = if measure {
-        corpus::corpus()
-    } else {
-        None
-    };
+    let corpus = if measure { corpus::corpus() } else { None };
     let made_up = if measure { 2000 } else { 50 };
     let is_corpus = corpus.is_some();
     let texts = corpus.unwrap_or_else(|| synthetic::distribution(1, made_up));

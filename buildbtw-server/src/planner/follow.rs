@@ -114,6 +114,7 @@ pub async fn check_origins(
     namespace: NamespaceKey,
     reason: impl FnOnce(Vec<ChangesetMove>) -> IterationReason,
 ) -> Result<bool, PlannerError> {
+    let _turn = server.following.lock().await;
     let (changesets, newest, pinned) = {
         let mut tx = server.db.read().await?;
         let Some(newest) = iterations::newest(&mut tx, namespace).await? else {

@@ -338,12 +338,24 @@ pub async fn plan_interrupted(server: &Server) -> Result<(), PlannerError> {
     Ok(())
 }
 
-/// Puts an iteration that is fully stored in the place of the current one, in one transaction.
+/// Puts an iteration that is fully stored in the place of the current one, in one transaction; one
+/// that a newer iteration overtook is superseded at once.
 async fn make_current(server: &Server, iteration: &StoredIteration) -> Result<(), DbError> {
     let mut tx = server.db.write().await?;
     let mut stopped = Vec::new();
     let reason = format!("iteration {} took its place", iteration.number);
-    for older in iterations::of_namespace(&mut tx, iteration.namespace).await? {
+    let all = iterations::of_namespace(&mut tx, iteration.namespace).await?;
+    for newer in all.iter().filter(|other| other.number > iteration.number) {
+        if newer.status()? == IterationStatus::Current {
+            let reason = format!("iteration {} came first", newer.number);
+            steps::cancel_iteration(&mut tx, iteration.key, &reason).await?;
+            iterations::set_status(&mut tx, iteration, IterationStatus::Superseded, None).await?;
+            tx.commit().await?;
+            server.feed.wake();
+            return Ok(());
+        }
+    }
+    for older in all {
         let status = older.status()?;
         if older.key == iteration.key || status == IterationStatus::Superseded {
             continue;

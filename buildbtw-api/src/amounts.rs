@@ -24,6 +24,10 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Reads a size in bytes: a whole number, with a unit or without.
+///
+/// # Errors
+///
+/// What is wrong with the text, for the person who wrote it.
 pub fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -45,6 +49,10 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a length of time: seconds, or numbers with units.
+///
+/// # Errors
+///
+/// What is wrong with the text, for the person who wrote it.
 pub fn time(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let seconds = text.parse::<u64>().ok().map(Duration::from_secs);
