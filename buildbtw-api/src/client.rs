@@ -3,9 +3,10 @@
 mod events;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use buildbtw_graph::{Architecture, PkgBase, Plan};
+use buildbtw_graph::{Architecture, PkgBase, Plan, Why};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -16,7 +17,7 @@ use url::Url;
 use crate::builds::{Build, BuildDetails, BuildQuery};
 use crate::namespaces::{
     CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest,
+    RetryRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -268,6 +269,14 @@ impl Client {
     /// Plans without starting anything.
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan, ClientError> {
         self.post(&["plans"], request).await
+    }
+
+    /// Says why a package source would be rebuilt or not, on each architecture.
+    pub async fn why(
+        &self,
+        request: &WhyRequest,
+    ) -> Result<BTreeMap<Architecture, Why>, ClientError> {
+        self.post(&["plans", "why"], request).await
     }
 
     /// Makes a namespace.

@@ -153,6 +153,18 @@ pub struct PlanRequest {
     pub options: NamespaceOptions,
 }
 
+/// Why a source is rebuilt or not: asked of `POST /api/v1/plans/why`, which starts nothing and
+/// answers with a `buildbtw_graph::Why` for each architecture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WhyRequest {
+    /// What would be planned.
+    #[serde(flatten)]
+    pub plan: PlanRequest,
+    /// The package base that is asked about.
+    #[schema(value_type = String)]
+    pub pkgbase: PkgBase,
+}
+
 /// A new namespace: asked of `POST /api/v1/namespaces`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CreateNamespace {

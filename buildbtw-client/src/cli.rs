@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use buildbtw_api::namespaces::BaseRepository;
 use buildbtw_api::{BuildStatus, Changeset, NamespaceName, RunId};
-use buildbtw_graph::{Architecture, PkgBase};
+use buildbtw_graph::{Architecture, PkgBase, Relation};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The server that is asked where nobody names another one.
@@ -83,6 +83,8 @@ pub enum Command {
     New(New),
     /// Show what would be rebuilt, without starting anything
     Plan(Plan),
+    /// Say why a package would be rebuilt, or why not, without starting anything
+    Why(Why),
     /// List the build namespaces, newest first
     List(List),
     /// Show a namespace with its builds, or one of its builds
@@ -236,14 +238,86 @@ pub struct New {
 Examples:
   bbtw plan openimageio/main
   bbtw plan --full --via makedepends,checkdepends openimageio/main
-  bbtw plan --json openimageio/main | jq '.architectures.x86_64.builds | length'")]
+  bbtw plan --json openimageio/main | jq '.architectures.x86_64.builds | length'
+  bbtw plan --dot openimageio/main | dot -Tsvg > plan.svg
+  bbtw plan --srcinfo-dir tree --changed-dir changed openimageio/main")]
 pub struct Plan {
     /// What to rebuild, and how.
     #[command(flatten)]
     pub planning: Planning,
+    /// Where to plan without a server.
+    #[command(flatten)]
+    pub tree: Tree,
     /// List every build, by waves, and everything that was noticed
     #[arg(long)]
     pub full: bool,
+    /// Print the order as a graph in the language of Graphviz; needs given up are dashed
+    #[arg(long, conflicts_with_all = ["full", "json"])]
+    pub dot: bool,
+}
+
+/// Where to plan without a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without a server")]
+pub struct Tree {
+    /// Plan with the folders <pkgbase>/.SRCINFO in this one, which also stand for what is released;
+    /// a file repos.tsv beside them (pkgbase, repository) gives the order of repositories
+    #[arg(long, value_name = "DIR", conflicts_with = "base")]
+    pub srcinfo_dir: Option<PathBuf>,
+    /// The changed .SRCINFO files, in folders of the same shape; what is not there counts as it is
+    #[arg(long, value_name = "DIR", requires = "srcinfo_dir")]
+    pub changed_dir: Option<PathBuf>,
+    /// The architectures to plan for, the primary one first
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "x86_64",
+        requires = "srcinfo_dir"
+    )]
+    pub architecture: Vec<Architecture>,
+    /// What is installed for every build without being named; `--implicit=` is nothing
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "base-devel",
+        requires = "srcinfo_dir",
+        value_parser = implicit
+    )]
+    pub implicit: Vec<Implicit>,
+}
+
+/// A package that is installed for every build; `None` for an empty word.
+#[derive(Debug, Clone)]
+pub struct Implicit(pub Option<Relation>);
+
+fn implicit(text: &str) -> Result<Implicit, buildbtw_graph::RelationError> {
+    match text {
+        "" => Ok(Implicit(None)),
+        _ => text.parse().map(|relation| Implicit(Some(relation))),
+    }
+}
+
+/// `bbtw why`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Shows the shortest chain of relations from a change to the package; for a
+package that would not be rebuilt, what keeps it out.
+
+Examples:
+  bbtw why openimageio/main blender
+  bbtw why --scope direct curl/main python
+  bbtw why --srcinfo-dir tree openimageio/main blender")]
+pub struct Why {
+    /// What to rebuild, and how.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// The package base that is asked about
+    pub pkgbase: PkgBase,
+    /// Where to plan without a server.
+    #[command(flatten)]
+    pub tree: Tree,
 }
 
 /// `bbtw list`

@@ -4,6 +4,7 @@
 mod asking;
 mod cli;
 mod commands;
+mod dot;
 mod escapes;
 mod failure;
 mod output;
@@ -11,6 +12,7 @@ mod patience;
 mod planning;
 mod style;
 mod table;
+mod tree;
 mod words;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! A plan in words: what would be built, in which order, and what somebody should know before.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
@@ -94,7 +95,9 @@ pub fn write(out: &mut dyn Write, plan: &Plan, full: bool, width: usize) -> io::
             .pkgbase
             .as_ref()
             .map(|pkgbase| format!("{pkgbase}: "));
-        let text = format!("{}{}", about.unwrap_or_default(), warning.message);
+        // Messages of a parser may draw a picture of the line; here they are prose.
+        let message: Vec<&str> = warning.message.split_whitespace().collect();
+        let text = format!("{}{}", about.unwrap_or_default(), message.join(" "));
         writeln!(out, "{odd}warning:{odd:#} {}", harmless(&text))?;
     }
     Ok(())
@@ -191,20 +194,11 @@ fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io
         full,
         width,
     )?;
-    let dropped = set.edges.iter().filter(|edge| edge.dropped).map(|edge| {
-        format!(
-            "{} is built with the released {} ({} `{}`)",
-            edge.after.pkgbase,
-            edge.before.pkgbase,
-            edge.kind.as_str(),
-            edge.relation
-        )
-    });
     list(
         out,
-        "needs given up to break cycles",
+        "built against released packages to break cycles",
         style::ODD,
-        dropped,
+        given_up(set, full).into_iter(),
         full,
         width,
     )?;
@@ -275,6 +269,25 @@ fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io
     Ok(())
 }
 
+/// The needs that were given up, in a line for each build and kind.
+fn given_up(set: &BuildSet, full: bool) -> Vec<String> {
+    let mut dropped: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for edge in set.edges.iter().filter(|edge| edge.dropped) {
+        dropped
+            .entry((edge.after.clone(), edge.kind))
+            .or_default()
+            .push(edge.before.pkgbase.as_str());
+    }
+    let some = if full { usize::MAX } else { SOME };
+    dropped
+        .into_iter()
+        .map(|((after, kind), before)| {
+            let released = some_of(&before, some);
+            format!("{}: {} {released}", after.pkgbase, kind.as_str())
+        })
+        .collect()
+}
+
 fn list(
     out: &mut dyn Write,
     title: &str,
@@ -283,7 +296,9 @@ fn list(
     full: bool,
     width: usize,
 ) -> io::Result<()> {
-    let findings: Vec<String> = findings.collect();
+    let mut findings: Vec<String> = findings.collect();
+    // A package and its pkgbase section may have the same thing to say.
+    findings.dedup();
     if findings.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ mod plan;
 mod show;
 mod sources;
 mod watch;
+mod why;
 mod workers;
 
 use std::io::{self, Write};
@@ -24,6 +25,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
     match command {
         Command::New(arguments) => create::run(session, arguments).await,
         Command::Plan(arguments) => plan::run(session, arguments).await,
+        Command::Why(arguments) => why::run(session, arguments).await,
         Command::List(arguments) => list::run(session, arguments).await,
         Command::Show(arguments) => show::run(session, arguments).await,
         Command::Watch(arguments) => watch::run(session, arguments).await,

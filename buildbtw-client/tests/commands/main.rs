@@ -10,5 +10,6 @@ mod reading;
 mod server;
 mod streams;
 mod terminal;
+mod trees;
 mod watching;
 mod world;

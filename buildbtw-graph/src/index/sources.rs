@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::names::{List, NameTable, Place, Slot};
 use crate::names::PkgBase;
 use crate::source::{SourcePackage, SplitPackage};
@@ -18,6 +20,7 @@ pub struct SourceIndex {
 #[derive(Debug, Clone, Default)]
 struct Inner {
     sources: Vec<Option<Arc<SourcePackage>>>,
+    repositories: FxHashMap<PkgBase, u32>,
     free: Vec<u32>,
     names: NameTable,
 }
@@ -83,6 +86,19 @@ impl SourceIndex {
         let mut sources: Vec<_> = self.inner.sources.iter().flatten().collect();
         sources.sort_unstable_by(|a, b| a.pkgbase.cmp(&b.pkgbase));
         sources.into_iter()
+    }
+
+    /// Says which repository each source is released to, counted in the order
+    /// of pacman.conf: where several sources satisfy a relation, the one of the
+    /// first repository does. Sources that are not named count as of the first.
+    pub fn set_repositories(&mut self, numbers: impl IntoIterator<Item = (PkgBase, u32)>) {
+        Arc::make_mut(&mut self.inner).repositories = numbers.into_iter().collect();
+    }
+
+    /// The number of the repository that a source is released to.
+    pub(crate) fn repository(&self, pkgbase: &PkgBase) -> u32 {
+        let known = self.inner.repositories.get(pkgbase);
+        known.copied().unwrap_or_default()
     }
 
     pub(crate) fn number(&self, pkgbase: &PkgBase) -> Option<u32> {

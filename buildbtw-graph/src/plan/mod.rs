@@ -16,6 +16,7 @@ mod output;
 mod pkgrel;
 mod reports;
 mod set;
+mod why;
 mod worlds;
 
 use std::borrow::Cow;
@@ -27,6 +28,8 @@ pub use output::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Plan, PlanWarning,
     PlannedBuild, Risk, Unbuildable, UnbuildableReason, Unresolved, World,
 };
+
+pub use why::{Link, Why, WhyNot, why};
 
 use rustc_hash::FxHashSet;
 
@@ -91,12 +94,7 @@ const MAX_BUILDS: usize = 30_000;
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
     check(input)?;
     let options = input.options;
-    let number = |change: &SourcePackage| input.sources.number(&change.pkgbase);
-    let overlay = Overlay {
-        index: input.changes.iter().cloned().collect(),
-        hides: input.changes.iter().filter_map(number).collect(),
-        hides_nothing: FxHashSet::default(),
-    };
+    let overlay = Overlay::new(input);
     let worlds: Vec<Worlds<'_>> = options
         .architectures
         .iter()
@@ -203,6 +201,17 @@ struct Overlay {
     index: SourceIndex,
     hides: FxHashSet<u32>,
     hides_nothing: FxHashSet<u32>,
+}
+
+impl Overlay {
+    fn new(input: &PlanInput<'_>) -> Self {
+        let number = |change: &SourcePackage| input.sources.number(&change.pkgbase);
+        Overlay {
+            index: input.changes.iter().cloned().collect(),
+            hides: input.changes.iter().filter_map(number).collect(),
+            hides_nothing: FxHashSet::default(),
+        }
+    }
 }
 
 fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a Overlay, on: &'a Architecture) -> Worlds<'a> {

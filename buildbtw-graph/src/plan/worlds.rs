@@ -164,7 +164,10 @@ impl<'a> Sources<'a> {
             |slot| &slot.packages,
             |source, _| found.push(source),
         );
-        found.sort_by_key(|source| order_of_makers(pkgname, &source.pkgbase));
+        found.sort_by_key(|source| {
+            let repository = self.base.repository(&source.pkgbase);
+            (repository, order_of_makers(pkgname, &source.pkgbase))
+        });
         found
     }
 
@@ -257,7 +260,9 @@ impl<'a> Sources<'a> {
                 found.push(Package::Source(source, package, &source.version));
             }
         });
-        sort_by_name(&mut found[start..]);
+        let found = &mut found[start..];
+        sort_by_name(found);
+        found.sort_by_key(|package| self.base.repository(package.pkgbase()));
     }
 }
 

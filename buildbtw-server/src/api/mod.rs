@@ -54,6 +54,7 @@ pub fn router(server: Server) -> Router {
     let for_all = Router::new()
         .route("/health", get(health::get))
         .route("/plans", post(plans::create))
+        .route("/plans/why", post(plans::why))
         .route(
             "/namespaces",
             get(namespaces::list).post(namespaces::create),

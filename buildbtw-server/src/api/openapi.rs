@@ -14,6 +14,7 @@ use super::{builds, events, health, namespaces, plans, runs, sources, workers};
     paths(
         health::get,
         plans::create,
+        plans::why,
         plans::get,
         namespaces::list,
         namespaces::create,

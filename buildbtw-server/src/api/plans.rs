@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use buildbtw_api::namespaces::PlanRequest;
+use buildbtw_api::namespaces::{PlanRequest, WhyRequest};
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
 
 use super::extract::{self, Json, Path};
@@ -21,6 +21,17 @@ pub async fn create(
 ) -> HttpResult<Response> {
     let plan = planner::preview(&server, &request).await?;
     Ok(Json(plan).into_response())
+}
+
+/// Says why a package source would be rebuilt or not, without starting anything.
+#[utoipa::path(post, path = "/api/v1/plans/why", tag = "plans", request_body = WhyRequest,
+    responses((status = 200, description = "The answer for each architecture"), (status = "4XX", body = Problem)))]
+pub async fn why(
+    State(server): State<Server>,
+    Json(request): Json<WhyRequest>,
+) -> HttpResult<Response> {
+    let why = planner::why(&server, &request).await?;
+    Ok(Json(why).into_response())
 }
 
 /// The plan of an iteration, as it was made.

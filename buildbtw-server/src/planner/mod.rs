@@ -10,10 +10,15 @@ mod store;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use buildbtw_api::namespaces::{BaseRepository, IterationReason, NamespaceOptions, PlanRequest};
+use buildbtw_api::namespaces::{
+    BaseRepository, IterationReason, NamespaceOptions, PlanRequest, WhyRequest,
+};
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, IterationStatus, Problem, ProblemType};
-use buildbtw_graph::{Architecture, PkgBase, Plan, PlanInput, PlanOptions, ReleasedIndex};
+use buildbtw_graph::{
+    Architecture, PkgBase, Plan, PlanError, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
+    SourceIndex, SourcePackage, Why,
+};
 
 use crate::Server;
 use crate::bases::Snapshot;
@@ -92,8 +97,6 @@ pub struct Calculation {
     pub bases: BTreeMap<Architecture, Snapshot>,
     /// The commit of every package base that is to be built.
     pub commits: HashMap<PkgBase, SourceCommit>,
-    /// What was passed over in reading the changesets.
-    pub warnings: Vec<String>,
 }
 
 /// Resolves changesets to commits, all of them or none.
@@ -146,72 +149,111 @@ fn base_repositories<'a>(
         .unwrap_or(&server.config.base_repositories)
 }
 
+/// Says why a source would be rebuilt or not, without storing anything.
+pub async fn why(
+    server: &Server,
+    request: &WhyRequest,
+) -> Result<BTreeMap<Architecture, Why>, PlannerError> {
+    let resolved = resolve(server, &request.plan.changesets).await?;
+    let ground = Ground::gather(server, &resolved, &request.plan.options).await?;
+    let pkgbase = request.pkgbase.clone();
+    let sources = server.sources.index();
+    ground
+        .calculate(move |ground| buildbtw_graph::why(&ground.input(&sources), &pkgbase))
+        .await
+}
+
+/// What a calculation stands on, besides the sources.
+#[derive(Clone)]
+struct Ground {
+    released: Arc<BTreeMap<Architecture, Arc<ReleasedIndex>>>,
+    changes: Arc<Vec<SourcePackage>>,
+    options: Arc<PlanOptions>,
+    bases: BTreeMap<Architecture, Snapshot>,
+}
+
+impl Ground {
+    async fn gather(
+        server: &Server,
+        resolved: &[ResolvedChangeset],
+        options: &NamespaceOptions,
+    ) -> Result<Self, PlannerError> {
+        let config = &server.config;
+        let mut bases = BTreeMap::new();
+        let mut released: BTreeMap<Architecture, Arc<ReleasedIndex>> = BTreeMap::new();
+        for architecture in &config.architectures {
+            let repositories = base_repositories(server, options);
+            let snapshot = server.bases.snapshot(repositories, architecture).await?;
+            released.insert(architecture.clone(), Arc::clone(&snapshot.index));
+            bases.insert(architecture.clone(), snapshot);
+        }
+        let options = PlanOptions {
+            architectures: config.architectures.clone(),
+            scope: options.scope,
+            via: options.via,
+            pkgrel: options.pkgrel,
+            passes: options.passes,
+            implicit: config.implicit_packages.clone(),
+            bootstrap: options.bootstrap,
+            host_tools: config.root_mode == RootMode::Host,
+        };
+        let changes = resolved.iter().map(|changeset| changeset.package.clone());
+        Ok(Self {
+            released: Arc::new(released),
+            changes: Arc::new(changes.collect()),
+            options: Arc::new(options),
+            bases,
+        })
+    }
+
+    fn input<'a>(&'a self, sources: &'a SourceIndex) -> PlanInput<'a> {
+        PlanInput {
+            sources,
+            released: &self.released,
+            changes: &self.changes,
+            options: &self.options,
+        }
+    }
+
+    /// Carries a calculation out on a thread where it keeps nobody waiting.
+    async fn calculate<T: Send + 'static>(
+        &self,
+        calculation: impl FnOnce(&Ground) -> Result<T, PlanError> + Send + 'static,
+    ) -> Result<T, PlannerError> {
+        let ground = self.clone();
+        let task = tokio::task::spawn_blocking(move || calculation(&ground));
+        let result = task
+            .await
+            .map_err(|error| PlannerError::Broken(error.to_string()))?;
+        Ok(result?)
+    }
+}
+
 /// Makes a plan for resolved changesets.
 pub async fn calculate(
     server: &Server,
     resolved: &[ResolvedChangeset],
     options: &NamespaceOptions,
 ) -> Result<Calculation, PlannerError> {
-    let mut bases = BTreeMap::new();
-    let mut released: BTreeMap<Architecture, Arc<ReleasedIndex>> = BTreeMap::new();
-    for architecture in &server.config.architectures {
-        let snapshot = server
-            .bases
-            .snapshot(base_repositories(server, options), architecture)
-            .await?;
-        released.insert(architecture.clone(), Arc::clone(&snapshot.index));
-        bases.insert(architecture.clone(), snapshot);
-    }
-    let plan_options = PlanOptions {
-        architectures: server.config.architectures.clone(),
-        scope: options.scope,
-        via: options.via,
-        pkgrel: options.pkgrel,
-        passes: options.passes,
-        implicit: server.config.implicit_packages.clone(),
-        bootstrap: options.bootstrap,
-        host_tools: server.config.root_mode == RootMode::Host,
-    };
-    let changes: Arc<Vec<_>> = Arc::new(
-        resolved
-            .iter()
-            .map(|changeset| changeset.package.clone())
-            .collect(),
-    );
-    let released = Arc::new(released);
+    let ground = Ground::gather(server, resolved, options).await?;
     let mut moving = None;
     for _ in 0..MOVING_SOURCES_TRIES {
         let sources = server.sources.index();
-        let plan = {
-            let (changes, released, options) = (
-                Arc::clone(&changes),
-                Arc::clone(&released),
-                plan_options.clone(),
-            );
+        let mut plan = {
             let sources = sources.clone();
-            tokio::task::spawn_blocking(move || {
-                let input = PlanInput {
-                    sources: &sources,
-                    released: &released,
-                    changes: &changes,
-                    options: &options,
-                };
-                buildbtw_graph::plan(&input)
-            })
-            .await
-            .map_err(|error| PlannerError::Broken(error.to_string()))??
+            ground
+                .calculate(move |ground| buildbtw_graph::plan(&ground.input(&sources)))
+                .await?
         };
         match pin_members(server, resolved, &sources, &plan) {
             Ok(commits) => {
-                let warnings = resolved
-                    .iter()
-                    .flat_map(|changeset| changeset.warnings.clone())
-                    .collect();
+                plan.warnings
+                    .extend(reading_warnings(server, resolved, &commits));
+                plan.warnings.sort();
                 return Ok(Calculation {
                     plan,
-                    bases,
+                    bases: ground.bases,
                     commits,
-                    warnings,
                 });
             }
             Err(pkgbase) => moving = Some(pkgbase),
@@ -253,6 +295,35 @@ fn pin_members(
         };
     }
     Ok(commits)
+}
+
+/// What was passed over in reading the `.SRCINFO` of each source that is to be built.
+fn reading_warnings(
+    server: &Server,
+    resolved: &[ResolvedChangeset],
+    commits: &HashMap<PkgBase, SourceCommit>,
+) -> Vec<PlanWarning> {
+    let heads = server.sources.heads();
+    let of_changes = resolved
+        .iter()
+        .map(|changeset| (&changeset.changeset.pkgbase, &changeset.warnings));
+    let changed = |pkgbase: &PkgBase| {
+        let mut changesets = resolved.iter();
+        changesets.any(|changeset| changeset.changeset.pkgbase == *pkgbase)
+    };
+    let of_others = commits
+        .keys()
+        .filter(|pkgbase| !changed(pkgbase))
+        .filter_map(|pkgbase| Some((pkgbase, &heads.repository(pkgbase)?.warnings)));
+    of_changes
+        .chain(of_others)
+        .flat_map(|(pkgbase, warnings)| {
+            warnings.iter().map(|warning| PlanWarning {
+                pkgbase: Some(pkgbase.clone()),
+                message: warning.clone(),
+            })
+        })
+        .collect()
 }
 
 /// Makes an iteration for resolved changesets, in the caller's transaction; it is to be planned

@@ -1,0 +1,223 @@
+//! `bbtw plan` and `bbtw why` without a server, over a folder of `.SRCINFO` files.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{Finished, bbtw, finish};
+
+/// Nobody listens there: whoever asks a server gets an error.
+const NO_SERVER: &str = "http://127.0.0.1:1";
+
+/// A package source in a few words: lines of the pkgbase section, then of each package.
+fn write(folder: &Path, pkgbase: &str, lines: &[&str], packages: &[(&str, &[&str])]) {
+    let mut text = format!("pkgbase = {pkgbase}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+    for line in lines {
+        text.push_str(&format!("\t{line}\n"));
+    }
+    for (pkgname, lines) in packages {
+        text.push_str(&format!("\npkgname = {pkgname}\n"));
+        for line in *lines {
+            text.push_str(&format!("\t{line}\n"));
+        }
+    }
+    let folder = folder.join(pkgbase);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(".SRCINFO"), text).unwrap();
+}
+
+/// A small distribution: a library, what depends on it, and what nearly does.
+fn tree() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(
+        at,
+        "libtone",
+        &["provides = libtone.so"],
+        &[("libtone", &[])],
+    );
+    write(at, "organ", &["depends = libtone>=1"], &[("organ", &[])]);
+    write(
+        at,
+        "band",
+        &["makedepends = organ"],
+        &[
+            ("band", &[]),
+            ("band-live", &["depends = organ", "depends = libtone.so"]),
+        ],
+    );
+    write(at, "tuner", &["makedepends = libtone"], &[("tuner", &[])]);
+    write(
+        at,
+        "shop",
+        &["optdepends = organ: to play"],
+        &[("shop", &[])],
+    );
+    write(at, "baker", &[], &[("baker", &[])]);
+    write(at, "softtone", &["provides = tone"], &[("softtone", &[])]);
+    write(at, "hardtone", &["provides = tone"], &[("hardtone", &[])]);
+    write(at, "choir", &["depends = tone"], &[("choir", &[])]);
+    folder
+}
+
+async fn without_server(folder: &TempDir, arguments: &[&str]) -> Finished {
+    let mut command = bbtw(NO_SERVER, arguments);
+    // Messages name files as they were named: in a folder of its own they are the same each time.
+    command.current_dir(folder.path());
+    finish(command).await
+}
+
+async fn shown(folder: &TempDir, arguments: &[&str]) -> String {
+    without_server(folder, arguments).await.shown()
+}
+
+async fn why(folder: &TempDir, changes: &[&str], pkgbase: &str) -> String {
+    let mut arguments = vec!["why", "--srcinfo-dir", "."];
+    arguments.extend(changes);
+    arguments.push(pkgbase);
+    shown(folder, &arguments).await
+}
+
+#[tokio::test]
+async fn the_json_of_a_plan() {
+    let folder = tree();
+    let arguments = ["plan", "--json", "--srcinfo-dir", ".", "libtone/main"];
+    insta::assert_snapshot!(shown(&folder, &arguments).await);
+}
+
+#[tokio::test]
+async fn a_plan_as_a_graph() {
+    let folder = tree();
+    let arguments = ["plan", "--dot", "--srcinfo-dir", ".", "libtone/main"];
+    insta::assert_snapshot!(shown(&folder, &arguments).await);
+}
+
+#[tokio::test]
+async fn a_changed_package_breaks_its_dependents() {
+    let folder = tree();
+    let changed = folder.path().join("changed");
+    write(
+        &changed,
+        "libtone",
+        &["provides = libtone.so"],
+        &[("libtone2", &[])],
+    );
+    let arguments = [
+        "plan",
+        "--srcinfo-dir",
+        ".",
+        "--changed-dir",
+        "changed",
+        "libtone/main",
+    ];
+    insta::assert_snapshot!(shown(&folder, &arguments).await);
+}
+
+#[tokio::test]
+async fn why_a_package_is_rebuilt() {
+    let folder = tree();
+    let mut told = String::new();
+    for pkgbase in ["libtone", "organ", "band"] {
+        told.push_str(&why(&folder, &["libtone/main"], pkgbase).await);
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
+async fn why_a_package_is_not_rebuilt() {
+    let folder = tree();
+    let mut told = String::new();
+    for (changes, pkgbase) in [
+        (&["libtone/main"][..], "tuner"),
+        (&["--scope", "direct", "libtone/main"], "band"),
+        (&["organ/main"], "shop"),
+        (&["softtone/main"], "choir"),
+        (&["libtone/main"], "baker"),
+        (&["libtone/main"], "band-live"),
+        (&["libtone/main"], "nobody"),
+        (&["--architecture", "aarch64", "libtone/main"], "organ"),
+    ] {
+        told.push_str(&why(&folder, changes, pkgbase).await);
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_and_harms_nothing_else() {
+    let folder = tree();
+    let at = folder.path();
+    write(at, "rubbish", &["depends = ="], &[("rubbish", &[])]);
+    write(
+        at,
+        "organ",
+        &["depends = libtone", "url = no address"],
+        &[("organ", &[])],
+    );
+    std::fs::write(at.join("README"), "beside the folders").unwrap();
+    std::fs::create_dir(at.join("empty")).unwrap();
+    let plan = shown(&folder, &["plan", "--srcinfo-dir", ".", "libtone/main"]).await;
+    insta::assert_snapshot!(plan);
+}
+
+#[tokio::test]
+async fn mistakes_are_told() {
+    let folder = tree();
+    let empty = folder.path().join("baker");
+    let mut told = String::new();
+    for arguments in [
+        &["plan", "--srcinfo-dir", "nowhere", "libtone/main"][..],
+        &[
+            "plan",
+            "--srcinfo-dir",
+            empty.file_name().unwrap().to_str().unwrap(),
+            "libtone/main",
+        ],
+        &["plan", "--srcinfo-dir", ".", "band-live/main"],
+        &["plan", "--changed-dir", ".", "libtone/main"],
+        &[
+            "plan",
+            "--srcinfo-dir",
+            ".",
+            "--base",
+            "none",
+            "libtone/main",
+        ],
+        &[
+            "plan",
+            "--srcinfo-dir",
+            ".",
+            "--architecture",
+            "any",
+            "libtone/main",
+        ],
+        &["plan", "--dot", "--json", "libtone/main"],
+    ] {
+        told.push_str(&shown(&folder, arguments).await);
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
+async fn repositories_come_in_the_order_of_their_first_lines() {
+    let folder = tree();
+    // By name alone it would be hardtone.
+    let text = "# source\npkgbase\trepo\nsofttone\tcore\t-\nhardtone\textra\nchoir\textra\n";
+    std::fs::write(folder.path().join("repos.tsv"), text).unwrap();
+    let plan = |changes: &'static str| {
+        let arguments = ["plan", "--json", "--srcinfo-dir", ".", changes];
+        let command = bbtw(NO_SERVER, &arguments);
+        let folder = folder.path().to_owned();
+        async move {
+            let mut command = command;
+            command.current_dir(folder);
+            let plan: Value = serde_json::from_str(&finish(command).await.stdout).unwrap();
+            let builds = plan["architectures"]["x86_64"]["builds"].clone();
+            builds.as_array().unwrap().len()
+        }
+    };
+    assert_eq!(plan("softtone/main").await, 2);
+    assert_eq!(plan("hardtone/main").await, 1);
+}
