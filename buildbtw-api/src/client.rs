@@ -16,8 +16,8 @@ use url::Url;
 
 use crate::builds::{Build, BuildDetails, BuildQuery};
 use crate::namespaces::{
-    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest, WhyRequest,
+    CreateNamespace, DifferenceQuery, IterationDifference, Namespace, NamespaceDetails,
+    NamespaceQuery, Page, PlanRequest, Retried, RetryRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -312,6 +312,26 @@ impl Client {
                 "plan",
             ],
             &(),
+        )
+        .await
+    }
+
+    /// What changed from an earlier iteration (the one before, unless given) to another.
+    pub async fn difference(
+        &self,
+        name: &NamespaceName,
+        iteration: u32,
+        query: &DifferenceQuery,
+    ) -> Result<IterationDifference, ClientError> {
+        self.get(
+            &[
+                "namespaces",
+                name.as_str(),
+                "iterations",
+                &iteration.to_string(),
+                "difference",
+            ],
+            query,
         )
         .await
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use buildbtw_graph::{Architecture, PkgBase, PkgrelMode, Scope, Via};
+use buildbtw_graph::{Architecture, Difference, PkgBase, PkgrelMode, Scope, Via};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -163,6 +163,29 @@ pub struct WhyRequest {
     /// The package base that is asked about.
     #[schema(value_type = String)]
     pub pkgbase: PkgBase,
+}
+
+/// Which iterations to compare: the query of `GET .../iterations/{number}/difference`.
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
+pub struct DifferenceQuery {
+    /// The earlier iteration; without it, the newest planned one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u32>,
+}
+
+/// What changed between two iterations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IterationDifference {
+    /// The earlier iteration.
+    pub from: u32,
+    /// The later iteration.
+    pub to: u32,
+    /// What changed.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub difference: Difference,
 }
 
 /// A new namespace: asked of `POST /api/v1/namespaces`.

@@ -89,6 +89,8 @@ pub enum Command {
     List(List),
     /// Show a namespace with its builds, or one of its builds
     Show(Show),
+    /// Show what changed from one iteration of a namespace to another
+    Diff(Diff),
     /// Follow the newest iteration of a namespace until it is done
     Watch(Watch),
     /// Print the log of a build
@@ -353,6 +355,23 @@ pub struct Show {
     /// List only the builds in this status
     #[arg(long, conflicts_with = "pkgbase")]
     pub status: Option<BuildStatus>,
+}
+
+/// `bbtw diff`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bbtw diff openimageio                     the newest iteration and the one before
+  bbtw diff openimageio --from 1 --to 4")]
+pub struct Diff {
+    /// The namespace
+    pub namespace: NamespaceName,
+    /// The earlier iteration; without it, the planned one before the later one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub from: Option<u32>,
+    /// The later iteration; without it, the newest one that has builds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub to: Option<u32>,
 }
 
 /// `bbtw watch`

@@ -24,9 +24,10 @@ pub use index::{ReleasedIndex, SourceIndex};
 pub use install::{InstallRequest, Unsatisfied, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
-    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Link, PkgrelMode,
-    Plan, PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, Unbuildable,
-    UnbuildableReason, Unresolved, Via, Why, WhyNot, World, plan, why,
+    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, ChangedBuild, ChangedOrder, Commits,
+    Dependent, Difference, Edge, Link, PkgrelMode, Plan, PlanError, PlanInput, PlanOptions,
+    PlanWarning, PlannedBuild, Risk, Scope, SetDifference, Unbuildable, UnbuildableReason,
+    Unresolved, Via, Why, WhyNot, World, difference, plan, why,
 };
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::client::UploadError;
-use buildbtw_api::namespaces::{IterationReason, RetryRequest};
+use buildbtw_api::namespaces::{DifferenceQuery, IterationReason, RetryRequest};
 use buildbtw_api::workers::{Heartbeat, HeldRun};
 use buildbtw_api::{
     BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType,
@@ -137,6 +137,18 @@ async fn a_commit_supersedes_the_iteration_and_takes_its_runs_away() {
         panic!("{:?}", namespace.iterations[0].reason)
     };
     assert_eq!(moves[0].to, commit);
+    let compared = stage
+        .client()
+        .difference(&name("n"), 2, &DifferenceQuery::default())
+        .await
+        .unwrap();
+    let set = compared.difference.architectures.values().next().unwrap();
+    assert_eq!(
+        (compared.from, &set.added, &set.removed),
+        (1, &vec![], &vec![])
+    );
+    assert_eq!(set.changed[0].build.pkgbase.as_str(), "a");
+    assert_eq!(set.changed[0].commit.as_ref().unwrap().1, commit);
 
     // The worker learns it at its next heartbeat, and its result is not taken.
     let beat = Heartbeat {

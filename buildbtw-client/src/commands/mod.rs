@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod create;
+mod diff;
 mod download;
 mod lifecycle;
 mod list;
@@ -28,6 +29,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Why(arguments) => why::run(session, arguments).await,
         Command::List(arguments) => list::run(session, arguments).await,
         Command::Show(arguments) => show::run(session, arguments).await,
+        Command::Diff(arguments) => diff::run(session, arguments).await,
         Command::Watch(arguments) => watch::run(session, arguments).await,
         Command::Logs(arguments) => logs::run(session, arguments).await,
         Command::Download(arguments) => download::run(session, arguments).await,

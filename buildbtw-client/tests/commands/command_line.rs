@@ -15,6 +15,8 @@ async fn help_teaches() {
     let commands = [
         "new",
         "plan",
+        "why",
+        "diff",
         "list",
         "show",
         "watch",

@@ -15,6 +15,29 @@ fn with_plan(plan: buildbtw_graph::Plan) -> World {
     }
 }
 
+#[tokio::test]
+async fn what_changed_between_two_iterations() {
+    let difference = json!({"from": 1, "to": 2, "architectures": {"x86_64": {
+        "added": [{"pkgbase": "parrot", "pass": 1}],
+        "removed": [{"pkgbase": "shout", "pass": 2}],
+        "changed": [{"pkgbase": "libgreet", "pass": 1, "version": ["2.0-1", "2.1-1"],
+            "commit": ["38aa337b00000000", "8167af4400000000"]},
+            {"pkgbase": "greet-cli", "pass": 1, "nocheck": [false, true]}],
+        "order": [{"pkgbase": "greet-cli", "pass": 1,
+            "now_after": [{"pkgbase": "libshout", "pass": 1}],
+            "no_longer_after": [{"pkgbase": "libgreet", "pass": 1}]}],
+    }}});
+    let world = World {
+        difference: Some(serde_json::from_value(difference).expect("it is a difference")),
+        ..greeting()
+    };
+    let server = Server::start(world).await;
+    snapshot!(server, run(&server, &["diff", "libgreet"]).await.shown());
+    let asked = server.read(|world| world.asked.last().cloned());
+    let asked = asked.expect("it was asked");
+    assert!(asked.contains("/iterations/1/difference"), "{asked}");
+}
+
 /// The request that the server got.
 fn asked(server: &Server) -> Value {
     let body = server

@@ -13,8 +13,8 @@ use axum::routing::{get, post};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::namespaces::{
-    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest,
+    CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
+    PlanRequest, Retried, RetryRequest,
 };
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
@@ -157,6 +157,10 @@ fn router(shared: Shared) -> Router {
             get(builds),
         )
         .route(
+            "/api/v1/namespaces/{name}/iterations/{number}/difference",
+            get(difference),
+        )
+        .route(
             "/api/v1/namespaces/{name}/iterations/{number}/builds/{arch}/{pkgbase}/{pass}",
             get(build),
         )
@@ -181,6 +185,10 @@ async fn keep(State(shared): State<Shared>, request: Request, next: Next) -> Res
         return (StatusCode::SERVICE_UNAVAILABLE, "<h1>Bad gateway</h1>").into_response();
     }
     next.run(request).await
+}
+
+async fn difference(State(shared): State<Shared>) -> Json<IterationDifference> {
+    Json(shared.read(|world| world.difference.clone().expect("the test has a difference")))
 }
 
 async fn plan(State(shared): State<Shared>, body: Bytes) -> Answer<Json<Plan>> {

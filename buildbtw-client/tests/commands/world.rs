@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use buildbtw_api::builds::BuildDetails;
 use buildbtw_api::events::{Event, EventKind};
-use buildbtw_api::namespaces::NamespaceDetails;
+use buildbtw_api::namespaces::{IterationDifference, NamespaceDetails};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::SourceRepository;
 use buildbtw_api::workers::Worker;
@@ -17,6 +17,7 @@ use crate::fixtures::event;
 #[derive(Default)]
 pub struct World {
     pub plan: Option<Plan>,
+    pub difference: Option<IterationDifference>,
     pub namespaces: BTreeMap<String, NamespaceDetails>,
     /// By namespace and iteration.
     pub builds: BTreeMap<(String, u32), Vec<BuildDetails>>,

@@ -6,6 +6,7 @@ mod build_set;
 mod chains;
 mod components;
 mod cycles;
+mod difference;
 mod graph;
 mod mixed;
 mod needs;
@@ -23,6 +24,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use difference::{ChangedBuild, ChangedOrder, Commits, Difference, SetDifference, difference};
 pub use options::{PkgrelMode, PlanOptions, Scope, Via};
 pub use output::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Plan, PlanWarning,

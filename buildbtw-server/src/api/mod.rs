@@ -70,6 +70,10 @@ pub fn router(server: Server) -> Router {
             get(plans::get),
         )
         .route(
+            "/namespaces/{name}/iterations/{number}/difference",
+            get(plans::difference),
+        )
+        .route(
             "/namespaces/{name}/iterations/{number}/builds",
             get(builds::list),
         )

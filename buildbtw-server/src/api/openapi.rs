@@ -16,6 +16,7 @@ use super::{builds, events, health, namespaces, plans, runs, sources, workers};
         plans::create,
         plans::why,
         plans::get,
+        plans::difference,
         namespaces::list,
         namespaces::create,
         namespaces::get,

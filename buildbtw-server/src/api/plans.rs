@@ -3,12 +3,13 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use buildbtw_api::namespaces::{PlanRequest, WhyRequest};
+use buildbtw_api::namespaces::{DifferenceQuery, IterationDifference, PlanRequest, WhyRequest};
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
 
-use super::extract::{self, Json, Path};
+use super::extract::{self, Json, Path, Query};
 use crate::Server;
-use crate::db::plans;
+use crate::db::iterations::StoredIteration;
+use crate::db::{iterations, plans};
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -51,4 +52,55 @@ pub async fn get(
         )
     })?;
     Ok(([(header::CONTENT_TYPE, "application/json")], plan.text()?).into_response())
+}
+
+/// What changed from an earlier iteration to this one.
+#[utoipa::path(get, path = "/api/v1/namespaces/{name}/iterations/{number}/difference", tag = "plans",
+    params(("name" = String, Path), ("number" = u32, Path), DifferenceQuery),
+    responses((status = 200, body = IterationDifference), (status = 404, body = Problem)))]
+pub async fn difference(
+    State(server): State<Server>,
+    Path((name, number)): Path<(NamespaceName, u32)>,
+    Query(query): Query<DifferenceQuery>,
+) -> HttpResult<Json<IterationDifference>> {
+    let (namespace, to) = extract::iteration(&server, &name, number).await?;
+    let mut tx = server.db.read().await?;
+    let earlier = iterations::of_namespace(&mut tx, namespace.key).await?;
+    let wanted = |iteration: &&StoredIteration| match query.from {
+        Some(from) => iteration.number == from,
+        None => iteration.number < number,
+    };
+    let mut found = None;
+    for from in earlier.iter().filter(wanted) {
+        if let Some(plan) = plans::get(&mut tx, from.key).await? {
+            found = Some((from, plan));
+            break;
+        }
+    }
+    let (Some((from, before)), Some(after)) = (found, plans::get(&mut tx, to.key).await?) else {
+        return Err(HttpProblem::new(
+            ProblemType::NotFound,
+            format!("iteration {number} of {name} has no planned iteration to be compared with"),
+        ));
+    };
+    let commits = (
+        plans::commits(&mut tx, from.key).await?,
+        plans::commits(&mut tx, to.key).await?,
+    );
+    let from = from.number;
+    let compared = tokio::task::spawn_blocking(move || {
+        let (before, after) = (before.plan()?, after.plan()?);
+        Ok::<_, crate::db::DbError>(buildbtw_graph::difference(
+            (&before, &commits.0),
+            (&after, &commits.1),
+        ))
+    });
+    let difference = compared
+        .await
+        .map_err(|error| HttpProblem::internal(&error))??;
+    Ok(Json(IterationDifference {
+        from,
+        to: number,
+        difference,
+    }))
 }

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 
-use buildbtw_graph::{Architecture, PkgBase, Plan};
+use buildbtw_graph::{Architecture, Commits, PkgBase, Plan};
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::keys::{BuildKey, BuildSetKey, IterationKey};
-use super::{DbError, DbResult, now, to_json};
+use super::{DbError, DbResult, now, to_json, word};
 
 /// The format of the stored plan: JSON of `buildbtw_graph::Plan`.
 const FORMAT: i64 = 1;
@@ -123,6 +123,34 @@ impl StoredPlan {
         // The one-shot decoder needs the size in the frame; the writer above always puts it there.
         text.map_err(unreadable)
     }
+
+    /// The plan. Takes a while for a large one: not for async threads.
+    pub fn plan(&self) -> DbResult<Plan> {
+        serde_json::from_slice(&self.text()?).map_err(|error| DbError::Unreadable {
+            what: "plan",
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// The commits that the builds of an iteration are made from.
+pub async fn commits(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<Commits> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT s.architecture, b.pkgbase, b.commit_id FROM build AS b \
+         JOIN build_set AS s ON s.id = b.build_set_id WHERE s.iteration_id = ?",
+    )
+    .bind(iteration)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(architecture, pkgbase, commit)| {
+            let key = (
+                word("architecture", &architecture)?,
+                word("pkgbase", &pkgbase)?,
+            );
+            Ok((key, commit))
+        })
+        .collect()
 }
 
 /// The stored plan of an iteration.
