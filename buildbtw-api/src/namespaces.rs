@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use buildbtw_graph::{Architecture, Difference, PkgBase, PkgrelMode, Scope, Via};
+use buildbtw_graph::{Architecture, Broken, Difference, PkgBase, PkgrelMode, Scope, Via};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -344,6 +344,11 @@ pub struct BuildSetSummary {
     pub unresolved: u32,
     /// How many dependents the change breaks; the plan lists them.
     pub broken: u32,
+    /// Dependents that turned out to be broken when packages were built, as by a soname with
+    /// another number: nothing in the repositories satisfies their relations any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub broken_by_packages: Vec<Broken>,
 }
 
 impl BuildSetSummary {

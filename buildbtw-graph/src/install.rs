@@ -182,18 +182,11 @@ impl<'a> InstallRequest<'a> {
         if target.constraint.is_some() {
             return Vec::new();
         }
-        let mut members = Vec::new();
-        for (number, repository) in self.stack.repositories().iter().enumerate() {
-            members.extend(
-                repository
-                    .packages
-                    .iter()
-                    .filter(|package| package.groups.contains(&target.name))
-                    .filter(|package| !(self.hidden)(package, number))
-                    .map(|package| (number, package)),
-            );
-        }
-        members
+        self.stack
+            .packages()
+            .filter(|(_, package)| package.groups.contains(&target.name))
+            .filter(|(number, package)| !(self.hidden)(package, *number))
+            .collect()
     }
 }
 

@@ -10,6 +10,7 @@
 //! build sets from both and some changes. [`resolve_installation`] says what
 //! pacman would install from real packages.
 
+mod broken;
 mod index;
 mod install;
 mod names;
@@ -20,6 +21,7 @@ mod source;
 mod srcinfo;
 mod version;
 
+pub use broken::{MadePackages, broken_by_packages};
 pub use index::{ReleasedIndex, SourceIndex};
 pub use install::{InstallRequest, Unsatisfied, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};

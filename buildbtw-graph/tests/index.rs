@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use std::sync::Arc;
+
 use buildbtw_graph::{
-    Plan, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
+    Plan, PlanInput, PlanOptions, ReleasedIndex, ReleasedPackage, ReleasedRepository, SourceIndex,
+    SourcePackage, plan, read_srcinfo,
 };
 
 fn source(name: &str, depends: &[&str]) -> SourcePackage {
@@ -80,4 +83,82 @@ fn the_way_to_a_state_does_not_show_in_the_plan() {
     }
     let json = |index: &SourceIndex| serde_json::to_string(&plan_for(index, "p0")).unwrap();
     assert_eq!(json(&forwards), json(&backwards));
+}
+
+fn released(name: &str, version: u32, provides: &[&str]) -> ReleasedPackage {
+    ReleasedPackage {
+        pkgname: name.parse().unwrap(),
+        pkgbase: name.parse().unwrap(),
+        version: format!("{version}-1").parse().unwrap(),
+        architecture: "any".parse().unwrap(),
+        depends: vec!["glue".parse().unwrap()],
+        makedepends: Vec::new(),
+        checkdepends: Vec::new(),
+        provides: provides.iter().map(|text| text.parse().unwrap()).collect(),
+        conflicts: Vec::new(),
+        replaces: Vec::new(),
+        groups: Vec::new(),
+        optdepends: Vec::new(),
+    }
+}
+
+fn repository(name: &str, packages: &[ReleasedPackage]) -> Arc<ReleasedRepository> {
+    Arc::new(ReleasedRepository {
+        name: name.to_owned(),
+        packages: packages.to_vec(),
+    })
+}
+
+/// All that can be found under some names, in order.
+fn findings(index: &ReleasedIndex) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in ["a", "b", "c", "d", "glue", "shared"] {
+        let lists: [Vec<_>; 4] = [
+            index.packages_named(name).collect(),
+            index.providers_of(name).collect(),
+            index.packages_from(name).collect(),
+            index.packages_wanting(name).collect(),
+        ];
+        for (list, packages) in lists.iter().enumerate() {
+            found.extend(packages.iter().map(|(repository, package)| {
+                let (pkgname, version) = (&package.pkgname, &package.version);
+                format!("{name} {list} {repository} {pkgname} {version}")
+            }));
+        }
+    }
+    let mut all: Vec<String> = index
+        .packages()
+        .map(|(repository, package)| format!("{repository} {}", package.pkgname))
+        .collect();
+    all.sort();
+    found.extend(all);
+    found.push(index.len().to_string());
+    found
+}
+
+#[test]
+fn a_repository_that_changes_is_found_as_one_that_is_indexed_anew() {
+    let base = [
+        released("a", 1, &["shared"]),
+        released("b", 1, &[]),
+        released("d", 1, &["shared"]),
+    ];
+    let base_index = ReleasedIndex::new(vec![repository("base", &base)]);
+    let (old_c, new_c) = (released("c", 2, &["shared"]), released("c", 3, &["shared"]));
+    let (b, a) = (released("b", 2, &["shared"]), released("a", 2, &[]));
+    let empty = base_index.behind(repository("own", &[]));
+    let grown = empty
+        .with_changes(&[], [old_c.clone(), b.clone()])
+        .with_changes(&[], [a.clone()])
+        .with_changes(&[old_c.pkgname.clone()], [new_c.clone()]);
+    let anew = |own: &[ReleasedPackage]| {
+        ReleasedIndex::new(vec![repository("own", own), repository("base", &base)])
+    };
+    assert_eq!(
+        findings(&grown),
+        findings(&anew(&[a.clone(), b.clone(), new_c.clone()]))
+    );
+    let shrunk = grown.with_changes(&[b.pkgname.clone()], []);
+    assert_eq!(findings(&shrunk), findings(&anew(&[a, new_c])));
+    assert_eq!(findings(&empty), findings(&anew(&[])));
 }

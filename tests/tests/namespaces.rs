@@ -126,4 +126,24 @@ async fn an_old_package_that_would_come_in_silently_ends_the_build() {
         .expect("its run ended");
     assert_eq!(outcome.class, OutcomeClass::Dependencies, "{outcome:#?}");
     assert!(outcome.message.contains("libgreet.so=1-64"), "{outcome:#?}");
+
+    // No `.SRCINFO` says so, but the library as it was built shows whom its new number breaks.
+    let mixed = stage.namespace("mixed").await;
+    let broken: BTreeSet<String> = mixed.iterations[0]
+        .build_sets
+        .values()
+        .flat_map(|set| &set.broken_by_packages)
+        .map(|one| format!("{} {}", one.pkgbase, one.relation))
+        .collect();
+    assert!(broken.contains("libshout libgreet.so=1-64"), "{broken:?}");
+    // Its own build is still to come, so nothing is said of it.
+    assert!(
+        !broken.iter().any(|one| one.starts_with("shout ")),
+        "{broken:?}"
+    );
+    let shown = stage.bbtw_ok(&["show", "mixed"]);
+    assert!(
+        shown.contains("broken: libshout needs libgreet.so=1-64"),
+        "{shown}"
+    );
 }

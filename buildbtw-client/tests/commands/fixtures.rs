@@ -196,6 +196,7 @@ pub fn iteration(namespace: &str, number: u32, status: IterationStatus) -> Itera
         }],
         repository: format!("/repo/{namespace}/{number}/os/{ARCH}"),
         unresolved: 0,
+        broken_by_packages: Vec::new(),
         broken: 0,
     };
     Iteration {

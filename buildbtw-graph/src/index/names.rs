@@ -106,6 +106,23 @@ impl NameTable {
         }
     }
 
+    /// Adds an entry at its place in a list that is in order; one that is there
+    /// already stays single. `is_before` says whether another entry comes first.
+    pub fn add_in_order(
+        &mut self,
+        list: List,
+        name: &str,
+        place: Place,
+        is_before: impl Fn(Place) -> bool,
+    ) {
+        let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);
+        let entries = list.of(shard.entry(name.into()).or_default());
+        let at = entries.partition_point(|&other| is_before(other));
+        if entries.get(at) != Some(&place) {
+            entries.insert(at, place);
+        }
+    }
+
     /// Takes an entry out again, if it is there.
     pub fn remove(&mut self, list: List, name: &str, place: Place) {
         let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);

@@ -258,10 +258,8 @@ fn released_relations_to<'a>(
     let Released::Repositories(index, _) = worlds.released else {
         return Vec::new();
     };
-    let places = index.slot(name).map_or(&[][..], |slot| &slot.wanted_by);
     let mut found = Vec::new();
-    for &place in places {
-        let package = index.package(place);
+    for (_, package) in index.packages_wanting(name) {
         let lists = [
             (RelationKind::Depends, &package.depends),
             (RelationKind::Makedepends, &package.makedepends),

@@ -477,6 +477,22 @@ pub async fn replaced_pkgbases(
     Ok(names.into_iter().collect())
 }
 
+/// The package bases of a build set that are still to be built: what is released of them, or was
+/// published by an earlier pass, is not final.
+pub async fn unfinished_pkgbases(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+) -> DbResult<std::collections::HashSet<String>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT pkgbase FROM build WHERE build_set_id = ? \
+         AND status NOT IN ('built', 'reused', 'waived')",
+    )
+    .bind(set)
+    .fetch_all(db)
+    .await?;
+    Ok(names.into_iter().collect())
+}
+
 /// The package bases that an iteration builds.
 pub async fn pkgbases(
     db: &mut SqliteConnection,

@@ -310,11 +310,39 @@ pub async fn unlist_package(
 
 /// The packages of the newest generation, by file name, without their lists of files.
 pub async fn packages(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<Vec<PackageFile>> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT published_package.file_name, metadata FROM published_package JOIN package ON package.id = package_id \
-         WHERE build_set_id = ? AND until IS NULL ORDER BY published_package.file_name",
+    packages_since(db, set, 0).await
+}
+
+/// The names of the packages of a generation that are not in the newest one any more.
+pub async fn gone_since(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    generation: u32,
+) -> DbResult<Vec<PkgName>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT pkgname FROM published_package JOIN package ON package.id = package_id \
+         WHERE build_set_id = ? AND since <= ? AND until > ?",
     )
     .bind(set)
+    .bind(generation)
+    .bind(generation)
+    .fetch_all(db)
+    .await?;
+    names.iter().map(|name| word("pkgname", name)).collect()
+}
+
+/// The packages of the newest generation that came after another one.
+pub async fn packages_since(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    generation: u32,
+) -> DbResult<Vec<PackageFile>> {
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT published_package.file_name, metadata FROM published_package JOIN package ON package.id = package_id \
+         WHERE build_set_id = ? AND since > ? AND until IS NULL ORDER BY published_package.file_name",
+    )
+    .bind(set)
+    .bind(generation)
     .fetch_all(db)
     .await?;
     rows.into_iter()

@@ -291,6 +291,7 @@ pub async fn summary(
             repository: format!("/repo/{namespace}/{}/os/{architecture}", iteration.number),
             unresolved: set.unresolved,
             broken: set.broken,
+            broken_by_packages: super::broken::of_build_set(&mut *db, set.key).await?,
         };
         build_sets_by_architecture.insert(architecture, summary);
     }

@@ -5,6 +5,7 @@
 //! immediately, so that none ever waits for another in the middle.
 
 pub mod base_snapshots;
+pub mod broken;
 pub mod builds;
 pub mod events;
 pub mod generations;

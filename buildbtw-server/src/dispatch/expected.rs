@@ -5,22 +5,14 @@
 //! where the namespace has, or should have, a new one. pacman sees them all the same; if it takes
 //! one, the difference ends the run.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use buildbtw_api::runs::{BuildRepository, ExpectedPackage};
-use buildbtw_graph::{
-    InstallRequest, Provision, Relation, ReleasedIndex, ReleasedRepository, resolve_installation,
-};
+use buildbtw_graph::{InstallRequest, Provision, Relation, resolve_installation};
 use sqlx::SqliteConnection;
 
+use super::stack::stack;
 use crate::Server;
-use crate::db::builds::{BuildInput, BuildState};
-use crate::db::keys::BuildSetKey;
-use crate::db::{DbError, DbResult, base_snapshots, builds, generations, word};
-
-/// How many build sets are kept ready.
-const KEPT: usize = 16;
+use crate::db::builds::{self, BuildInput, BuildState};
+use crate::db::{DbResult, word};
 
 /// What will be installed for a build.
 #[derive(Debug)]
@@ -29,19 +21,6 @@ pub struct Installation {
     pub expected: Vec<ExpectedPackage>,
     /// The repositories of the root, in order.
     pub repositories: Vec<BuildRepository>,
-}
-
-/// The repositories of build sets, indexed; each for the generation that was published last.
-#[derive(Debug, Default)]
-pub struct Stacks(Mutex<HashMap<BuildSetKey, Arc<Stack>>>);
-
-#[derive(Debug)]
-struct Stack {
-    generation: u32,
-    index: ReleasedIndex,
-    /// SHA-256 of the namespace's own packages, by name.
-    digests: HashMap<String, String>,
-    repositories: Vec<BuildRepository>,
 }
 
 /// The installation of a build, or why there is none.
@@ -84,7 +63,7 @@ pub async fn installation(
             version: package.version.clone(),
             repository: stack.repositories[repository].name.clone(),
             sha256: (repository == 0)
-                .then(|| stack.digests.get(package.pkgname.as_ref()).cloned())
+                .then(|| stack.digests.get(&package.pkgname).cloned())
                 .flatten(),
         })
         .collect();
@@ -93,76 +72,6 @@ pub async fn installation(
         expected,
         repositories: stack.repositories.clone(),
     }))
-}
-
-/// The stack of a build set at its newest generation, from memory if it is there.
-async fn stack(
-    server: &Server,
-    db: &mut SqliteConnection,
-    state: &BuildState,
-    input: &BuildInput,
-) -> DbResult<Result<Arc<Stack>, String>> {
-    let generation = generations::newest_number(&mut *db, state.set).await?;
-    let kept = |stacks: &HashMap<BuildSetKey, Arc<Stack>>| {
-        stacks
-            .get(&state.set)
-            .filter(|stack| stack.generation == generation)
-            .cloned()
-    };
-    let stacks = &server.dispatch.stacks.0;
-    if let Some(stack) = kept(&stacks.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return Ok(Ok(stack));
-    }
-    let snapshot = base_snapshots::of_build_set(&mut *db, state.set).await?;
-    let base = match server.bases.pinned(&snapshot).await {
-        Ok(base) => base,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut own = Vec::new();
-    let mut digests = HashMap::new();
-    for package in generations::packages(&mut *db, state.set).await? {
-        let entry = buildbtw_repo::DbEntry::from_package(&package);
-        let released = entry.to_released().map_err(|error| DbError::Unreadable {
-            what: "package",
-            reason: error.to_string(),
-        })?;
-        digests.insert(released.pkgname.to_string(), package.sha256.to_string());
-        own.push(released);
-    }
-    let name = input.namespace.clone();
-    let architecture = &state.architecture;
-    let mut repositories = vec![BuildRepository {
-        // The generation is named, so that what is installed does not depend on what is published
-        // while the run waits or works.
-        server: format!(
-            "/repo/{name}/{}/os/{architecture}/g/{generation}",
-            input.iteration
-        ),
-        name: name.clone(),
-    }];
-    repositories.extend(snapshot.iter().map(|base| BuildRepository {
-        name: base.name.clone(),
-        server: format!("/bases/{}", base.digest),
-    }));
-    let own = Arc::new(ReleasedRepository {
-        name,
-        packages: own,
-    });
-    let repositories_in_order = std::iter::once(own)
-        .chain(base.repositories().iter().cloned())
-        .collect();
-    let stack = Arc::new(Stack {
-        generation,
-        index: ReleasedIndex::new(repositories_in_order),
-        digests,
-        repositories,
-    });
-    let mut stacks = stacks.lock().unwrap_or_else(PoisonError::into_inner);
-    if stacks.len() >= KEPT {
-        stacks.clear();
-    }
-    stacks.insert(state.set, Arc::clone(&stack));
-    Ok(Ok(stack))
 }
 
 fn relations(texts: &[String]) -> DbResult<Vec<Relation>> {

@@ -3,12 +3,14 @@
 //! Everything that decides who may build what goes through one lock, [`Dispatch::turn`], so that
 //! two claims never race; everything else is rows and the [`leases::Leases`] in memory.
 
+pub mod breakage;
 pub mod claim;
 pub mod expected;
 pub mod expiry;
 pub mod leases;
 pub mod publisher;
 pub mod reports;
+pub mod stack;
 pub mod steps;
 
 use std::time::{Duration, Instant};
@@ -41,7 +43,7 @@ pub struct Dispatch {
     /// A lease was given that may end before the others.
     granted: Notify,
     /// What installations are resolved against.
-    stacks: expected::Stacks,
+    stacks: stack::Stacks,
 }
 
 impl Dispatch {
@@ -53,7 +55,7 @@ impl Dispatch {
             ready: Notify::new(),
             finished: Notify::new(),
             granted: Notify::new(),
-            stacks: expected::Stacks::default(),
+            stacks: stack::Stacks::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass};
 
-use super::steps;
+use super::{breakage, steps};
 use crate::Server;
 use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
@@ -135,6 +135,7 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
         built.push((run, build));
     }
     for (set, packages) in &additions {
+        breakage::note(server, &mut tx, *set, packages).await?;
         artifacts::publish(&mut tx, *set, packages).await?;
     }
     for (run, build) in &built {

@@ -54,14 +54,14 @@ fn base(texts: &[String]) -> Vec<BaseRepository> {
 }
 
 fn names(index: &ReleasedIndex) -> Vec<String> {
-    let packages = index.repositories().iter().flat_map(|repository| {
-        let name = &repository.name;
-        repository
-            .packages
-            .iter()
-            .map(move |package| format!("{name}/{}={}", package.pkgname, package.version))
-    });
-    packages.collect()
+    let names: Vec<&str> = index.repositories().collect();
+    let packages = index.packages();
+    packages
+        .map(|(number, package)| {
+            let name = names[number];
+            format!("{name}/{}={}", package.pkgname, package.version)
+        })
+        .collect()
 }
 
 #[tokio::test]

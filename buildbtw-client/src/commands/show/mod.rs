@@ -216,6 +216,12 @@ fn sets(out: &mut dyn Write, iteration: &Iteration, width: usize) -> io::Result<
             let odd = style::ODD;
             writeln!(out, "  {odd}{}{odd:#}", remarks.join(", "))?;
         }
+        for one in &set.broken_by_packages {
+            let (bad, owner) = (style::BAD, one.pkgname.as_ref());
+            let owner = owner.map_or(one.pkgbase.as_str(), |pkgname| pkgname.as_str());
+            let text = format!("{owner} needs {}: {}", one.relation, one.reason);
+            writeln!(out, "  {bad}broken:{bad:#} {}", harmless(&text))?;
+        }
         let mut table = Table::bare().indented(2);
         table.row([
             "repository".into(),

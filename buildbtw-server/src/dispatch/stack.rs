@@ -1,0 +1,143 @@
+//! The repositories of a build set, indexed: its own as it was published last, then the base
+//! repositories. Kept in memory, and only changed by what a generation changed: a build set of
+//! thousands of builds has thousands of generations.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use buildbtw_api::runs::BuildRepository;
+use buildbtw_graph::{PkgName, ReleasedIndex, ReleasedPackage, ReleasedRepository};
+use buildbtw_repo::{DbEntry, PackageFile};
+use sqlx::SqliteConnection;
+
+use crate::Server;
+use crate::db::builds::{BuildInput, BuildState};
+use crate::db::keys::BuildSetKey;
+use crate::db::{DbError, DbResult, base_snapshots, generations};
+
+/// How many build sets are kept ready.
+const KEPT: usize = 16;
+
+/// The repositories of build sets, each for the generation that was looked at last.
+#[derive(Debug, Default)]
+pub struct Stacks(Mutex<HashMap<BuildSetKey, Arc<Stack>>>);
+
+/// The repositories of a build set at one generation.
+#[derive(Debug)]
+pub struct Stack {
+    generation: u32,
+    /// The packages, to be found by any name.
+    pub index: ReleasedIndex,
+    /// SHA-256 of the namespace's own packages.
+    pub digests: HashMap<PkgName, String>,
+    /// The repositories of a build root, in order.
+    pub repositories: Vec<BuildRepository>,
+}
+
+impl Stacks {
+    fn kept(&self, set: BuildSetKey) -> Option<Arc<Stack>> {
+        let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stacks.get(&set).cloned()
+    }
+
+    fn keep(&self, set: BuildSetKey, stack: Arc<Stack>) {
+        let mut stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stacks.len() >= KEPT && !stacks.contains_key(&set) {
+            stacks.clear();
+        }
+        stacks.insert(set, stack);
+    }
+}
+
+/// The stack of a build set at its newest generation; or why there is none.
+pub async fn stack(
+    server: &Server,
+    db: &mut SqliteConnection,
+    state: &BuildState,
+    input: &BuildInput,
+) -> DbResult<Result<Arc<Stack>, String>> {
+    let generation = generations::newest_number(&mut *db, state.set).await?;
+    let stacks = &server.dispatch.stacks;
+    let older = match stacks.kept(state.set) {
+        Some(stack) if stack.generation == generation => return Ok(Ok(stack)),
+        Some(older) if older.generation < generation => older,
+        _ => match empty(server, &mut *db, state, input).await? {
+            Ok(empty) => Arc::new(empty),
+            Err(reason) => return Ok(Err(reason)),
+        },
+    };
+    let gone = generations::gone_since(&mut *db, state.set, older.generation).await?;
+    let new = generations::packages_since(&mut *db, state.set, older.generation).await?;
+    let mut digests = older.digests.clone();
+    for pkgname in &gone {
+        digests.remove(pkgname);
+    }
+    let mut added = Vec::with_capacity(new.len());
+    for package in &new {
+        let released = as_released(package)?;
+        digests.insert(released.pkgname.clone(), package.sha256.to_string());
+        added.push(released);
+    }
+    let mut repositories = older.repositories.clone();
+    if let Some(own) = repositories.first_mut() {
+        *own = own_repository(state, input, generation);
+    }
+    let stack = Arc::new(Stack {
+        generation,
+        index: older.index.with_changes(&gone, added),
+        digests,
+        repositories,
+    });
+    stacks.keep(state.set, Arc::clone(&stack));
+    Ok(Ok(stack))
+}
+
+/// The stack before anything was published.
+async fn empty(
+    server: &Server,
+    db: &mut SqliteConnection,
+    state: &BuildState,
+    input: &BuildInput,
+) -> DbResult<Result<Stack, String>> {
+    let snapshot = base_snapshots::of_build_set(&mut *db, state.set).await?;
+    let base = match server.bases.pinned(&snapshot).await {
+        Ok(base) => base,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let own = Arc::new(ReleasedRepository {
+        name: input.namespace.clone(),
+        packages: Vec::new(),
+    });
+    let bases = snapshot.iter().map(|base| BuildRepository {
+        name: base.name.clone(),
+        server: format!("/bases/{}", base.digest),
+    });
+    Ok(Ok(Stack {
+        generation: 0,
+        index: base.behind(own),
+        digests: HashMap::new(),
+        repositories: std::iter::once(own_repository(state, input, 0))
+            .chain(bases)
+            .collect(),
+    }))
+}
+
+/// The namespace's own repository. The generation is named, so that what is installed does not
+/// depend on what is published while the run waits or works.
+fn own_repository(state: &BuildState, input: &BuildInput, generation: u32) -> BuildRepository {
+    let (name, iteration) = (&input.namespace, input.iteration);
+    let architecture = &state.architecture;
+    BuildRepository {
+        name: name.clone(),
+        server: format!("/repo/{name}/{iteration}/os/{architecture}/g/{generation}"),
+    }
+}
+
+/// A package as plans and installations see it.
+pub fn as_released(package: &PackageFile) -> DbResult<ReleasedPackage> {
+    let entry = DbEntry::from_package(package);
+    entry.to_released().map_err(|error| DbError::Unreadable {
+        what: "package",
+        reason: error.to_string(),
+    })
+}
