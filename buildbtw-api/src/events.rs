@@ -29,6 +29,8 @@ pub enum EventKind {
     RunEnded,
     /// A generation of a repository was published.
     GenerationPublished,
+    /// The newest state of a namespace's changesets cannot be planned, or can again.
+    OriginsProblem,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,

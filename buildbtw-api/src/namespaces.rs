@@ -145,6 +145,7 @@ impl Default for NamespaceOptions {
 
 /// What to plan: asked of `POST /api/v1/plans`, which starts nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// The origin changesets, at least one.
     pub changesets: Vec<Changeset>,
@@ -156,10 +157,13 @@ pub struct PlanRequest {
 /// Why a source is rebuilt or not: asked of `POST /api/v1/plans/why`, which starts nothing and
 /// answers with a `buildbtw_graph::Why` for each architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WhyRequest {
-    /// What would be planned.
-    #[serde(flatten)]
-    pub plan: PlanRequest,
+    /// The origin changesets, at least one.
+    pub changesets: Vec<Changeset>,
+    /// How to plan.
+    #[serde(default)]
+    pub options: NamespaceOptions,
     /// The package base that is asked about.
     #[schema(value_type = String)]
     pub pkgbase: PkgBase,
@@ -190,6 +194,7 @@ pub struct IterationDifference {
 
 /// A new namespace: asked of `POST /api/v1/namespaces`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CreateNamespace {
     /// Its name. Without one it is named after the first changeset's package, with a number
     /// behind where that is taken.
@@ -222,6 +227,10 @@ pub struct Namespace {
     pub iteration: Option<Iteration>,
     /// Where people look at it.
     pub page: String,
+    /// Why the newest state of its changesets could not be planned, if so: a branch that is gone, a
+    /// `.SRCINFO` that cannot be read. What was planned before goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origins_problem: Option<String>,
     /// A remark on its making, such as the name that it got instead of a taken one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
@@ -387,6 +396,7 @@ pub struct PinnedBase {
 
 /// What `retry` is to run again: asked of `POST /api/v1/namespaces/{name}/retry`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RetryRequest {
     /// The package bases; all failures where none is named.
     #[serde(default)]

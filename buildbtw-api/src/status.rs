@@ -52,21 +52,21 @@ macro_rules! statuses {
             fn from_str(text: &str) -> Result<Self, UnknownStatus> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownStatus { kind: stringify!($name), text: text.to_owned() }),
+                    _ => Err(UnknownStatus { text: text.to_owned(), known: [$($text),+].join(", ") }),
                 }
             }
         }
     };
 }
 
-/// A word that is no status of that kind.
+/// A word that is no status of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {kind}")]
+#[error("`{text}` is none of: {known}")]
 pub struct UnknownStatus {
-    /// The kind of status that was wanted.
-    pub kind: &'static str,
     /// The word that was found.
     pub text: String,
+    /// The words that would have done.
+    pub known: String,
 }
 
 statuses! {

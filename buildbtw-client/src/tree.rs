@@ -226,6 +226,7 @@ fn options(arguments: &cli::Tree, request: &PlanRequest) -> PlanOptions {
         implicit: implicit.filter_map(|one| one.0.clone()).collect(),
         bootstrap: options.bootstrap,
         host_tools: false,
+        ..PlanOptions::default()
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Config {
     #[arg(long, env = "BASE_REPOSITORIES", value_delimiter = ',')]
     pub base_repositories: Vec<BaseRepository>,
 
+    /// Hosts of mirrors, besides those of BASE_REPOSITORIES, that people may name with `--base`.
+    #[arg(long, env = "BASE_HOSTS", value_delimiter = ',')]
+    pub base_hosts: Vec<String>,
+
     /// The architectures that are built for; the first one also builds `any` packages.
     #[arg(
         long,
@@ -126,6 +130,7 @@ impl Config {
             sources_dir: sources_dir.into(),
             default_branch: None,
             base_repositories: Vec::new(),
+            base_hosts: Vec::new(),
             architectures: vec!["x86_64".parse().expect("x86_64 is an architecture")],
             implicit_packages: vec!["base-devel".parse().expect("base-devel is a relation")],
             root_mode: RootMode::Host,

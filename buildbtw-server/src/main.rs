@@ -35,6 +35,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
         .with(
             tracing_subscriber::fmt::layer()
                 .with_writer(std::io::stderr)
+                .with_ansi(
+                    anstream::AutoStream::choice(&std::io::stderr())
+                        != anstream::ColorChoice::Never,
+                )
                 .with_filter(filter),
         )
         .init();

@@ -51,6 +51,15 @@ pub enum StartError {
     /// Another server uses the data folder.
     #[error("another server uses {0}; stop that one first, or choose another DATA_DIR")]
     Locked(PathBuf),
+    /// Other machines reach the server, and nobody said how they call it.
+    #[error(
+        "INTERFACE is {0}, so BASE_URL has to say under which address people and workers reach the \
+         server, for example http://buildbtw.example.org:8080; requests under other names are refused"
+    )]
+    NoBaseUrl(std::net::IpAddr),
+    /// BASE_URL is no address of a web server.
+    #[error("BASE_URL is {0:?}; write an address that begins with http:// or https://")]
+    BaseUrl(String),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; INTERFACE and PORT choose another address")]
     Listen {
@@ -137,6 +146,13 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         return Err(StartError::NoArchitecture);
     }
     let data_dir = &config.data_dir;
+    match &config.base_url {
+        None if !config.interface.is_loopback() => {
+            return Err(StartError::NoBaseUrl(config.interface));
+        }
+        Some(url) if !is_web_address(url) => return Err(StartError::BaseUrl(url.clone())),
+        _ => {}
+    }
     std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
     let lock = lock(data_dir)?;
     let token_file = config
@@ -269,4 +285,8 @@ fn write_address(data_dir: &Path, address: SocketAddr) -> Result<(), StartError>
     let (path, new) = (data_dir.join("address"), data_dir.join("address.new"));
     std::fs::write(&new, format!("http://{address}\n")).map_err(at("cannot write", &new))?;
     std::fs::rename(&new, &path).map_err(at("cannot write", &path))
+}
+
+fn is_web_address(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }

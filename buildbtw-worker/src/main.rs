@@ -79,6 +79,7 @@ fn start() -> anyhow::Result<()> {
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never)
         .init();
     // A second provider is no harm: it is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -35,9 +35,13 @@ pub fn is_full(path: &Path) -> bool {
     free(path).is_some_and(|free| free < FULL)
 }
 
-/// Bytes that a tree takes up. What cannot be looked at counts nothing: the build may be removing
-/// it at this moment.
+/// Bytes that a tree takes up on its own file system: what is mounted into it, as the host's tools
+/// are, counts elsewhere. What cannot be looked at counts nothing: the build may be removing it at
+/// this moment.
 pub fn usage(top: &Path) -> u64 {
+    let Ok(device) = fs::symlink_metadata(top).map(|metadata| metadata.dev()) else {
+        return 0;
+    };
     let mut waiting = vec![top.to_owned()];
     let mut linked = HashSet::new();
     let mut total = 0;
@@ -49,6 +53,9 @@ pub fn usage(top: &Path) -> u64 {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
+            if metadata.dev() != device {
+                continue;
+            }
             if metadata.is_dir() {
                 waiting.push(entry.path());
             } else if metadata.nlink() > 1 && !linked.insert((metadata.dev(), metadata.ino())) {

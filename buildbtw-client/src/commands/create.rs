@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use buildbtw_api::namespaces::{CreateNamespace, Namespace};
 
 use crate::cli;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{FAILED, Failure, Outcome};
 use crate::output::{self, Session};
 use crate::planning;
 use crate::style;
@@ -36,7 +36,11 @@ pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
     if session.json {
         return session.print_json(&namespace);
     }
-    session.print(|out| write(out, session, &namespace))
+    session.print(|out| write(out, session, &namespace))?;
+    match namespace.iteration.and_then(|iteration| iteration.refusal) {
+        Some(_) => Err(Failure::Code(FAILED)),
+        None => Ok(()),
+    }
 }
 
 /// Asks whether a large plan is to be begun.
@@ -89,6 +93,7 @@ fn write(out: &mut dyn Write, session: &Session, namespace: &Namespace) -> io::R
                 "{odd}note:{odd:#} no plan could be made: {}",
                 harmless(refusal)
             )?;
+            return Ok(());
         }
         writeln!(
             out,

@@ -97,6 +97,9 @@ async fn copy(
             let ended = matches!(details.run.status, RunStatus::Publishing | RunStatus::Ended);
             let over = !follow || ended;
             if over && offset >= details.log_length {
+                if offset == 0 && ended && !session.json {
+                    tell_empty(&details);
+                }
                 return Ok(());
             }
             tries = if offset > before { 0 } else { tries + 1 };
@@ -109,6 +112,16 @@ async fn copy(
         }
         patience.wait(error.map(Failure::from)).await?;
     }
+}
+
+/// A run that ended before its worker wrote anything: what is known of it instead.
+fn tell_empty(details: &RunDetails) {
+    let ended = details.run.outcome.as_ref();
+    let why = ended.map_or_else(String::new, |outcome| {
+        format!(": {}: {}", outcome.class, outcome.message)
+    });
+    let text = format!("run {} wrote no log{why}", details.run.id);
+    anstream::eprintln!("{}", crate::words::harmless(&text));
 }
 
 /// Why there is no run whose log could be printed.

@@ -21,7 +21,8 @@ pub async fn run(session: &Session, arguments: &cli::Why) -> Outcome {
         Some(tree) => tree.why(pkgbase)?,
         None => {
             let request = WhyRequest {
-                plan,
+                changesets: plan.changesets,
+                options: plan.options,
                 pkgbase: pkgbase.clone(),
             };
             session.client.why(&request).await?

@@ -228,6 +228,7 @@ pub fn add(world: &mut World, namespace: &str, builds: Vec<BuildDetails>) {
             iteration: None,
             page: format!("http://server/namespaces/{namespace}"),
             remark: None,
+            origins_problem: None,
         },
         iterations: vec![first],
     };

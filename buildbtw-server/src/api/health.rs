@@ -12,8 +12,9 @@ use crate::problems::HttpResult;
 /// How the server is.
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses((status = 200, body = Health)))]
 pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
-    // A server that cannot read its database is not well.
+    // A server that cannot read its database, or begin to write to it, is not well.
     drop(server.db.read().await?);
+    drop(server.db.write().await?);
     let (sources, problems) = server.sources.counts();
     Ok(Json(Health {
         status: "ok".to_owned(),

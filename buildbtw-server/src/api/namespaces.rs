@@ -47,6 +47,7 @@ pub async fn shown(
         iteration,
         page: format!("{}/namespaces/{}", server.base_url, namespace.name),
         remark: None,
+        origins_problem: namespace.origins_problem.clone(),
     })
 }
 
@@ -63,6 +64,7 @@ pub async fn create(
             "passes is 1 or 2",
         ));
     }
+    planner::check_bases(&server, &request.options)?;
     let resolved = planner::resolve(&server, &request.changesets).await?;
     // A plan that is refused makes no namespace: nobody wants one without builds.
     planner::calculate(&server, &resolved, &request.options).await?;

@@ -16,7 +16,7 @@ mod store;
 
 pub use publish::{PublishError, Published, publish};
 pub use receive::ReceiveError;
-pub use serve::{Repositories, router};
+pub use serve::{Repositories, package_of, router};
 pub use store::Artifacts;
 
 use buildbtw_api::NamespaceName;
@@ -25,6 +25,7 @@ use buildbtw_repo::{END_FRAME, Sha256Digest};
 use sqlx::SqliteConnection;
 
 use crate::db::generations::{self, IterationName};
+use crate::db::keys::BuildSetKey;
 use crate::db::{DbError, DbResult};
 
 /// What a namespace has published, for others to build on.
@@ -32,6 +33,8 @@ use crate::db::{DbError, DbResult};
 pub struct PublishedDb {
     /// Its db.
     pub db: Vec<u8>,
+    /// The build set that published it.
+    pub set: BuildSetKey,
     /// The path on this server under which its packages lie.
     pub packages_path: String,
 }
@@ -66,6 +69,7 @@ pub async fn published_db(
     let iteration = repository.iteration;
     Ok(Some(PublishedDb {
         db: bytes,
+        set: repository.set,
         packages_path: format!("/repo/{namespace}/{iteration}/os/{architecture}"),
     }))
 }

@@ -25,6 +25,7 @@ use super::{Artifacts, frame_bytes, publish};
 use crate::Server;
 use crate::api::extract::Path;
 use crate::db::generations::{self, Generation, IterationName, PublishedFile, RepositoryRow};
+use crate::db::keys::BuildSetKey;
 use crate::db::{Db, DbError};
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -199,6 +200,26 @@ async fn of_generation(
         .ok_or_else(|| nothing(&file))?;
     drop(tx);
     package(&repositories, &listed, &method, &headers).await
+}
+
+/// Answers with a package of a build set, whatever its namespace is called by now.
+///
+/// # Errors
+///
+/// When the build set never published a package of that name, or its bytes cannot be read.
+pub async fn package_of(
+    repositories: &Repositories,
+    set: BuildSetKey,
+    file: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> HttpResult<Response> {
+    let listed = {
+        let mut tx = repositories.db.read().await?;
+        generations::file(&mut tx, set, file).await?
+    };
+    let listed = listed.ok_or_else(|| nothing(file))?;
+    package(repositories, &listed, method, headers).await
 }
 
 /// Answers with a package.

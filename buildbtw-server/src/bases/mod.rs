@@ -18,6 +18,7 @@ use buildbtw_repo::{ReadLimits, Sha256Digest};
 
 use crate::artifacts;
 use crate::config::Config;
+use crate::db::keys::BuildSetKey;
 use crate::db::{Db, DbError, base_snapshots};
 
 pub use serve::router;
@@ -97,6 +98,8 @@ pub struct SnapshotRepository {
     pub digest: String,
     /// The folder of its packages: a URL, or a path on this server.
     pub packages_url: String,
+    /// The build set that published it, where it is a namespace's.
+    pub published_by: Option<BuildSetKey>,
 }
 
 /// Base repositories as they were seen together.
@@ -193,7 +196,7 @@ impl Bases {
             BaseOrigin::Mirror { name, url } => format!("{name}={}", fetch::shown(url)),
             BaseOrigin::Namespace(_) => repository.to_string(),
         };
-        let (name, bytes, packages_url) = match &repository.origin {
+        let (name, bytes, packages_url, published_by) = match &repository.origin {
             BaseOrigin::Namespace(name) => {
                 let mut tx = self.0.db.read().await?;
                 let published = artifacts::published_db(&mut tx, name, architecture).await?;
@@ -201,14 +204,15 @@ impl Bases {
                     name: name.clone(),
                     architecture: architecture.clone(),
                 })?;
-                (name.to_string(), published.db, published.packages_path)
+                let set = Some(published.set);
+                (name.to_string(), published.db, published.packages_path, set)
             }
             BaseOrigin::Mirror { name, url } => {
                 let folder = url
                     .replace("$repo", name.as_str())
                     .replace("$arch", architecture.as_ref());
                 let bytes = self.fetch(name.as_str(), &folder).await?;
-                (name.to_string(), bytes, folder)
+                (name.to_string(), bytes, folder, None)
             }
         };
         let digest = self.keep(bytes).await?;
@@ -217,6 +221,7 @@ impl Bases {
             origin,
             digest,
             packages_url,
+            published_by,
         })
     }
 

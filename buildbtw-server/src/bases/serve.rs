@@ -1,8 +1,8 @@
 //! Pinned base repositories over HTTP: the db as it was seen, packages from where they are.
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use buildbtw_api::ProblemType;
@@ -11,6 +11,7 @@ use buildbtw_repo::{PackageFileName, Sha256Digest};
 use super::fetch::local_path;
 use crate::Server;
 use crate::api::extract::Path;
+use crate::artifacts::{self, Repositories};
 use crate::db::base_snapshots;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -22,6 +23,8 @@ pub fn router() -> Router<Server> {
 async fn file(
     State(server): State<Server>,
     Path((digest, file)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
 ) -> HttpResult<Response> {
     let missing = || {
         HttpProblem::new(
@@ -57,6 +60,10 @@ async fn file(
     package.parse::<PackageFileName>().map_err(|_| missing())?;
     // Equal dbs list equal packages, so each of their folders has them; the newest is best known to work.
     let repository = repositories.first().ok_or_else(missing)?;
+    if let Some(set) = repository.published_by {
+        let repositories = Repositories::from_ref(&server);
+        return artifacts::package_of(&repositories, set, &file, &method, &headers).await;
+    }
     let source = format!("{}/{file}", repository.packages_url);
     if let Some(path) = local_path(&source) {
         return stream(&path).await.ok_or_else(missing);

@@ -14,6 +14,7 @@ struct Row {
     origin: String,
     digest: String,
     packages_url: String,
+    published_by: Option<BuildSetKey>,
 }
 
 /// Keeps the base repositories of a build set, in order.
@@ -24,8 +25,8 @@ pub async fn insert(
 ) -> DbResult<()> {
     for (position, repository) in (0_i64..).zip(repositories) {
         sqlx::query(
-            "INSERT INTO base_snapshot (build_set_id, position, name, origin, digest, packages_url) \
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO base_snapshot (build_set_id, position, name, origin, digest, packages_url, published_by) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(set)
         .bind(position)
@@ -33,6 +34,7 @@ pub async fn insert(
         .bind(&repository.origin)
         .bind(&repository.digest)
         .bind(&repository.packages_url)
+        .bind(repository.published_by)
         .execute(&mut *db)
         .await?;
     }
@@ -45,7 +47,7 @@ pub async fn of_build_set(
     set: BuildSetKey,
 ) -> DbResult<Vec<SnapshotRepository>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT name, origin, digest, packages_url FROM base_snapshot WHERE build_set_id = ? ORDER BY position",
+        "SELECT name, origin, digest, packages_url, published_by FROM base_snapshot WHERE build_set_id = ? ORDER BY position",
     )
     .bind(set)
     .fetch_all(db)
@@ -60,7 +62,7 @@ pub async fn by_digest(
     digest: &str,
 ) -> DbResult<Vec<SnapshotRepository>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT name, origin, digest, packages_url, max(build_set_id) AS newest FROM base_snapshot \
+        "SELECT name, origin, digest, packages_url, published_by, max(build_set_id) AS newest FROM base_snapshot \
          WHERE digest = ? GROUP BY name ORDER BY newest DESC",
     )
     .bind(digest)
@@ -83,5 +85,6 @@ fn shown(row: Row) -> SnapshotRepository {
         origin: row.origin,
         digest: row.digest,
         packages_url: row.packages_url,
+        published_by: row.published_by,
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -111,6 +111,14 @@ impl Db {
 
     /// Begins a transaction that writes. There is one at a time; dropping it undoes it.
     pub async fn write(&self) -> DbResult<Transaction<'static, Sqlite>> {
+        let error = match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            Ok(transaction) => return Ok(transaction),
+            Err(error) => error,
+        };
+        // A commit that failed, as on a full disk, can leave the connection in a state in which no
+        // transaction begins any more. It is the only one that writes, so a fresh one takes its place.
+        tracing::warn!(%error, "opening the database anew for writing");
+        self.writer.acquire().await?.detach().close_hard().await?;
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 

@@ -24,6 +24,8 @@ pub struct StoredNamespace {
     pub owner: Option<String>,
     /// What it rebuilds, and how.
     pub options: NamespaceOptions,
+    /// Why the newest state of its changesets could not be planned.
+    pub origins_problem: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -34,6 +36,7 @@ struct Row {
     created_at: i64,
     owner: Option<String>,
     options: String,
+    origins_problem: Option<String>,
 }
 
 impl TryFrom<Row> for StoredNamespace {
@@ -47,6 +50,7 @@ impl TryFrom<Row> for StoredNamespace {
             created_at: timestamp(row.created_at)?,
             owner: row.owner,
             options: json("namespace's options", &row.options)?,
+            origins_problem: row.origins_problem,
         })
     }
 }
@@ -192,11 +196,36 @@ pub async fn set_status(
     Ok(())
 }
 
+/// Notes why the newest state of a namespace's changesets could not be planned, or that it could.
+pub async fn set_origins_problem(
+    db: &mut SqliteConnection,
+    key: NamespaceKey,
+    problem: Option<&str>,
+) -> DbResult<()> {
+    let changed = sqlx::query(
+        "UPDATE namespace SET origins_problem = ?1 WHERE id = ?2 AND origins_problem IS NOT ?1",
+    )
+    .bind(problem)
+    .bind(key)
+    .execute(&mut *db)
+    .await?;
+    if changed.rows_affected() > 0 {
+        let event = NewEvent {
+            message: problem,
+            ..NewEvent::default()
+        };
+        record(db, EventKind::OriginsProblem, Some(key), event).await?;
+    }
+    Ok(())
+}
+
 /// Marks a namespace as finished if every build of its current iteration is built, reused or
-/// waived, and as active again if it was finished and that is no longer so.
+/// waived, and as active again if it was finished and that is no longer so. One whose newest
+/// iteration was refused is not finished: somebody has to do something.
 pub async fn settle(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<()> {
     let open: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') OR EXISTS (\
+        "SELECT EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') \
+         OR 'refused' = (SELECT status FROM iteration WHERE namespace_id = ?1 ORDER BY number DESC LIMIT 1) OR EXISTS (\
          SELECT 1 FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          WHERE namespace_id = ?1 AND iteration.status = 'current' \
          AND build.status NOT IN ('built', 'reused', 'waived'))",

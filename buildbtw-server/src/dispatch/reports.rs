@@ -8,13 +8,14 @@ use buildbtw_api::workers::{RegisterWorker, Registered};
 use buildbtw_api::{
     BuildStatus, OutcomeClass, ProblemType, RunId, RunStatus, WORKER_PROTOCOL, WorkerId,
 };
+use buildbtw_graph::PkgBase;
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
 use super::{expiry, steps};
 use crate::Server;
 use crate::db::runs::RunState;
-use crate::db::{builds, packages, runs, workers};
+use crate::db::{builds, packages, runs, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
 
 /// The most steps that a run may report.
@@ -212,7 +213,7 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     };
     if report.class == OutcomeClass::Success {
         runs::keep_packages(&mut tx, state.key, &report.packages).await?;
-        if let Err(what) = check_result(&mut tx, &state).await? {
+        if let Err(what) = check_result(server, &mut tx, &state).await? {
             outcome.class = OutcomeClass::Package;
             outcome.message = what;
         }
@@ -284,7 +285,11 @@ async fn repeated(
 }
 
 /// Whether the packages of a successful run are those its build makes: all of them, of one version.
-async fn check_result(db: &mut SqliteConnection, run: &RunState) -> HttpResult<Result<(), String>> {
+async fn check_result(
+    server: &Server,
+    db: &mut SqliteConnection,
+    run: &RunState,
+) -> HttpResult<Result<(), String>> {
     let input = builds::input(&mut *db, run.build).await?;
     let kept = packages::kept_of_run(&mut *db, run.key).await?;
     let missing: Vec<String> = input
@@ -315,5 +320,24 @@ async fn check_result(db: &mut SqliteConnection, run: &RunState) -> HttpResult<R
             versions.join(", ")
         )));
     }
-    Ok(Ok(()))
+    let Some(made) = versions.first().filter(|made| **made != input.version) else {
+        return Ok(Ok(()));
+    };
+    let pkgbase: PkgBase = word("pkgbase", &input.pkgbase)?;
+    match server
+        .sources
+        .sets_its_version(&pkgbase, &input.commit_id)
+        .await
+    {
+        Ok(true) => {
+            tracing::info!(%pkgbase, planned = input.version, made, "pkgver() set another version");
+            Ok(Ok(()))
+        }
+        Ok(false) => Ok(Err(format!(
+            "it made version {made}, but its .SRCINFO says {}: write it anew with `makepkg \
+             --printsrcinfo > .SRCINFO` and commit it",
+            input.version
+        ))),
+        Err(error) => Err(error.into()),
+    }
 }

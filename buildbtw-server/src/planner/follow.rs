@@ -115,6 +115,25 @@ pub async fn check_origins(
     reason: impl FnOnce(Vec<ChangesetMove>) -> IterationReason,
 ) -> Result<bool, PlannerError> {
     let _turn = server.following.lock().await;
+    let result = look(server, namespace, reason).await;
+    let problem = match &result {
+        Ok(_) => None,
+        // A fault of ours says nothing about the changesets.
+        Err(PlannerError::Db(_) | PlannerError::Broken(_)) => return result,
+        Err(error) => Some(error.to_string()),
+    };
+    let mut tx = server.db.write().await?;
+    namespaces::set_origins_problem(&mut tx, namespace, problem.as_deref()).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    server.feed.wake();
+    result
+}
+
+async fn look(
+    server: &Server,
+    namespace: NamespaceKey,
+    reason: impl FnOnce(Vec<ChangesetMove>) -> IterationReason,
+) -> Result<bool, PlannerError> {
     let (changesets, newest, pinned) = {
         let mut tx = server.db.read().await?;
         let Some(newest) = iterations::newest(&mut tx, namespace).await? else {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use buildbtw_api::namespaces::{
-    BaseRepository, IterationReason, NamespaceOptions, PlanRequest, WhyRequest,
+    BaseOrigin, BaseRepository, IterationReason, NamespaceOptions, PlanRequest, WhyRequest,
 };
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, IterationStatus, Problem, ProblemType};
@@ -52,6 +52,9 @@ pub enum PlannerError {
     /// One package is named twice.
     #[error("{0} is named twice; a namespace takes one changeset a package")]
     NamedTwice(PkgBase),
+    /// A base repository that the server does not ask because somebody says so.
+    #[error("base repository {0} is not one that the server may ask")]
+    BaseNotAllowed(String),
     /// Sources kept moving.
     #[error(
         "the sources of {0} moved while the plan was made, {MOVING_SOURCES_TRIES} times in a row"
@@ -78,6 +81,8 @@ impl From<PlannerError> for HttpProblem {
             PlannerError::Plan(_) => Self::new(ProblemType::PlanRefused, detail),
             PlannerError::NoChangeset => Self::new(ProblemType::BadRequest, detail)
                 .hint("name at least one, such as `openimageio/main`"),
+            PlannerError::BaseNotAllowed(_) => Self::new(ProblemType::BadRequest, detail)
+                .hint("BASE_HOSTS in the server's settings names the hosts that --base may name"),
             PlannerError::NamedTwice(_) => Self::new(ProblemType::BadRequest, detail),
             PlannerError::MovingSources(_) => {
                 Self::new(ProblemType::Conflict, detail).hint("try again in a moment")
@@ -134,8 +139,36 @@ pub fn pins(resolved: &[ResolvedChangeset]) -> Vec<PinnedOrigin> {
 
 /// Plans without storing anything.
 pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, PlannerError> {
+    check_bases(server, &request.options)?;
     let resolved = resolve(server, &request.changesets).await?;
     Ok(calculate(server, &resolved, &request.options).await?.plan)
+}
+
+/// Refuses base repositories that a request must not make the server ask for.
+///
+/// # Errors
+///
+/// For a mirror that is neither configured nor on an allowed host: else anybody could have the
+/// server look into networks and files that are not theirs.
+pub fn check_bases(server: &Server, options: &NamespaceOptions) -> Result<(), PlannerError> {
+    let config = &server.config;
+    let host = |url: &str| Some(url::Url::parse(url).ok()?.host_str()?.to_owned());
+    for base in options.base.iter().flatten() {
+        let BaseOrigin::Mirror { url, .. } = &base.origin else {
+            continue;
+        };
+        let known = |configured: &BaseRepository| match &configured.origin {
+            BaseOrigin::Mirror { url: known, .. } => {
+                known == url || (host(url).is_some() && host(known) == host(url))
+            }
+            BaseOrigin::Namespace(_) => false,
+        };
+        let allowed = |host: String| config.base_hosts.contains(&host);
+        if !config.base_repositories.iter().any(known) && !host(url).is_some_and(allowed) {
+            return Err(PlannerError::BaseNotAllowed(base.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// The base repositories a namespace uses.
@@ -154,8 +187,9 @@ pub async fn why(
     server: &Server,
     request: &WhyRequest,
 ) -> Result<BTreeMap<Architecture, Why>, PlannerError> {
-    let resolved = resolve(server, &request.plan.changesets).await?;
-    let ground = Ground::gather(server, &resolved, &request.plan.options).await?;
+    check_bases(server, &request.options)?;
+    let resolved = resolve(server, &request.changesets).await?;
+    let ground = Ground::gather(server, &resolved, &request.options).await?;
     let pkgbase = request.pkgbase.clone();
     let sources = server.sources.index();
     ground
@@ -196,6 +230,7 @@ impl Ground {
             implicit: config.implicit_packages.clone(),
             bootstrap: options.bootstrap,
             host_tools: config.root_mode == RootMode::Host,
+            ..PlanOptions::default()
         };
         let changes = resolved.iter().map(|changeset| changeset.package.clone());
         Ok(Self {
@@ -213,6 +248,22 @@ impl Ground {
             changes: &self.changes,
             options: &self.options,
         }
+    }
+
+    /// What can be planned but not be built: without base repositories the default branches stand
+    /// for what is released, and pacman finds no packages of them.
+    fn warning(&self) -> Option<PlanWarning> {
+        let nothing = self
+            .bases
+            .values()
+            .all(|bases| bases.repositories.is_empty());
+        (nothing && !self.options.bootstrap).then(|| PlanWarning {
+            pkgbase: None,
+            message: "there is no base repository: a build that needs a package which is not built \
+                      here ends as `dependencies`; set BASE_REPOSITORIES, pass --base, or plan with \
+                      --bootstrap"
+                .to_owned(),
+        })
     }
 
     /// Carries a calculation out on a thread where it keeps nobody waiting.
@@ -249,6 +300,7 @@ pub async fn calculate(
             Ok(commits) => {
                 plan.warnings
                     .extend(reading_warnings(server, resolved, &commits));
+                plan.warnings.extend(ground.warning());
                 plan.warnings.sort();
                 return Ok(Calculation {
                     plan,

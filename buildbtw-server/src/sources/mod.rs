@@ -258,6 +258,29 @@ impl Sources {
         .await
     }
 
+    /// Whether the PKGBUILD at a commit has a function pkgver(), which makes a version that its
+    /// `.SRCINFO` does not know (PKGBUILD(5)).
+    ///
+    /// # Errors
+    ///
+    /// When the repository, the commit or the file is not there.
+    pub async fn sets_its_version(
+        &self,
+        pkgbase: &PkgBase,
+        commit: &str,
+    ) -> Result<bool, SourceError> {
+        let commit = commit.to_owned();
+        self.with_repository(pkgbase, move |git, _| {
+            let commit = git.stored_commit(&commit)?;
+            let text = git.file(commit, "PKGBUILD", tarball::LARGEST_PKGBUILD)?;
+            let text = text.and_then(Result::ok).unwrap_or_default();
+            Ok(pkgrel_edit::has_pkgver_function(&String::from_utf8_lossy(
+                &text,
+            )))
+        })
+        .await
+    }
+
     /// Does something with an open repository, on a thread that may block.
     async fn with_repository<T: Send + 'static>(
         &self,

@@ -49,6 +49,18 @@ pub enum EditError {
 /// How much of a line an error shows.
 const SHOWN: usize = 80;
 
+/// Whether a PKGBUILD defines pkgver(), in either form that bash(1) knows.
+pub fn has_pkgver_function(pkgbuild: &str) -> bool {
+    pkgbuild.lines().any(|line| {
+        let line = line.trim_start();
+        let named = line.strip_prefix("function").map_or(line, str::trim_start);
+        let rest = named.strip_prefix("pkgver").map(str::trim_start);
+        rest.is_some_and(|rest| {
+            rest.starts_with('(') || (named.len() < line.len() && !rest.starts_with('='))
+        })
+    })
+}
+
 /// A PKGBUILD with another pkgrel. Quotes around the number are left out.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ const DEEPEST: usize = 64;
 const LONGEST_PATH: usize = 4000;
 
 /// The largest PKGBUILD that is edited, in bytes.
-const LARGEST_PKGBUILD: u64 = 4 << 20;
+pub(super) const LARGEST_PKGBUILD: u64 = 4 << 20;
 
 struct Packing<'a, W: Write> {
     git: &'a GitRepository,

@@ -184,6 +184,7 @@ fn steps(out: &mut dyn Write, run: &RunDetails, width: usize) -> io::Result<()> 
             (Some(true), _) => Cell::new("done", style::GOOD),
             (Some(false), _) => Cell::new("failed", style::BAD),
             (None, Some(_)) => "ended".into(),
+            (None, None) if run.run.outcome.is_some() => Cell::new("cut short", style::ODD),
             (None, None) => Cell::new("goes on", style::BUSY),
         };
         table.row([

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 use crate::style;
 use crate::table::{Cell, Table};
-use crate::words::{ago, count, harmless, moment, outcome, some_of};
+use crate::words::{ago, count, harmless, moment, outcome, some_of, wrap};
 
 /// Up to that many builds are listed without being asked for.
 const BUILDS: usize = 40;
@@ -149,7 +149,18 @@ fn head(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Re
         line("owner", owner.clone());
     }
     line("page", namespace.page.clone());
-    table.write(out, width)
+    table.write(out, width)?;
+    if let Some(problem) = &namespace.origins_problem {
+        let (odd, problem) = (style::ODD, harmless(problem));
+        let text = format!("the newest state of its changesets cannot be planned: {problem}");
+        for (number, text) in wrap(&text, width.saturating_sub(8)).iter().enumerate() {
+            match number {
+                0 => writeln!(out, "  {odd}note:{odd:#} {text}")?,
+                _ => writeln!(out, "        {text}")?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn iterations(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Result<()> {

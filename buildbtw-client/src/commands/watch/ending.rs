@@ -12,6 +12,7 @@ use super::state::{Key, Verdict};
 use crate::asking;
 use crate::failure::{CALLED_OFF, FAILED, Failure, Outcome};
 use crate::style;
+use crate::words::harmless;
 
 /// How many failures are told in full.
 const TOLD: usize = 20;
@@ -31,7 +32,13 @@ impl Watch<'_> {
             })
             .collect();
         let counts = counts.join(", ");
+        // What is built is not what was pushed last.
+        let unplanned = self
+            .details
+            .as_ref()
+            .and_then(|details| details.namespace.origins_problem.clone());
         let code = match verdict {
+            Verdict::Built if unplanned.is_some() => FAILED,
             Verdict::Built => 0,
             Verdict::Failed | Verdict::Refused => FAILED,
             Verdict::Cancelled | Verdict::Archived => CALLED_OFF,
@@ -40,6 +47,12 @@ impl Watch<'_> {
             self.tell_failures().await?;
         }
         let (good, bad, odd) = (style::GOOD, style::BAD, style::ODD);
+        if let Some(problem) = &unplanned {
+            let problem = harmless(problem);
+            self.display.say(&format!(
+                "{odd}note:{odd:#} the newest state of its changesets cannot be planned: {problem}"
+            ))?;
+        }
         match verdict {
             Verdict::Built => {
                 self.display.say(&format!(
