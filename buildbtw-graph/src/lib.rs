@@ -24,9 +24,9 @@ pub use index::{ReleasedIndex, SourceIndex};
 pub use install::{InstallRequest, Unsatisfied, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
-    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, PkgrelMode, Plan,
-    PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, Unbuildable,
-    UnbuildableReason, Unresolved, Via, World, plan,
+    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Harm, Pair,
+    PkgrelMode, Plan, PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope,
+    Tangle, Unbuildable, UnbuildableReason, Unresolved, Via, World, plan, tangles,
 };
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,
