@@ -83,7 +83,7 @@ impl Default for PlanOptions {
             via: Via::default(),
             pkgrel: PkgrelMode::default(),
             passes: 1,
-            rounds: 4,
+            rounds: 3,
             implicit: vec![implicit],
             bootstrap: false,
             host_tools: false,

@@ -3,14 +3,38 @@
 use super::super::bits::Bits;
 use super::tangle::{CHECK, CLASSES, Tangle};
 
-/// What giving something up costs. Each class of pairs has sixteen bits of its
-/// own, so that sums over the pairs of one build compare like lists of numbers,
-/// the class that hurts most first. (There are never 2^15 builds.)
+/// What giving something up costs. Each class of pairs has its own digit, so
+/// that sums over the pairs of a few builds compare like lists of numbers, the
+/// class that hurts most first.
 pub(super) type Price = i128;
 
+/// The bits of a digit.
+const DIGIT: u32 = 18;
+
+/// Sums of so many prices may run over into the next digit.
+pub(super) const LARGEST_SUM: usize = 1 << (DIGIT - 1);
+
 /// The price of a pair of each class; that of [`CHECK`] is for a skipped check.
-pub(super) const PRICES: [Price; CLASSES.len()] =
-    [1 << 96, 1 << 80, 1 << 64, 1 << 48, 1 << 32, 1 << 16, 1];
+pub(super) const PRICES: [Price; CLASSES.len()] = {
+    let mut prices = [1; CLASSES.len()];
+    let mut class = CLASSES.len() - 1;
+    while class > 0 {
+        prices[class - 1] = prices[class] << DIGIT;
+        class -= 1;
+    }
+    prices
+};
+
+/// How much of each class a price stands for.
+pub(super) fn digits(mut price: Price) -> [i64; CLASSES.len()] {
+    let mut digits = [0; CLASSES.len()];
+    for digit in digits.iter_mut().rev() {
+        let low = price << (Price::BITS - DIGIT) >> (Price::BITS - DIGIT);
+        *digit = low as i64;
+        price = (price - low) >> DIGIT;
+    }
+    digits
+}
 
 /// The neighbours of each node, in one piece.
 pub(super) struct Links {
@@ -68,6 +92,13 @@ pub(super) struct Class {
     pub helps: Links,
 }
 
+impl Class {
+    /// No class hurts less.
+    pub fn is_least(&self) -> bool {
+        self.number + 1 == CLASSES.len()
+    }
+}
+
 /// The classes that have any pairs.
 pub(super) fn classes(tangle: &Tangle) -> Vec<Class> {
     let class = |(number, rows): (usize, &Vec<Bits>)| {
@@ -91,4 +122,27 @@ pub(super) fn classes(tangle: &Tangle) -> Vec<Class> {
 /// The pairs that are only needed for checks.
 pub(super) fn check_of(classes: &[Class]) -> Option<&Class> {
     classes.iter().find(|class| class.number == CHECK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_a_list_of_numbers() {
+        let many = LARGEST_SUM as i64 - 1;
+        for counts in [
+            [0; 7],
+            [1, -1, 1, -1, 1, -1, 1],
+            [many; 7],
+            [-many; 7],
+            [many, -many, 0, 5, -many, many, -1],
+        ] {
+            let price = counts
+                .iter()
+                .zip(PRICES)
+                .map(|(&count, price)| Price::from(count) * price);
+            assert_eq!(digits(price.sum()), counts);
+        }
+    }
 }

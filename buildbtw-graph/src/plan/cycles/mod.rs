@@ -7,7 +7,9 @@
 //! for one of both, and so on. What would close a cycle stays out, and at the
 //! end no pair that was left out could be put back.
 
+mod eject;
 mod exact;
+mod greedy;
 mod links;
 mod search;
 mod settle;

@@ -1,25 +1,48 @@
-//! A good order of many builds: a first line, and a fixed number of rounds
-//! that improve it.
+//! A good order of many builds: two first lines, and a fixed number of rounds
+//! that improve them.
+//!
+//! The line that gives up least is the minimum feedback arc problem and cannot
+//! be found exactly at this size. `notes/decisions/0003-cycle-breaking.md` has
+//! the figures that led to these heuristics.
 
-use super::links::classes;
+use super::eject::eject;
+use super::greedy::greedy;
+use super::links::{Class, classes};
 use super::settle::settle;
 use super::sift::Sifting;
 use super::staged::staged;
-use super::tangle::Tangle;
+use super::tangle::{Harm, Tangle};
 
 /// How many neighbouring builds move together, one length after the other.
 const RUNS: [usize; 5] = [1, 2, 4, 8, 1];
 
-/// Sifts and puts back what closes no cycle, in turns.
+/// The better one of two lines, improved by so many rounds.
 pub(super) fn order(tangle: &Tangle, rounds: usize) -> Vec<u32> {
     let classes = classes(tangle);
-    let mut line = staged(tangle);
+    let (staged, greedy) = rayon::join(
+        || improved(tangle, &classes, rounds, staged(tangle)),
+        || improved(tangle, &classes, rounds, greedy(&classes, tangle.size())),
+    );
+    if greedy.0 < staged.0 {
+        greedy.1
+    } else {
+        staged.1
+    }
+}
+
+/// Sifts, tries chains, and puts back what closes no cycle, in turns.
+fn improved(tangle: &Tangle, classes: &[Class], rounds: usize, line: Vec<u32>) -> (Harm, Vec<u32>) {
+    let mut settled = settle(tangle, &line);
     for round in 0..rounds {
-        let mut sifting = Sifting::new(&classes, line);
+        let mut sifting = Sifting::new(classes, settled.line);
         for length in RUNS {
             sifting.round(length, round % 2 == 1);
         }
-        line = settle(tangle, &sifting.line).line;
+        // At first single moves win more, and in less time.
+        if round > 0 {
+            eject(&mut sifting, round);
+        }
+        settled = settle(tangle, sifting.line());
     }
-    line
+    (settled.harm(), settled.line)
 }

@@ -6,12 +6,13 @@
 //! and Campos, "Intensification and Diversification with Elite Tabu Search
 //! Solutions for the Linear Ordering Problem", 1999).
 
-use super::links::{Class, Price, check_of};
+use super::links::{Class, LARGEST_SUM, Price, check_of};
 use super::tangle::CHECK;
 
+/// A line of builds that is being improved.
 pub(super) struct Sifting<'c> {
-    classes: &'c [Class],
-    pub line: Vec<u32>,
+    pub classes: &'c [Class],
+    line: Vec<u32>,
     place: Vec<u32>,
     /// How many builds that are only needed for its check come after each.
     unchecked: Vec<u32>,
@@ -21,6 +22,13 @@ pub(super) struct Sifting<'c> {
     /// Room for counting.
     seen: Vec<u32>,
     touched: Vec<u32>,
+}
+
+/// A line with all that is known about it.
+pub(super) struct Line {
+    line: Vec<u32>,
+    place: Vec<u32>,
+    unchecked: Vec<u32>,
 }
 
 impl<'c> Sifting<'c> {
@@ -39,8 +47,30 @@ impl<'c> Sifting<'c> {
         sifting
     }
 
-    /// Counts anew after the line was changed.
-    pub fn recount(&mut self) {
+    pub fn line(&self) -> &[u32] {
+        &self.line
+    }
+
+    pub fn place(&self, build: u32) -> usize {
+        self.place[build as usize] as usize
+    }
+
+    /// The line as it is, to be restored later.
+    pub fn clone_line(&self) -> Line {
+        Line {
+            line: self.line.clone(),
+            place: self.place.clone(),
+            unchecked: self.unchecked.clone(),
+        }
+    }
+
+    pub fn restore(&mut self, line: Line) {
+        self.line = line.line;
+        self.place = line.place;
+        self.unchecked = line.unchecked;
+    }
+
+    fn recount(&mut self) {
         for (at, &node) in self.line.iter().enumerate() {
             self.place[node as usize] = at as u32;
         }
@@ -56,10 +86,13 @@ impl<'c> Sifting<'c> {
         }
     }
 
-    /// Moves runs of so many builds, each once, to their best place; says
-    /// whether any moved. `sideways` takes moves that win nothing as well.
-    pub fn round(&mut self, length: usize, sideways: bool) -> bool {
-        let mut moved = false;
+    /// Moves runs of so many builds, each once, to their best place.
+    /// `sideways` takes moves that win nothing as well.
+    pub fn round(&mut self, length: usize, sideways: bool) {
+        // Prices of more builds than that would run into each other.
+        if length * self.line.len() >= LARGEST_SUM {
+            return;
+        }
         // Runs are taken by the build that they begin with, so that each has
         // its turn although others move.
         let starts: Vec<u32> = if length == 1 {
@@ -77,32 +110,16 @@ impl<'c> Sifting<'c> {
             if end > self.line.len() {
                 continue;
             }
-            let to = self.best_place(from, end, sideways);
+            let (to, _) = self.best_place(from, end, sideways);
             if to != from {
-                moved = true;
                 self.shift(from, end, to);
             }
         }
-        moved
     }
 
-    /// The best place for the first of a run.
-    fn best_place(&mut self, from: usize, end: usize, sideways: bool) -> usize {
-        self.cost.fill(0);
-        for class in self.classes {
-            if class.number == CHECK {
-                self.cost_of_checks(class, from, end);
-                continue;
-            }
-            for &node in &self.line[from..end] {
-                for &other in class.needs.of(node as usize) {
-                    self.cost[self.place[other as usize] as usize] += class.price;
-                }
-                for &other in class.helps.of(node as usize) {
-                    self.cost[self.place[other as usize] as usize] -= class.price;
-                }
-            }
-        }
+    /// The best place for the first of a run, and what moving it there costs.
+    pub fn best_place(&mut self, from: usize, end: usize, sideways: bool) -> (usize, Price) {
+        self.weigh(from, end);
         let better = |sum: Price, best: Price| sum < best || (sideways && sum == best);
         let (mut best, mut to) = (0, from);
         let mut sum = 0;
@@ -119,7 +136,36 @@ impl<'c> Sifting<'c> {
                 (best, to) = (sum, at + 1 + from - end);
             }
         }
-        to
+        (to, best)
+    }
+
+    /// What moving one build to another place costs.
+    pub fn price_of(&mut self, from: usize, to: usize) -> Price {
+        self.weigh(from, from + 1);
+        if to < from {
+            self.cost[to..from].iter().sum()
+        } else {
+            -self.cost[from + 1..=to].iter().sum::<Price>()
+        }
+    }
+
+    /// What moving a run past each place costs.
+    fn weigh(&mut self, from: usize, end: usize) {
+        self.cost.fill(0);
+        for class in self.classes {
+            if class.number == CHECK {
+                self.cost_of_checks(class, from, end);
+                continue;
+            }
+            for &node in &self.line[from..end] {
+                for &other in class.needs.of(node as usize) {
+                    self.cost[self.place[other as usize] as usize] += class.price;
+                }
+                for &other in class.helps.of(node as usize) {
+                    self.cost[self.place[other as usize] as usize] -= class.price;
+                }
+            }
+        }
     }
 
     fn cost_of_checks(&mut self, check: &Class, from: usize, end: usize) {
@@ -165,7 +211,7 @@ impl<'c> Sifting<'c> {
     }
 
     /// Moves a run so that it begins at another place.
-    fn shift(&mut self, from: usize, end: usize, to: usize) {
+    pub fn shift(&mut self, from: usize, end: usize, to: usize) {
         let crossed = if to < from {
             to..from
         } else {
