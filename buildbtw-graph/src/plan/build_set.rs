@@ -349,7 +349,7 @@ fn builds(
             assumed: assumed.clone(),
         }
     };
-    let mut builds: Vec<PlannedBuild> = tasks.iter().enumerate().map(build).collect();
+    let mut builds: Vec<PlannedBuild> = tasks.par_iter().enumerate().map(build).collect();
     builds.sort_by(|a, b| (&a.pkgbase, a.pass).cmp(&(&b.pkgbase, b.pass)));
     builds
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::mixed::{Member, Mixed};
 use super::options::{PlanOptions, Scope, Via};
@@ -200,13 +200,18 @@ fn dependents_in_sources(
     let rebuilt = Package::Source(source, package, &source.version);
     let names: BTreeSet<&str> = rebuilt.names(sources.on).collect();
     for name in names {
+        // Many have the same relation.
+        let mut known: FxHashMap<&Relation, bool> = FxHashMap::default();
         for (owner, package) in sources.wanting(name) {
             if package.is_some_and(|package| round.seen.contains(&address(package))) {
                 continue;
             }
             for (_, relation) in relations_to(owner, package, name, worlds, via) {
-                let chosen = resolve(sources, relation).chosen;
-                if chosen.is_some_and(|chosen| chosen.is(rebuilt)) {
+                let leads_here = *known.entry(relation).or_insert_with(|| {
+                    let chosen = resolve(sources, relation).chosen;
+                    chosen.is_some_and(|chosen| chosen.is(rebuilt))
+                });
+                if leads_here {
                     join(
                         worlds,
                         round,
