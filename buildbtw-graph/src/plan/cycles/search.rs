@@ -16,8 +16,12 @@ use super::tangle::{Harm, Tangle};
 /// How many neighbouring builds move together, one length after the other.
 const RUNS: [usize; 5] = [1, 2, 4, 8, 1];
 
-/// The better one of two lines, improved by so many rounds.
+/// The better one of two lines, improved by so many rounds; without rounds
+/// only the first one.
 pub(super) fn order(tangle: &Tangle, rounds: usize) -> Vec<u32> {
+    if rounds == 0 {
+        return staged(tangle);
+    }
     let classes = classes(tangle);
     let (staged, greedy) = rayon::join(
         || improved(tangle, &classes, rounds, staged(tangle)),
@@ -31,10 +35,15 @@ pub(super) fn order(tangle: &Tangle, rounds: usize) -> Vec<u32> {
 }
 
 /// Sifts, tries chains, and puts back what closes no cycle, in turns.
-fn improved(tangle: &Tangle, classes: &[Class], rounds: usize, line: Vec<u32>) -> (Harm, Vec<u32>) {
-    let mut settled = settle(tangle, &line);
+fn improved(
+    tangle: &Tangle,
+    classes: &[Class],
+    rounds: usize,
+    mut line: Vec<u32>,
+) -> (Harm, Vec<u32>) {
+    let mut harm = Harm::default();
     for round in 0..rounds {
-        let mut sifting = Sifting::new(classes, settled.line);
+        let mut sifting = Sifting::new(classes, line);
         for length in RUNS {
             sifting.round(length, round % 2 == 1);
         }
@@ -42,7 +51,9 @@ fn improved(tangle: &Tangle, classes: &[Class], rounds: usize, line: Vec<u32>) -
         if round > 0 {
             eject(&mut sifting, round);
         }
-        settled = settle(tangle, sifting.line());
+        let settled = settle(tangle, sifting.line());
+        harm = settled.harm();
+        line = settled.line;
     }
-    (settled.harm(), settled.line)
+    (harm, line)
 }

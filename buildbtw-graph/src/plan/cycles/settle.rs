@@ -26,6 +26,16 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// Nothing is decided yet.
+    pub fn new(line: Vec<u32>) -> Self {
+        Settled {
+            dropped: Vec::new(),
+            nocheck: vec![false; line.len()],
+            unchecked: Vec::new(),
+            line,
+        }
+    }
+
     pub fn harm(&self) -> Harm {
         let of = |class: usize| self.dropped.iter().filter(|pair| pair.0 == class).count();
         Harm {
@@ -43,12 +53,7 @@ impl Settled {
 /// Decides what is given up when the builds come in this order.
 pub(super) fn settle(tangle: &Tangle, order: &[u32]) -> Settled {
     let size = tangle.size();
-    let mut settled = Settled {
-        dropped: Vec::new(),
-        nocheck: vec![false; size],
-        unchecked: Vec::new(),
-        line: order.to_vec(),
-    };
+    let mut settled = Settled::new(order.to_vec());
     let mut kept = vec![Bits::new(size); size];
     for (class, wanted) in tangle.pairs.iter().enumerate() {
         if !wanted.is_empty() {
@@ -68,7 +73,12 @@ pub(super) fn settle(tangle: &Tangle, order: &[u32]) -> Settled {
 
 /// Puts the pairs of one class in, next to those that are kept already and
 /// agree with the line.
-fn settle_class(class: usize, wanted: &[Bits], kept: &mut [Bits], settled: &mut Settled) {
+pub(super) fn settle_class(
+    class: usize,
+    wanted: &[Bits],
+    kept: &mut [Bits],
+    settled: &mut Settled,
+) {
     let mut place = vec![0; kept.len()];
     for (at, &build) in settled.line.iter().enumerate() {
         place[build as usize] = at;
