@@ -3,15 +3,13 @@
 //! `BUILDBTW_CORPUS` names a folder `<pkgbase>/.SRCINFO`; without it there is
 //! nothing to measure.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+mod corpus;
 
-use buildbtw_graph::{
-    Plan, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
-};
+use std::collections::BTreeMap;
+
+use buildbtw_graph::{Plan, PlanInput, PlanOptions, SourcePackage, Tangle, plan, tangles};
+use corpus::{index, load, texts};
 use divan::Bencher;
-use rayon::prelude::*;
 
 fn main() {
     if texts().is_empty() {
@@ -21,40 +19,16 @@ fn main() {
     divan::main();
 }
 
-fn texts() -> &'static [String] {
-    static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
-    TEXTS.get_or_init(|| {
-        let Some(folder) = std::env::var_os("BUILDBTW_CORPUS").map(PathBuf::from) else {
-            return Vec::new();
-        };
-        let entries = std::fs::read_dir(&folder).expect("BUILDBTW_CORPUS names a folder");
-        let files = entries.filter_map(|entry| Some(entry.ok()?.path().join(".SRCINFO")));
-        files
-            .filter_map(|file| std::fs::read_to_string(file).ok())
-            .collect()
-    })
-}
-
-fn load() -> SourceIndex {
-    let sources: Vec<SourcePackage> = texts()
-        .par_iter()
-        .filter_map(|text| Some(read_srcinfo(text).ok()?.package))
-        .collect();
-    sources.into_iter().collect()
-}
-
-fn index() -> &'static SourceIndex {
-    static INDEX: OnceLock<SourceIndex> = OnceLock::new();
-    INDEX.get_or_init(load)
-}
-
 fn source(name: &str) -> SourcePackage {
     let pkgbase = name.parse().expect("a good name");
     SourcePackage::clone(index().get(&pkgbase).expect("the corpus has the package"))
 }
 
-fn plan_for(changes: &[SourcePackage]) -> Plan {
-    let options = PlanOptions::default();
+fn plan_for(changes: &[SourcePackage], rounds: usize) -> Plan {
+    let options = PlanOptions {
+        rounds,
+        ..PlanOptions::default()
+    };
     let input = PlanInput {
         sources: index(),
         released: &BTreeMap::new(),
@@ -69,10 +43,36 @@ fn load_all_texts_into_the_index() -> usize {
     load().len()
 }
 
-#[divan::bench(args = ["glibc", "curl", "qt6-base", "openimageio", "0ad"], sample_count = 20)]
+const CHANGES: [&str; 5] = ["glibc", "curl", "qt6-base", "openimageio", "0ad"];
+
+fn default_rounds() -> usize {
+    PlanOptions::default().rounds
+}
+
+#[divan::bench(args = CHANGES, sample_count = 20)]
 fn plan_one_change(bencher: Bencher<'_, '_>, name: &str) {
     let changes = [source(name)];
-    bencher.bench(|| plan_for(&changes));
+    bencher.bench(|| plan_for(&changes, default_rounds()));
+}
+
+#[divan::bench(args = CHANGES, sample_count = 20)]
+fn plan_one_change_without_improvement(bencher: Bencher<'_, '_>, name: &str) {
+    let changes = [source(name)];
+    bencher.bench(|| plan_for(&changes, 0));
+}
+
+#[divan::bench(args = ["glibc", "curl"], sample_count = 10)]
+fn break_cycles(bencher: Bencher<'_, '_>, name: &str) {
+    let options = PlanOptions::default();
+    let input = PlanInput {
+        sources: index(),
+        released: &BTreeMap::new(),
+        changes: &[source(name)],
+        options: &options,
+    };
+    let tangles = tangles(&input).expect("the corpus can be planned");
+    let harm = |tangle: &Tangle| tangle.harm(&tangle.order(options.rounds));
+    bencher.bench(|| tangles.iter().map(harm).max());
 }
 
 #[divan::bench(sample_count = 10)]
@@ -83,7 +83,7 @@ fn plan_fifty_changes(bencher: Bencher<'_, '_>) {
         .step_by(every)
         .map(|source| SourcePackage::clone(source))
         .collect();
-    bencher.bench(|| plan_for(&changes));
+    bencher.bench(|| plan_for(&changes, default_rounds()));
 }
 
 #[divan::bench(args = ["glibc", "curl", "0ad"])]

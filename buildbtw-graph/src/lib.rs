@@ -27,9 +27,9 @@ pub use install::{InstallRequest, Unsatisfied, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, ChangedBuild, ChangedOrder, Commits,
-    Dependent, Difference, Edge, Link, PkgrelMode, Plan, PlanError, PlanInput, PlanOptions,
-    PlanWarning, PlannedBuild, Risk, Scope, SetDifference, Unbuildable, UnbuildableReason,
-    Unresolved, Via, Why, WhyNot, World, difference, plan, why,
+    Dependent, Difference, Edge, Harm, Link, Pair, PkgrelMode, Plan, PlanError, PlanInput,
+    PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, SetDifference, Tangle, Unbuildable,
+    UnbuildableReason, Unresolved, Via, Why, WhyNot, World, difference, plan, tangles, why,
 };
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,

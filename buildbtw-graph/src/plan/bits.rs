@@ -30,6 +30,34 @@ impl Bits {
         self.words[number / 64] &= !(1 << (number % 64));
     }
 
+    /// The set of all numbers below `bound`.
+    pub fn full(bound: usize) -> Self {
+        let all = Bits {
+            words: vec![u64::MAX; bound.div_ceil(64)],
+        };
+        all.below(bound)
+    }
+
+    /// The smallest number that is in both sets and not below `from`.
+    pub fn next_in_both(&self, other: &Bits, from: usize) -> Option<usize> {
+        let mut at = from / 64;
+        let mut mask = u64::MAX << (from % 64);
+        while let (Some(word), Some(other)) = (self.words.get(at), other.words.get(at)) {
+            let both = word & other & mask;
+            if both != 0 {
+                return Some(at * 64 + both.trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+            at += 1;
+        }
+        None
+    }
+
+    /// A bound that all numbers in it are below of.
+    pub fn bound(&self) -> usize {
+        self.words.len() * 64
+    }
+
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }

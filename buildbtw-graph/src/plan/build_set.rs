@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::bits::Bits;
 use super::chains::{Chain, Chains};
-use super::cycles::{Acyclic, break_cycles};
+use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, all_needs};
@@ -52,25 +52,38 @@ struct Task {
     pass: u8,
 }
 
+/// The members as the graph has them.
+fn members<'a>(chosen: &'a [Chosen<'_>]) -> Vec<Member<'a>> {
+    let member = |chosen: &'a Chosen<'_>| Member {
+        source: &chosen.source,
+        version: &chosen.version,
+    };
+    chosen.iter().map(member).collect()
+}
+
+/// The cycles among the builds of the chosen members.
+pub(super) fn tangles_of(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<Tangle> {
+    let members = members(chosen);
+    let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
+    let refers = |member: usize| chosen[member].refers_to.is_some();
+    let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
+    let needs = all_needs(&graph);
+    tangles(&needs, &hard_pairs(&graph, &needs))
+}
+
 /// Makes the build set of the chosen members, sorted by pkgbase.
-pub(super) fn make_build_set<'a>(
-    ground: &Ground<'a>,
-    chosen: &'a [Chosen<'a>],
+pub(super) fn make_build_set(
+    ground: &Ground<'_>,
+    chosen: &[Chosen<'_>],
     warnings: &mut Vec<PlanWarning>,
 ) -> BuildSet {
-    let members: Vec<Member<'a>> = chosen
-        .iter()
-        .map(|chosen| Member {
-            source: &chosen.source,
-            version: &chosen.version,
-        })
-        .collect();
+    let members = members(chosen);
     let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
     let refers = |member: usize| chosen[member].refers_to.is_some();
     let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
     let needs = all_needs(&graph);
     let hard = hard_pairs(&graph, &needs);
-    let acyclic = break_cycles(&needs, &hard);
+    let acyclic = break_cycles(&needs, &hard, ground.options.rounds);
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &members, &mut set, warnings);
@@ -336,7 +349,7 @@ fn builds(
             assumed: assumed.clone(),
         }
     };
-    let mut builds: Vec<PlannedBuild> = tasks.iter().enumerate().map(build).collect();
+    let mut builds: Vec<PlannedBuild> = tasks.par_iter().enumerate().map(build).collect();
     builds.sort_by(|a, b| (&a.pkgbase, a.pass).cmp(&(&b.pkgbase, b.pass)));
     builds
 }

@@ -1,5 +1,7 @@
 //! Strongly connected parts (Tarjan's algorithm, without recursion).
 
+use super::bits::Bits;
+
 /// The strongly connected part of each node. Parts are numbered so that all
 /// that a part leads to, outside itself, has lower numbers.
 pub(super) struct Components {
@@ -82,6 +84,71 @@ pub(super) fn components(
     }
 }
 
+/// Finds the strongly connected parts of a graph with many edges, given the
+/// successors of each node.
+///
+/// Nodes that were visited already are passed over 64 at a time, but for those
+/// that are still open when a node is left.
+pub(super) fn components_of_rows(rows: &[Bits]) -> Components {
+    const UNSEEN: u32 = u32::MAX;
+    let nodes = rows.len();
+    let mut unseen = Bits::full(nodes);
+    let mut still_open = Bits::new(nodes);
+    let mut index = vec![0u32; nodes];
+    let mut low = vec![0u32; nodes];
+    let mut of = vec![UNSEEN; nodes];
+    let mut open = Vec::new();
+    let mut path: Vec<(usize, usize)> = Vec::new();
+    let mut visited = 0;
+    let mut count = 0;
+    for root in 0..nodes {
+        if !unseen.contains(root) {
+            continue;
+        }
+        let mut enter = Some(root);
+        while let Some(node) = enter.or(path.last().map(|&(node, _)| node)) {
+            if enter.take().is_some() {
+                index[node] = visited;
+                low[node] = visited;
+                visited += 1;
+                unseen.remove(node);
+                still_open.insert(node);
+                open.push(node);
+                path.push((node, 0));
+            }
+            if let Some((_, at)) = path.last_mut()
+                && let Some(next) = rows[node].next_in_both(&unseen, *at)
+            {
+                *at = next;
+                enter = Some(next);
+                continue;
+            }
+            path.pop();
+            // All that can be reached was visited: what is open among it leads
+            // to what is below on the path.
+            let mut from = 0;
+            while let Some(other) = rows[node].next_in_both(&still_open, from) {
+                low[node] = low[node].min(low[other]).min(index[other]);
+                from = other + 1;
+            }
+            if low[node] == index[node] {
+                while let Some(member) = open.pop() {
+                    of[member] = count;
+                    still_open.remove(member);
+                    if member == node {
+                        break;
+                    }
+                }
+                count += 1;
+            }
+        }
+    }
+    Components {
+        of,
+        count: count as usize,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +162,31 @@ mod tests {
         assert_eq!(parts.of[1], parts.of[2]);
         assert!(parts.of[3] < parts.of[1] && parts.of[1] < parts.of[0]);
         assert_eq!(parts.members()[parts.of[1] as usize], [1, 2]);
+    }
+
+    #[test]
+    fn finds_the_same_parts_of_rows() {
+        let mut state = 1u64;
+        for size in 1..120 {
+            let mut rows = vec![Bits::new(size); size];
+            for _ in 0..size * 3 / 2 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let (from, to) = ((state >> 33) as usize % size, (state >> 13) as usize % size);
+                rows[from].insert(to);
+            }
+            let next = |node: usize, at| rows[node].next_from(at).map(|to| (to, to + 1));
+            let (sparse, dense) = (components(size, next), components_of_rows(&rows));
+            let parts = |parts: &Components| {
+                let mut members = parts.members();
+                members.sort();
+                members
+            };
+            assert_eq!(parts(&sparse), parts(&dense));
+            for (node, row) in rows.iter().enumerate() {
+                assert!(row.iter().all(|other| dense.of[other] <= dense.of[node]));
+            }
+        }
     }
 }

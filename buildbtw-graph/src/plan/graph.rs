@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::rc::Rc;
 
 use rustc_hash::FxBuildHasher;
 
@@ -84,12 +85,25 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// What satisfies a relation, by the numbers of nodes.
+struct Resolved<'a> {
+    chosen: Option<u32>,
+    /// Other nodes that are members'.
+    others: Vec<u32>,
+    /// All packages that satisfy it, the chosen one first.
+    candidates: Vec<Package<'a>>,
+    /// The number of the [`Extra`] when nothing does.
+    extra: Option<u32>,
+    needs_new: bool,
+}
+
 struct Maker<'a, 'w> {
     mixed: &'w Mixed<'a>,
     released: Released<'a>,
     graph: Graph<'a>,
     numbers: HashMap<usize, u32, FxBuildHasher>,
-    unresolved: HashMap<&'a Relation, u32, FxBuildHasher>,
+    /// Thousands of packages have the same few relations.
+    resolved: HashMap<&'a Relation, Rc<Resolved<'a>>, FxBuildHasher>,
     /// Nodes whose dependencies were looked at already.
     looked_at: usize,
 }
@@ -114,7 +128,7 @@ pub(super) fn make_graph<'a>(
             findings: Vec::new(),
         },
         numbers: HashMap::default(),
-        unresolved: HashMap::default(),
+        resolved: HashMap::default(),
         looked_at: 0,
     };
     for relation in implicit {
@@ -125,9 +139,9 @@ pub(super) fn make_graph<'a>(
         let mut roots = Vec::new();
         if !without_roots(number) {
             for (kind, relation) in member.source.build_relations(on) {
-                let (root, candidates) = maker.root(kind, relation);
+                let (root, resolved) = maker.root(kind, relation);
                 roots.push(root);
-                maker.note(number as u32, None, kind, relation, candidates);
+                maker.note(number as u32, None, kind, relation, &resolved);
             }
         }
         maker.graph.roots.push(roots);
@@ -161,39 +175,23 @@ impl<'a> Maker<'a, '_> {
         number
     }
 
-    fn unresolved(&mut self, relation: &'a Relation) -> u32 {
-        let extras = &mut self.graph.extras;
-        *self.unresolved.entry(relation).or_insert_with(|| {
-            extras.push(Extra::Unresolved(relation));
-            extras.len() as u32 - 1
-        })
-    }
-
-    fn root(&mut self, kind: RelationKind, relation: &'a Relation) -> (Root<'a>, Vec<Package<'a>>) {
-        let (chosen, others, candidates) = self.resolve(relation);
-        let extra = chosen.is_none().then(|| self.unresolved(relation));
-        let needs_new = chosen.is_some_and(|chosen| {
-            let node = &self.graph.nodes[chosen as usize];
-            let on = self.mixed.on();
-            node.member.is_some()
-                && self
-                    .released
-                    .package(node.package.pkgname())
-                    .is_some_and(|released| !released.satisfies(relation, on))
-        });
+    fn root(&mut self, kind: RelationKind, relation: &'a Relation) -> (Root<'a>, Rc<Resolved<'a>>) {
+        let resolved = self.resolve(relation);
         let root = Root {
             kind,
             relation,
-            chosen,
-            others,
-            extra,
-            needs_new,
+            chosen: resolved.chosen,
+            others: resolved.others.clone(),
+            extra: resolved.extra,
+            needs_new: resolved.needs_new,
         };
-        (root, candidates)
+        (root, resolved)
     }
 
-    /// The chosen node, other nodes that are members', and all candidates.
-    fn resolve(&mut self, relation: &Relation) -> (Option<u32>, Vec<u32>, Vec<Package<'a>>) {
+    fn resolve(&mut self, relation: &'a Relation) -> Rc<Resolved<'a>> {
+        if let Some(known) = self.resolved.get(relation) {
+            return Rc::clone(known);
+        }
         let resolution = resolve(self.mixed, relation);
         let chosen = resolution.chosen.map(|package| self.node(package));
         let mut others = Vec::new();
@@ -202,12 +200,28 @@ impl<'a> Maker<'a, '_> {
                 others.push(self.node(package));
             }
         }
-        let candidates = resolution
-            .chosen
-            .into_iter()
-            .chain(resolution.others)
-            .collect();
-        (chosen, others, candidates)
+        let extra = chosen.is_none().then(|| {
+            self.graph.extras.push(Extra::Unresolved(relation));
+            self.graph.extras.len() as u32 - 1
+        });
+        let on = self.mixed.on();
+        let needs_new = resolution.chosen.is_some_and(|chosen| {
+            self.mixed.member_of(chosen).is_some()
+                && self
+                    .released
+                    .package(chosen.pkgname())
+                    .is_some_and(|released| !released.satisfies(relation, on))
+        });
+        let candidates = resolution.chosen.into_iter().chain(resolution.others);
+        let resolved = Rc::new(Resolved {
+            chosen,
+            others,
+            candidates: candidates.collect(),
+            extra,
+            needs_new,
+        });
+        self.resolved.insert(relation, Rc::clone(&resolved));
+        resolved
     }
 
     /// Resolves the dependencies of all nodes, also of those found on the way.
@@ -219,16 +233,15 @@ impl<'a> Maker<'a, '_> {
                 if package.satisfies(relation, on) {
                     continue;
                 }
-                let (chosen, others, candidates) = self.resolve(relation);
+                let resolved = self.resolve(relation);
                 if let Some(member) = member {
                     let kind = RelationKind::Depends;
-                    self.note(member, Some(package), kind, relation, candidates);
+                    self.note(member, Some(package), kind, relation, &resolved);
                 }
-                let extra = chosen.is_none().then(|| self.unresolved(relation));
                 let node = &mut self.graph.nodes[self.looked_at];
-                node.strong.extend(chosen);
-                node.weak.extend(others);
-                node.extras.extend(extra);
+                node.strong.extend(resolved.chosen);
+                node.weak.extend(&resolved.others);
+                node.extras.extend(resolved.extra);
             }
             let node = &mut self.graph.nodes[self.looked_at];
             for list in [&mut node.strong, &mut node.weak, &mut node.extras] {
@@ -245,15 +258,15 @@ impl<'a> Maker<'a, '_> {
         package: Option<Package<'a>>,
         kind: RelationKind,
         relation: &'a Relation,
-        candidates: Vec<Package<'a>>,
+        resolved: &Resolved<'a>,
     ) {
-        if candidates.len() != 1 {
+        if resolved.candidates.len() != 1 {
             self.graph.findings.push(Finding {
                 member,
                 package,
                 kind,
                 relation,
-                candidates,
+                candidates: resolved.candidates.clone(),
             });
         }
     }

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use cycles::{Harm, Pair, Tangle};
 pub use difference::{ChangedBuild, ChangedOrder, Commits, Difference, SetDifference, difference};
 pub use options::{PkgrelMode, PlanOptions, Scope, Via};
 pub use output::{
@@ -35,7 +36,7 @@ pub use why::{Link, Why, WhyNot, why};
 
 use rustc_hash::FxHashSet;
 
-use self::build_set::{Chosen, Ground, make_build_set};
+use self::build_set::{Chosen, Ground, make_build_set, tangles_of};
 use self::pkgrel::Pkgrel;
 use self::set::{RebuildSet, Worlds, rebuild_set};
 use self::worlds::{Released, Sources};
@@ -94,6 +95,40 @@ const MAX_BUILDS: usize = 30_000;
 /// When the input contradicts itself or is too large; everything else that is
 /// wrong is part of the plan.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
+    let mut plan = Plan {
+        architectures: BTreeMap::new(),
+        warnings: Vec::new(),
+    };
+    let warnings = on_each_architecture(input, |ground, chosen, broken, warnings| {
+        let mut set = make_build_set(ground, chosen, warnings);
+        set.broken.extend(broken);
+        set.broken.sort();
+        plan.architectures.insert(ground.sources.on.clone(), set);
+    })?;
+    plan.warnings = warnings;
+    Ok(plan)
+}
+
+/// The cycles that [`plan`] breaks: all strongly connected parts with more than
+/// one build, of all architectures.
+///
+/// # Errors
+///
+/// When [`plan`] would fail.
+pub fn tangles(input: &PlanInput<'_>) -> Result<Vec<Tangle>, PlanError> {
+    let mut tangles = Vec::new();
+    on_each_architecture(input, |ground, chosen, _, _| {
+        tangles.extend(tangles_of(ground, chosen));
+    })?;
+    Ok(tangles)
+}
+
+/// Chooses the builds of each architecture, the primary one first, and hands
+/// them on, with what the change breaks.
+fn on_each_architecture(
+    input: &PlanInput<'_>,
+    mut make: impl FnMut(&Ground<'_>, &[Chosen<'_>], Vec<Broken>, &mut Vec<PlanWarning>),
+) -> Result<Vec<PlanWarning>, PlanError> {
     check(input)?;
     let options = input.options;
     let overlay = Overlay::new(input);
@@ -128,7 +163,6 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
         &options.implicit
     };
     let mut primary: BTreeMap<PkgBase, (Version, Option<String>)> = BTreeMap::new();
-    let mut architectures = BTreeMap::new();
     for (number, (worlds, set)) in worlds.iter().zip(sets).enumerate() {
         let mut chosen = Vec::with_capacity(set.members.len());
         for (pkgbase, because) in set.members {
@@ -153,9 +187,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
             options,
             implicit,
         };
-        let mut build_set = make_build_set(&ground, &chosen, &mut warnings);
-        build_set.broken.extend(set.broken);
-        build_set.broken.sort();
+        make(&ground, &chosen, set.broken, &mut warnings);
         if number == 0 {
             let decided = |c: &Chosen<'_>| {
                 (
@@ -165,14 +197,10 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
             };
             primary = chosen.iter().map(decided).collect();
         }
-        architectures.insert(worlds.sources.on.clone(), build_set);
     }
     warnings.sort();
     warnings.dedup();
-    Ok(Plan {
-        architectures,
-        warnings,
-    })
+    Ok(warnings)
 }
 
 fn check(input: &PlanInput<'_>) -> Result<(), PlanError> {

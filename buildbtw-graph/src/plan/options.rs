@@ -54,6 +54,11 @@ pub struct PlanOptions {
     pub pkgrel: PkgrelMode,
     /// 1, or 2 to build what sits in a cycle once more, completely.
     pub passes: u8,
+    /// How many rounds of improvement the order of large cycles gets: more
+    /// take longer, and give up less. What sits in a cycle of up to
+    /// [`Tangle::EXACT`](crate::Tangle::EXACT) builds is ordered as well as
+    /// can be, with any number of rounds.
+    pub rounds: usize,
     /// What is installed into every build root without being named.
     pub implicit: Vec<Relation>,
     /// Leave out a need that nobody has released yet, instead of calling the
@@ -78,6 +83,7 @@ impl Default for PlanOptions {
             via: Via::default(),
             pkgrel: PkgrelMode::default(),
             passes: 1,
+            rounds: 3,
             implicit: vec![implicit],
             bootstrap: false,
             host_tools: false,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::mixed::{Member, Mixed};
 use super::options::{PlanOptions, Scope, Via};
@@ -72,10 +72,18 @@ struct Round {
     /// The packages (by address) whose dependents were or will be looked for:
     /// they need no second reason.
     seen: FxHashSet<usize>,
+    /// The packages (by address) that were put among the rebuilt ones.
+    joined: FxHashSet<usize>,
     warnings: BTreeSet<PlanWarning>,
 }
 
 impl Round {
+    /// Whether a reason could be better than the known one: most are not.
+    fn may_be_better(&self, owner: &PkgBase, of: &PkgBase, world: Origin) -> bool {
+        let known = self.members.get(owner);
+        known.is_none_or(|known| (world, of) <= (known.world, &known.of))
+    }
+
     fn note(&mut self, owner: &PkgBase, reason: Dependent) {
         let better = |known: &Dependent| (reason.world, &reason) < (known.world, known);
         if self.members.get(owner).is_none_or(better) {
@@ -200,13 +208,18 @@ fn dependents_in_sources(
     let rebuilt = Package::Source(source, package, &source.version);
     let names: BTreeSet<&str> = rebuilt.names(sources.on).collect();
     for name in names {
+        // Many have the same relation.
+        let mut known: FxHashMap<&Relation, bool> = FxHashMap::default();
         for (owner, package) in sources.wanting(name) {
             if package.is_some_and(|package| round.seen.contains(&address(package))) {
                 continue;
             }
             for (_, relation) in relations_to(owner, package, name, worlds, via) {
-                let chosen = resolve(sources, relation).chosen;
-                if chosen.is_some_and(|chosen| chosen.is(rebuilt)) {
+                let leads_here = *known.entry(relation).or_insert_with(|| {
+                    let chosen = resolve(sources, relation).chosen;
+                    chosen.is_some_and(|chosen| chosen.is(rebuilt))
+                });
+                if leads_here {
                     join(
                         worlds,
                         round,
@@ -287,18 +300,21 @@ fn join(
     let Some(named) = package.or_else(of_build) else {
         return;
     };
-    let reason = Dependent {
-        of: of.clone(),
-        pkgname: named.pkgname.clone(),
-        relation: relation.to_string(),
-        world,
-    };
-    round.note(&owner.pkgbase, reason);
+    if round.may_be_better(&owner.pkgbase, of, world) {
+        let reason = Dependent {
+            of: of.clone(),
+            pkgname: named.pkgname.clone(),
+            relation: relation.to_string(),
+            world,
+        };
+        round.note(&owner.pkgbase, reason);
+    }
     match package {
         Some(package) => {
-            round
-                .rebuilt
-                .insert((owner.pkgbase.clone(), package.pkgname.clone()));
+            if round.joined.insert(address(package)) {
+                let rebuilt = (owner.pkgbase.clone(), package.pkgname.clone());
+                round.rebuilt.insert(rebuilt);
+            }
         }
         // Built anew against something else, all its packages may change.
         None => round.rebuilt.extend(all_packages(worlds, owner)),

@@ -1,0 +1,59 @@
+//! A first line class by class.
+//!
+//! The pairs that hurt most are put in order first; what is kept of them binds
+//! the next class. Only strongly connected parts of both have to be arranged,
+//! and those of the first classes are small.
+
+use super::super::arrange::Problem;
+use super::super::bits::Bits;
+use super::super::components::components_of_rows;
+use super::settle::{Settled, settle_class};
+use super::tangle::Tangle;
+
+pub(super) fn staged(tangle: &Tangle) -> Vec<u32> {
+    let size = tangle.size();
+    let mut settled = Settled::new((0..size as u32).collect());
+    let mut kept = vec![Bits::new(size); size];
+    for (class, wanted) in tangle.pairs.iter().enumerate() {
+        if !wanted.is_empty() {
+            settled.line = arranged(&kept, wanted);
+            settle_class(class, wanted, &mut kept, &mut settled);
+        }
+    }
+    settled.line
+}
+
+/// A line that agrees with what is kept, and with much of what is wanted.
+fn arranged(kept: &[Bits], wanted: &[Bits]) -> Vec<u32> {
+    let mut both = kept.to_vec();
+    let rows = both.iter_mut().zip(wanted);
+    rows.for_each(|(both, wanted)| both.unite(wanted));
+    let mut line = Vec::with_capacity(kept.len());
+    for nodes in components_of_rows(&both).members() {
+        if nodes.len() == 1 {
+            line.extend(nodes);
+            continue;
+        }
+        let problem = Problem {
+            kept: restricted(kept, &nodes),
+            wanted: restricted(wanted, &nodes),
+        };
+        line.extend(problem.arrange().into_iter().map(|number| nodes[number]));
+    }
+    line
+}
+
+/// The rows of some nodes, with only those nodes in them, numbered anew.
+fn restricted(rows: &[Bits], nodes: &[u32]) -> Vec<Bits> {
+    let mut number = vec![None; rows.len()];
+    for (at, &node) in nodes.iter().enumerate() {
+        number[node as usize] = Some(at);
+    }
+    let restrict = |&node: &u32| {
+        let mut row = Bits::new(nodes.len());
+        let inside = rows[node as usize].iter().filter_map(|other| number[other]);
+        inside.for_each(|other| row.insert(other));
+        row
+    };
+    nodes.iter().map(restrict).collect()
+}
