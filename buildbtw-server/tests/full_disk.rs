@@ -5,6 +5,7 @@
 
 mod stage;
 
+use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,4 +114,101 @@ async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
     }
     let outcome = client.run(run.run).await.unwrap().run.outcome.unwrap();
     assert_eq!(outcome.class, OutcomeClass::Success, "{}", outcome.message);
+}
+
+/// Runs lines of shell beside the server, in its mount namespace.
+struct Shell {
+    child: Child,
+    output: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Shell {
+    fn run(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{line}").unwrap();
+        assert_eq!(self.output.next().unwrap().unwrap(), "done");
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        // At the end of its input it ends the server and itself.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_database_on_a_full_disk_writes_again_as_soon_as_there_is_room() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["data", "sources", "sources/lib"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let source = folder.path().join("sources/lib");
+    std::fs::write(source.join("PKGBUILD"), "pkgrel=1\n").unwrap();
+    git(&source, &["init", "--quiet", "--initial-branch=main"]);
+    write_srcinfo(&source, &srcinfo("lib", "1", &[]));
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let script = format!(
+        "mount -t tmpfs -o size=6m tmpfs {data} || exit 1\n\
+         {program} >&2 </dev/null &\n\
+         while read -r line; do eval \"$line\" >&2; echo done; done\n\
+         kill -9 $!",
+        data = path("data"),
+        program = env!("CARGO_BIN_EXE_buildbtw-server")
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private"]);
+    if !nix::unistd::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let mut child = unshare
+        .args(["--", "sh", "-c", &script])
+        .env("DATA_DIR", path("data"))
+        .env("SOURCES_DIR", path("sources"))
+        .env("PORT", port.to_string())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut shell = Shell { child, output };
+    let client = Client::new(&format!("http://127.0.0.1:{port}"), None).unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !client
+        .health()
+        .await
+        .is_ok_and(|health| health.sources_in_sync)
+    {
+        assert!(Instant::now() < end, "the server did not start");
+        tokio::task::yield_now().await;
+    }
+    let filler = path("data/filler");
+    shell.run(&format!("cat /dev/zero > {filler}"));
+    let mut full = 0;
+    for number in 0..3 {
+        let name = format!("full{number}");
+        let answer = client
+            .create_namespace(&create(Some(&name), &["lib/main"], Scope::None))
+            .await;
+        if let Err(error) = answer {
+            let problem = error.problem().unwrap_or_else(|| panic!("{error}"));
+            assert_eq!(problem.kind, ProblemType::StorageFull, "{problem}");
+            full += 1;
+        }
+    }
+    assert!(full > 0, "nothing was ever full");
+    shell.run(&format!("rm {filler}"));
+    client
+        .create_namespace(&create(Some("room"), &["lib/main"], Scope::None))
+        .await
+        .unwrap();
+    client.health().await.unwrap();
 }
