@@ -73,7 +73,7 @@ pub(super) fn make_build_set<'a>(
     let acyclic = break_cycles(&needs, &hard);
 
     let mut set = BuildSet::default();
-    report_findings(ground, &graph, &members, &mut set, warnings);
+    report_findings(ground, &graph, &mut set, warnings);
     let obstacles = obstacles(ground, &mixed, &graph, &members, &needs, &acyclic, &mut set);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
@@ -282,7 +282,7 @@ fn builds(
     tasks: &[Task],
     order: &Order,
     acyclic: &Acyclic,
-    obstacles: Vec<Obstacles>,
+    obstacles: Vec<[Obstacles; 2]>,
 ) -> Vec<PlannedBuild> {
     let on = ground.sources.on;
     let twice: Vec<bool> = {
@@ -295,7 +295,7 @@ fn builds(
     };
     let build = |(task, &Task { member, pass }): (usize, &Task)| {
         let chosen = &chosen[member as usize];
-        let obstacles = &obstacles[member as usize];
+        let obstacles = &obstacles[member as usize][usize::from(pass - 1)];
         let first_of_two = pass == 1 && twice[member as usize];
         let pkgrel = match first_of_two {
             true => Some(chosen.first_pkgrel.clone()),
@@ -305,21 +305,10 @@ fn builds(
             .as_deref()
             .and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
         let nocheck = pass == 1 && acyclic.nocheck[member as usize];
-        // In the second pass everything is there.
-        let assumed = if pass == 1 {
-            &obstacles.assumed
-        } else {
-            &obstacles.always_assumed
-        };
-        let left_out = if pass == 1 {
-            &obstacles.left_out
-        } else {
-            &obstacles.always_left_out
-        };
         let install = if chosen.refers_to.is_some() {
             Vec::new()
         } else {
-            install_list(ground, &chosen.source, nocheck, left_out)
+            install_list(ground, &chosen.source, nocheck, &obstacles.left_out)
         };
         PlannedBuild {
             pkgbase: chosen.source.pkgbase.clone(),
@@ -333,7 +322,7 @@ fn builds(
             because: chosen.because.clone(),
             unbuildable: obstacles.unbuildable.clone(),
             install,
-            assumed: assumed.clone(),
+            assumed: obstacles.assumed.clone(),
         }
     };
     let mut builds: Vec<PlannedBuild> = tasks.iter().enumerate().map(build).collect();

@@ -351,6 +351,8 @@ pub struct Installs {
     pub only_check: BTreeSet<String>,
     /// All packages (base and name) that are installed without the check.
     pub packages: BTreeSet<(String, String)>,
+    /// All that are installed for the check.
+    pub check_packages: BTreeSet<(String, String)>,
     /// Own packages that are installed.
     pub own: BTreeSet<String>,
 }
@@ -407,6 +409,7 @@ pub fn installs(
         members: BTreeMap::new(),
         only_check: BTreeSet::new(),
         packages: always.clone(),
+        check_packages: check.clone(),
         own,
     };
     let new = |(base, name): &(String, String)| {
