@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use buildbtw_graph::{
-    Plan, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
+    Plan, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, prove, read_srcinfo,
 };
 use divan::Bencher;
 use rayon::prelude::*;
@@ -73,6 +73,21 @@ fn load_all_texts_into_the_index() -> usize {
 fn plan_one_change(bencher: Bencher<'_, '_>, name: &str) {
     let changes = [source(name)];
     bencher.bench(|| plan_for(&changes));
+}
+
+/// The proof alone, of a plan that is there.
+#[divan::bench(args = ["glibc", "curl", "qt6-base", "openimageio", "0ad"], sample_count = 20)]
+fn prove_one_change(bencher: Bencher<'_, '_>, name: &str) {
+    let changes = [source(name)];
+    let made = plan_for(&changes);
+    let options = PlanOptions::default();
+    let input = PlanInput {
+        sources: index(),
+        released: &BTreeMap::new(),
+        changes: &changes,
+        options: &options,
+    };
+    bencher.bench(|| prove(&input, &made).expect("the plan is good"));
 }
 
 #[divan::bench(sample_count = 10)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::build_set::Ground;
+use super::conflicts::{Conflict, Conflicts};
 use super::cycles::{Acyclic, Dropped};
 use super::graph::{Extra, Graph, Root};
 use super::mixed::{Member, Mixed};
-use super::needs::Needs;
+use super::needs::{Needs, own_without_check};
 use super::output::{BuildSet, Risk, Unbuildable, UnbuildableReason};
 use super::worlds::{Package, Released, resolve};
 use crate::relation::{Comparison, Provision, Relation};
@@ -48,12 +49,14 @@ pub(super) fn obstacles<'a>(
     for pair in acyclic.dropped.iter().filter(installed) {
         later[pair.build as usize].push(pair.later);
     }
+    let conflicts = Conflicts::new(graph, mixed);
     let look = |(build, later): (usize, Vec<u32>)| {
         let pass = |nocheck: bool, unbuildable: Option<Unbuildable>| Look {
             ground,
             mixed,
             graph,
             member: &members[build],
+            number: build as u32,
             roots: graph.all_roots(build).collect(),
             nocheck,
             found: Obstacles {
@@ -63,15 +66,24 @@ pub(super) fn obstacles<'a>(
         };
         let mut first = pass(acyclic.nocheck[build], None);
         first.unresolved(&needs[build], members.len(), &mut set.risks);
-        first.own(&needs[build].own, &mut set.risks);
+        let own = &needs[build].own;
+        if first.nocheck && !own.is_empty() {
+            first.own(&own_without_check(graph, build), &mut set.risks);
+        } else {
+            first.own(own, &mut set.risks);
+        }
         first.missing(&needs[build], members, &later);
+        first.conflict(&conflicts);
         let first = first.found.tidy();
         if ground.options.passes < 2 {
             return [first, Obstacles::default()];
         }
         // The second pass finds all that the plan makes, and runs its check.
-        let mut second = pass(false, first.unbuildable.clone());
+        // Its transaction is another one, so other packages may conflict.
+        let stays = |why: &Unbuildable| why.reason != UnbuildableReason::Conflict;
+        let mut second = pass(false, first.unbuildable.clone().filter(stays));
         second.unresolved(&needs[build], members.len(), &mut set.risks);
+        second.conflict(&conflicts);
         [first, second.found.tidy()]
     };
     later.into_iter().enumerate().map(look).collect()
@@ -82,6 +94,7 @@ struct Look<'l, 'a> {
     mixed: &'l Mixed<'a>,
     graph: &'l Graph<'a>,
     member: &'l Member<'a>,
+    number: u32,
     roots: Vec<&'l Root<'a>>,
     nocheck: bool,
     found: Obstacles,
@@ -279,6 +292,42 @@ impl<'a> Look<'_, 'a> {
         self.found
             .left_out
             .extend(led_here.map(|root| root.relation.to_string()));
+    }
+
+    /// Two packages that pacman refuses to install together.
+    fn conflict(&mut self, conflicts: &Conflicts) {
+        if self.found.unbuildable.is_some() {
+            return;
+        }
+        let left_out = &self.found.left_out;
+        let handed_over = |root: &&&Root<'a>| {
+            let skipped = self.nocheck && root.kind == RelationKind::Checkdepends;
+            !skipped && (left_out.is_empty() || !left_out.contains(&root.relation.to_string()))
+        };
+        let roots: Vec<&Root<'a>> = self.roots.iter().filter(handed_over).copied().collect();
+        let assumed = self.found.assumed.iter();
+        let assumed: Vec<Provision> = assumed.filter_map(|text| text.parse().ok()).collect();
+        let found = conflicts.find(self.number, &roots, &assumed, self.graph, self.mixed);
+        if let Some(Conflict { one, other }) = found {
+            let ((one, by_one), (other, by_other)) = (one, other);
+            let (one, other) = (one.pkgname(), other.pkgname());
+            let (both, way_out) = if by_one == by_other {
+                let both = format!("{by_one} installs both {one} and {other}");
+                (both, format!("take {by_one} out of the package"))
+            } else {
+                let both = format!("{by_one} installs {one}, and {by_other} installs {other}");
+                let way_out = format!("take {by_one} or {by_other} out of the package");
+                (both, way_out)
+            };
+            self.stop(
+                UnbuildableReason::Conflict,
+                format!(
+                    "{both}; the two conflict, and pacman installs neither; {way_out}, change \
+                     what leads to {one} or {other} on the way, or add a changeset in which they \
+                     do not conflict"
+                ),
+            );
+        }
     }
 
     /// The first obstacle is the one that is shown.

@@ -105,6 +105,22 @@ pub enum Flaw {
         /// The member that is given up.
         member: PkgBase,
     },
+    /// A member that comes later is what a check is skipped for, undeclared.
+    #[error("{} skips its check for {member}, which comes later, and the plan does not say so", .build.pkgbase)]
+    SkippedUndeclared {
+        /// The build.
+        build: BuildKey,
+        /// The member.
+        member: PkgBase,
+    },
+    /// What a build finds depends on who is faster.
+    #[error("{} may find either pass of {member}", .build.pkgbase)]
+    EitherPass {
+        /// The build.
+        build: BuildKey,
+        /// The member that is built twice.
+        member: PkgBase,
+    },
     /// A check is skipped for nothing.
     #[error("{pkgbase} skips its check, but no need of it is given up")]
     NocheckWithoutReason {

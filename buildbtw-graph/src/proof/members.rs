@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::worlds::{
-    After, AsReleased, Base, Before, Lookup, Member, Pkg, Root, Worlds, satisfiers,
-};
+use super::root::{Member, Root};
+use super::worlds::{After, AsReleased, Base, Before, Lookup, Pkg, Worlds, satisfiers};
 use crate::names::{PkgBase, PkgName};
 use crate::plan::{PlanOptions, Scope};
 use crate::relation::Relation;

@@ -9,11 +9,13 @@
 mod build;
 mod conflicts;
 mod flaw;
+mod lacks;
 mod members;
 mod order;
 mod packages;
 mod parts;
 mod replay;
+mod root;
 mod row;
 mod worlds;
 
@@ -23,11 +25,13 @@ use std::collections::BTreeSet;
 pub use flaw::Flaw;
 
 use self::build::{Place, check_build};
+use self::conflicts::Conflicts;
 use self::members::rebuild_sets;
 use self::order::{Builds, order};
 use self::packages::Packages;
 use self::replay::Replay;
-use self::worlds::{Member, Worlds};
+use self::root::Member;
+use self::worlds::Worlds;
 use crate::names::{Architecture, PkgBase};
 use crate::plan::{BuildSet, Plan, PlanInput};
 
@@ -134,7 +138,9 @@ fn prove_set<'w>(
         worlds,
         builds: &builds,
         order: &order,
+        twice: builds.twice(),
         packages: &packages,
+        conflicts: &Conflicts::new(&packages),
     };
     replay.run(&mut flaws);
     flaws

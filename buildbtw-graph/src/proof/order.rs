@@ -69,6 +69,14 @@ impl<'p> Builds<'p> {
         &self.set.builds[self.at[number]].pkgbase
     }
 
+    /// The members that are built twice, with the number of their second pass.
+    pub fn twice(&self) -> Vec<(usize, usize)> {
+        let second = self.second.iter().enumerate();
+        second
+            .filter_map(|(member, second)| Some((member, (*second)? as usize)))
+            .collect()
+    }
+
     pub fn members(&self) -> usize {
         self.second.len()
     }

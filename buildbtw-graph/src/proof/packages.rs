@@ -2,11 +2,12 @@
 
 use rustc_hash::FxHashMap;
 
-use super::conflicts::find_conflicts;
 use super::parts::parts;
+use super::root::{Member, Root};
 use super::row::Row;
-use super::worlds::{Member, Pkg, Root, Worlds, satisfiers};
+use super::worlds::{Pkg, Worlds, satisfiers};
 use crate::names::{Architecture, PkgBase};
+use crate::plan::PlannedBuild;
 use crate::relation::Relation;
 use crate::source::RelationKind;
 
@@ -17,6 +18,8 @@ pub(super) struct Node<'w> {
     pub member: Option<u32>,
     /// What its needs lead to, every member that would do included.
     pub next: Vec<u32>,
+    /// What pacman would choose for them.
+    pub chosen: Vec<u32>,
     /// What makes an installation with it special.
     pub marks: Vec<u32>,
 }
@@ -31,8 +34,6 @@ pub(super) enum Mark<'w> {
     },
     /// A package is in it that nobody has released.
     Unreleased(u32),
-    /// A package is in it that conflicts with another one of the graph.
-    Quarrels,
 }
 
 /// A relation that a build installs.
@@ -52,9 +53,6 @@ pub(super) struct Packages<'w> {
     pub marks: Vec<Mark<'w>>,
     /// What each member's build installs by name.
     pub targets: Vec<Vec<Target<'w>>>,
-    /// Pairs of nodes that pacman does not install together; by the one that
-    /// says so.
-    pub conflicts: Vec<(u32, u32)>,
     led: FxHashMap<&'w Relation, Vec<u32>>,
     part: Vec<u32>,
     /// What each part brings along: members and, behind them, marks.
@@ -88,6 +86,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
                 pkg,
                 member,
                 next: Vec::new(),
+                chosen: Vec::new(),
                 marks,
             });
         }
@@ -138,7 +137,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
         let mut at = 0;
         while at < self.nodes.len() {
             let pkg = self.nodes[at].pkg;
-            let mut next = Vec::new();
+            let (mut next, mut chosen) = (Vec::new(), Vec::new());
             for relation in pkg.depends(self.worlds.on) {
                 // What a package provides itself needs nobody else.
                 if pkg.does(relation, self.worlds.on) {
@@ -149,11 +148,15 @@ impl<'w> Gatherer<'_, '_, 'w> {
                     let mark = self.nothing_for(relation, Some(pkg.base()));
                     self.nodes[at].marks.push(mark);
                 }
+                chosen.extend(led.first());
                 next.extend(led);
             }
-            next.sort_unstable();
-            next.dedup();
+            for list in [&mut next, &mut chosen] {
+                list.sort_unstable();
+                list.dedup();
+            }
             self.nodes[at].next = next;
+            self.nodes[at].chosen = chosen;
             at += 1;
         }
     }
@@ -198,12 +201,10 @@ impl<'w> Packages<'w> {
             nodes: gatherer.nodes,
             marks: gatherer.marks,
             targets,
-            conflicts: Vec::new(),
             led: gatherer.led,
             part: Vec::new(),
             brings: Vec::new(),
         };
-        packages.conflicts = find_conflicts(&mut packages);
         packages.work_out_parts();
         packages
     }
@@ -211,6 +212,19 @@ impl<'w> Packages<'w> {
     /// What pacman takes for a relation that some package here has.
     pub fn led_to(&self, relation: &Relation) -> Option<u32> {
         self.led.get(relation)?.first().copied()
+    }
+
+    /// What pacman would choose for what a build hands to it, in order.
+    pub fn chosen_targets(&self, member: usize, build: &PlannedBuild) -> Vec<u32> {
+        let counts = |target: &&Target<'_>| {
+            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
+            !skipped
+                && (build.assumed.is_empty()
+                    || build.install.contains(&target.relation.to_string()))
+        };
+        let targets = self.targets[member].iter().filter(counts);
+        let chosen = targets.filter_map(|target| target.next.first());
+        chosen.copied().collect()
     }
 
     /// The number of members; what is above stands for marks.

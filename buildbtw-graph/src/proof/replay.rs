@@ -3,16 +3,15 @@
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
-use super::conflicts::conflict;
+use super::conflicts::Conflicts;
 use super::flaw::Flaw;
 use super::order::{Builds, Order};
-use super::packages::{Installation, Installer, Mark, Packages, Target};
+use super::packages::{Installation, Installer, Mark, Packages};
+use super::parts::parts;
 use super::row::Row;
-use super::worlds::{Base, Worlds};
+use super::worlds::Worlds;
 use crate::names::PkgBase;
 use crate::plan::{PlanOptions, PlanWarning, PlannedBuild, UnbuildableReason};
-use crate::relation::{Provision, Relation};
-use crate::source::RelationKind;
 
 /// All that is known about one build set.
 pub(super) struct Replay<'r, 'w> {
@@ -21,13 +20,17 @@ pub(super) struct Replay<'r, 'w> {
     pub worlds: &'r Worlds<'w>,
     pub builds: &'r Builds<'r>,
     pub order: &'r Order,
+    /// The members that are built twice, with the number of their second pass.
+    pub twice: Vec<(usize, usize)>,
     pub packages: &'r Packages<'w>,
+    pub conflicts: &'r Conflicts<'r, 'w>,
 }
 
 impl Replay<'_, '_> {
     /// Replays every build.
     pub fn run(&self, flaws: &mut Vec<Flaw>) {
         let reported = self.reported();
+        let cycles = self.cycles();
         let members = 0..self.builds.members();
         let found: Vec<Flaw> = members
             .into_par_iter()
@@ -41,6 +44,7 @@ impl Replay<'_, '_> {
                     let installs = if first.nocheck { &without } else { &with };
                     self.check_pass(member, member, installs, &reported, &mut flaws);
                     self.check_dropped(member, &without, &with, &mut flaws);
+                    self.check_which_pass(member, installs, &with, &cycles, &mut flaws);
                     if let Some(second) = self.builds.second[member] {
                         let second = second as usize;
                         self.check_pass(second, member, &with, &reported, &mut flaws);
@@ -142,8 +146,7 @@ impl Replay<'_, '_> {
         self.check_install_list(build, member, flaws);
         let given_up = Some(&given_up).filter(|_| number == member);
         self.check_missing(build, member, installs, given_up, reported, flaws);
-        let check = !build.nocheck;
-        let conflict = conflict(self.packages, member, check, &installs.row);
+        let conflict = self.conflicts.conflict(member, build);
         match (&build.unbuildable, conflict) {
             (None, Some([one, other])) => flaws.push(Flaw::Conflict {
                 build: key(),
@@ -154,6 +157,60 @@ impl Replay<'_, '_> {
                 flaws.push(Flaw::NoConflict { build: key() });
             }
             _ => {}
+        }
+    }
+
+    /// The cycle of installations that each member sits in; needed only when
+    /// something is built twice.
+    fn cycles(&self) -> Vec<u32> {
+        let members = self.builds.members();
+        if self.twice.is_empty() {
+            return vec![0; members];
+        }
+        let all = (0..members).into_par_iter().map_init(
+            || Installer::new(self.packages),
+            |installer, member| {
+                let [_, with] = installer.installations(member);
+                let empty = Row::default();
+                let needs = with.row.beyond(members, [&empty, &empty]);
+                needs.map(|need| need as u32).collect()
+            },
+        );
+        let needs: Vec<Vec<u32>> = all.collect();
+        parts(members, |member| &needs[member]).of
+    }
+
+    /// Whoever installs a member that is built twice waits for its second
+    /// pass. Inside a cycle only second passes do, of what their first ones
+    /// waited for.
+    fn check_which_pass(
+        &self,
+        member: usize,
+        first: &Installation,
+        with: &Installation,
+        cycles: &[u32],
+        flaws: &mut Vec<Flaw>,
+    ) {
+        for &(twice, again) in &self.twice {
+            let outside = cycles[twice] != cycles[member];
+            let given_up = self.order.dropped[member].contains(&(twice as u32));
+            let mut wrong = |number: usize| {
+                if !self.order.waits[number].has(again) {
+                    flaws.push(Flaw::EitherPass {
+                        build: self.builds.key(number),
+                        member: self.builds.pkgbase(twice).clone(),
+                    });
+                }
+            };
+            let installs = first.row.has(twice) && !given_up;
+            if installs && outside {
+                wrong(member);
+            }
+            if let Some(second) = self.builds.second[member]
+                && (installs || (outside && with.row.has(twice)))
+            {
+                wrong(second as usize);
+            }
         }
     }
 
@@ -184,12 +241,29 @@ impl Replay<'_, '_> {
                 });
             }
         }
+        if build.nocheck {
+            let declared = &self.order.dropped[member];
+            let all = with
+                .row
+                .beyond(self.builds.members(), [&without.row, &without.row]);
+            let later = all.filter(|&need| self.order.waits[need].has(member));
+            for need in later.filter(|&need| !declared.contains(&(need as u32))) {
+                flaws.push(Flaw::SkippedUndeclared {
+                    build: build.key(),
+                    member: self.builds.pkgbase(need).clone(),
+                });
+            }
+        }
         if build.nocheck && !check_given_up {
             let pkgbase = build.pkgbase.clone();
             flaws.push(Flaw::NocheckWithoutReason { pkgbase });
         }
         // A second pass gives up nothing.
         if let Some(second) = self.builds.second[member] {
+            if self.build(second as usize).nocheck {
+                let pkgbase = build.pkgbase.clone();
+                flaws.push(Flaw::NocheckWithoutReason { pkgbase });
+            }
             for &dropped in &self.order.dropped[second as usize] {
                 flaws.push(Flaw::DroppedWithoutNeed {
                     build: self.builds.key(second as usize),
@@ -198,142 +272,4 @@ impl Replay<'_, '_> {
             }
         }
     }
-
-    /// What is handed to pacman: all the build's own relations, each once,
-    /// less what is assumed.
-    fn check_install_list(&self, build: &PlannedBuild, member: usize, flaws: &mut Vec<Flaw>) {
-        let mut texts = build.install.iter().map(String::as_str).peekable();
-        let mut seen: Vec<&Relation> = Vec::new();
-        let mut text = String::new();
-        let mut wrong = |relation: &str| {
-            flaws.push(Flaw::WrongInstall {
-                build: build.key(),
-                relation: relation.to_owned(),
-            });
-        };
-        for target in &self.packages.targets[member] {
-            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
-            if skipped || seen.contains(&target.relation) {
-                continue;
-            }
-            seen.push(target.relation);
-            text.clear();
-            // Writing into a string cannot fail.
-            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{}", target.relation));
-            if texts.peek() == Some(&text.as_str()) {
-                texts.next();
-            } else if !self.leaves_out(build, target) {
-                wrong(&text);
-            }
-        }
-        texts.for_each(wrong);
-    }
-
-    /// Whether a build declares that it goes without what a relation asks for.
-    fn leaves_out(&self, build: &PlannedBuild, target: &Target<'_>) -> bool {
-        let chosen = target.next.first();
-        let chosen = chosen.map(|&node| self.packages.nodes[node as usize].pkg.name());
-        assumes(build, target.relation)
-            || chosen.is_some_and(|name| assumes_package(build, name.as_str()))
-    }
-
-    /// What nothing satisfies, and what nobody has released and comes later.
-    fn check_missing(
-        &self,
-        build: &PlannedBuild,
-        member: usize,
-        installs: &Installation,
-        given_up: Option<&Row>,
-        reported: &[bool],
-        flaws: &mut Vec<Flaw>,
-    ) {
-        if build.unbuildable.is_some() {
-            return;
-        }
-        let mut missing = |what: String| {
-            let build = build.key();
-            flaws.push(Flaw::Missing { build, what });
-        };
-        let assuming = self.options.bootstrap || self.options.host_tools;
-        let members = self.packages.members();
-        for mark in installs.row.from(members).map(|number| number - members) {
-            match &self.packages.marks[mark] {
-                Mark::Quarrels => {}
-                Mark::Unsatisfied { relation, .. } => {
-                    let said = if assuming {
-                        assumes(build, relation)
-                    } else {
-                        reported[mark] && self.may_lack(member, relation)
-                    };
-                    if !said {
-                        missing(relation.to_string());
-                    }
-                }
-                Mark::Unreleased(node) => {
-                    let node = &self.packages.nodes[*node as usize];
-                    let later = node.member.is_some_and(|later| {
-                        given_up.is_some_and(|given_up| given_up.has(later as usize))
-                    });
-                    if later && !assumes_package(build, node.pkg.name().as_str()) {
-                        missing(node.pkg.name().to_string());
-                    }
-                }
-            }
-        }
-        // The first pass made what the second one needs of its own packages.
-        for &own in installs.own.iter().filter(|_| build.pass == 1) {
-            let name = self.packages.nodes[own as usize].pkg.name();
-            let released = !matches!(self.worlds.base, Base::Nothing)
-                && self.worlds.released_named(name.as_str()).is_some();
-            if !released && !assumes_package(build, name.as_str()) {
-                missing(name.to_string());
-            }
-        }
-        for target in &self.packages.targets[member] {
-            let Some(&chosen) = target.next.first() else {
-                continue;
-            };
-            let node = &self.packages.nodes[chosen as usize];
-            let given_up = given_up
-                .zip(node.member)
-                .is_some_and(|(g, m)| g.has(m as usize));
-            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
-            if given_up && !skipped && !self.leaves_out(build, target) {
-                let old = self.worlds.released_named(node.pkg.name().as_str());
-                if old.is_some_and(|old| !old.does(target.relation, self.packages.on)) {
-                    missing(target.relation.to_string());
-                }
-            }
-        }
-    }
-
-    /// Whether a build may go on although nothing satisfies a relation that is
-    /// listed: not when it is its own, unless it stands in every root.
-    fn may_lack(&self, member: usize, relation: &Relation) -> bool {
-        let mut targets = self.packages.targets[member].iter();
-        match targets
-            .find(|target| target.relation == relation)
-            .map(|t| t.kind)
-        {
-            None => true,
-            Some(RelationKind::Implicit) => {
-                let text = relation.to_string();
-                let mut general = self.warnings.iter().filter(|w| w.pkgbase.is_none());
-                general.any(|warning| warning.message.contains(&text))
-            }
-            Some(_) => false,
-        }
-    }
-}
-
-fn assumed(build: &PlannedBuild) -> impl Iterator<Item = Provision> + '_ {
-    build.assumed.iter().filter_map(|text| text.parse().ok())
-}
-
-fn assumes(build: &PlannedBuild, relation: &Relation) -> bool {
-    assumed(build).any(|provision| relation.satisfied_by_provision(&provision))
-}
-
-fn assumes_package(build: &PlannedBuild, name: &str) -> bool {
-    assumed(build).any(|provision| provision.name == name)
 }

@@ -23,6 +23,11 @@ impl Row {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
 
+    /// Whether a number is in both of two sets of the same bound.
+    pub fn meets(&self, other: &Row) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
     /// The numbers below `bound` that are in this set and in none of the
     /// others, which may have lower bounds.
     pub fn beyond<'r>(

@@ -8,7 +8,7 @@ use buildbtw_graph::{
     Scope, SourceIndex, SourcePackage, Via, plan, read_srcinfo,
 };
 
-use crate::model::{Base, Distribution, Rel};
+use crate::model::{Base, Dep, Distribution, Rel};
 
 fn source(base: &Base) -> SourcePackage {
     let reading = read_srcinfo(&base.srcinfo()).unwrap();
@@ -31,6 +31,7 @@ fn released(package: &Rel) -> ReleasedPackage {
         Some((_, version)) if dep.name.ends_with(".so") => format!("{}={version}-64", dep.name),
         _ => dep.text(),
     });
+    let conflicts = package.conflicts.iter().map(Dep::text);
     ReleasedPackage {
         pkgname: package.name.parse().unwrap(),
         pkgbase: package.base.parse().unwrap(),
@@ -42,7 +43,7 @@ fn released(package: &Rel) -> ReleasedPackage {
         makedepends: Vec::new(),
         checkdepends: Vec::new(),
         provides: provides.map(|text| text.parse().unwrap()).collect(),
-        conflicts: Vec::new(),
+        conflicts: conflicts.map(|text| text.parse().unwrap()).collect(),
         replaces: Vec::new(),
         groups: Vec::new(),
         optdepends: Vec::new(),

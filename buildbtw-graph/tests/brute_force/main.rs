@@ -10,7 +10,9 @@ mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use buildbtw_graph::{BuildSet, Edge, PlanOptions, PlannedBuild, RelationKind, Scope};
+use buildbtw_graph::{
+    BuildSet, Edge, PlanOptions, PlannedBuild, RelationKind, Scope, UnbuildableReason,
+};
 use input::{Input, options};
 use model::{Distribution, draw};
 use oracle::{Installs, Package, Reach, Worlds, installs};
@@ -128,7 +130,7 @@ proptest! {
 /// How many distributions are tried; `BUILDBTW_CASES` asks for more.
 fn cases() -> u32 {
     let asked = std::env::var("BUILDBTW_CASES").ok();
-    asked.and_then(|text| text.parse().ok()).unwrap_or(1500)
+    asked.and_then(|text| text.parse().ok()).unwrap_or(10_000)
 }
 
 /// The model draws what the checks are about; otherwise they would prove
@@ -162,6 +164,14 @@ fn the_distributions_have_what_is_checked() {
                 "assumed",
                 case.set.builds.iter().any(|b| !b.assumed.is_empty()),
             ),
+            (
+                "conflicts",
+                case.set.builds.iter().any(|b| {
+                    b.unbuildable
+                        .as_ref()
+                        .is_some_and(|why| why.reason == UnbuildableReason::Conflict)
+                }),
+            ),
             ("broken", !case.set.broken.is_empty()),
             ("ambiguous", !case.set.ambiguous.is_empty()),
             (
@@ -177,6 +187,6 @@ fn the_distributions_have_what_is_checked() {
             *seen.entry(what).or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert_eq!(seen.len(), 13, "{seen:?}");
     assert!(seen.values().all(|&count| count >= 10), "{seen:?}");
 }
