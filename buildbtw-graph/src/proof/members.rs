@@ -52,6 +52,8 @@ struct Search<'s, 'w> {
     next: Vec<Rebuilt<'w>>,
     /// By address of the source.
     seen: FxHashSet<(usize, &'w str)>,
+    /// The packages of sources among them, by address.
+    seen_splits: FxHashSet<usize>,
     after: Known<'w>,
     released: Known<'w>,
 }
@@ -79,6 +81,7 @@ impl<'s, 'w> Search<'s, 'w> {
             members: BTreeSet::new(),
             next: Vec::new(),
             seen: FxHashSet::default(),
+            seen_splits: FxHashSet::default(),
             after: Known::default(),
             released: Known::default(),
         }
@@ -119,10 +122,16 @@ impl<'s, 'w> Search<'s, 'w> {
         }
     }
 
+    fn take_split(&mut self, source: &'w SourcePackage, split: &'w SplitPackage) {
+        if self.seen_splits.insert(std::ptr::from_ref(split) as usize) {
+            self.take(source, split.pkgname.as_str());
+        }
+    }
+
     fn take_all(&mut self, source: &'w SourcePackage) {
         self.members.insert(&source.pkgbase);
         for split in source.pkgnames(self.worlds.on) {
-            self.take(source, split.pkgname.as_str());
+            self.take_split(source, split);
         }
     }
 
@@ -166,7 +175,7 @@ impl<'s, 'w> Search<'s, 'w> {
 
     fn join(&mut self, source: &'w SourcePackage, split: Option<&'w SplitPackage>) {
         match split {
-            Some(split) => self.take(source, split.pkgname.as_str()),
+            Some(split) => self.take_split(source, split),
             None => self.take_all(source),
         }
     }
@@ -206,6 +215,7 @@ impl<'s, 'w> Search<'s, 'w> {
 
     fn dependents(&mut self, (rebuilt, pkgname): Rebuilt<'w>) {
         let worlds = self.worlds;
+        let sections = self.options.via.makedepends || self.options.via.checkdepends;
         let mut splits = rebuilt.packages.iter();
         let split = splits.find(|split| split.pkgname.as_str() == pkgname);
         if let Some(split) = split.filter(|split| split.is_made_for(worlds.on)) {
@@ -215,7 +225,14 @@ impl<'s, 'w> Search<'s, 'w> {
                 version: &rebuilt.version,
             };
             for name in pkg.names(worlds.on) {
-                for (source, user) in worlds.wanting(name, true) {
+                // Who is rebuilt already needs no second reason.
+                let known = |user: Option<&SplitPackage>| match user {
+                    Some(user) => self
+                        .seen_splits
+                        .contains(&(std::ptr::from_ref(user) as usize)),
+                    None => !sections,
+                };
+                for (source, user) in worlds.wanting(name, true, known) {
                     let joins = self.counting(source, user).any(|relation| {
                         relation.name == name
                             && leads_to(&mut self.after, &After(worlds), relation, worlds)
@@ -302,7 +319,7 @@ impl<'s, 'w> Search<'s, 'w> {
         let mut before = Known::default();
         let mut in_root: FxHashMap<&Relation, Option<&PkgName>> = FxHashMap::default();
         for &name in &names {
-            for (source, split) in worlds.wanting(name, false) {
+            for (source, split) in worlds.wanting(name, false, |_| false) {
                 let differs = self.counting(source, split).any(|relation| {
                     let was = leads_to(&mut before, &Before(worlds), relation, worlds);
                     let is = leads_to(&mut self.after, &After(worlds), relation, worlds);

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use flaw::Flaw;
+use rayon::prelude::*;
 
 use self::build::{Place, check_build};
 use self::conflicts::Conflicts;
@@ -103,12 +104,18 @@ fn prove_set<'w>(
         primary: &options.architectures[0],
         refers: worlds.on != &options.architectures[0],
     };
+    let checked: Vec<(Option<Form<'w>>, Vec<Flaw>)> = (0..builds.at.len())
+        .into_par_iter()
+        .map(|number| {
+            let mut flaws = Vec::new();
+            let form = check_build(&place, &builds, number, &mut flaws);
+            (form.filter(|_| number < builds.members()), flaws)
+        })
+        .collect();
     let mut forms = Vec::with_capacity(builds.members());
-    for number in 0..builds.at.len() {
-        let form = check_build(&place, &builds, number, &mut flaws);
-        if number < builds.members() {
-            forms.extend(form);
-        }
+    for (form, mut found) in checked {
+        forms.extend(form);
+        flaws.append(&mut found);
     }
     if forms.len() < builds.members() {
         return flaws;

@@ -1,5 +1,7 @@
 //! The packages that the builds of a set install, and what each brings along.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::parts::parts;
@@ -41,7 +43,7 @@ pub(super) struct Target<'w> {
     pub kind: RelationKind,
     pub relation: &'w Relation,
     /// All that counts as installed for it; pacman's choice comes first.
-    pub next: Vec<u32>,
+    pub next: Arc<[u32]>,
     /// The mark that stands for it when nothing satisfies it.
     pub mark: Option<u32>,
 }
@@ -53,7 +55,7 @@ pub(super) struct Packages<'w> {
     pub marks: Vec<Mark<'w>>,
     /// What each member's build installs by name.
     pub targets: Vec<Vec<Target<'w>>>,
-    led: FxHashMap<&'w Relation, Vec<u32>>,
+    led: FxHashMap<&'w Relation, Arc<[u32]>>,
     part: Vec<u32>,
     /// What each part brings along: members and, behind them, marks.
     brings: Vec<Row>,
@@ -66,7 +68,7 @@ struct Gatherer<'g, 'v, 'w> {
     marks: Vec<Mark<'w>>,
     numbers: FxHashMap<usize, u32>,
     /// What each relation leads to.
-    led: FxHashMap<&'w Relation, Vec<u32>>,
+    led: FxHashMap<&'w Relation, Arc<[u32]>>,
     unsatisfied: FxHashMap<&'w Relation, u32>,
 }
 
@@ -95,9 +97,9 @@ impl<'w> Gatherer<'_, '_, 'w> {
 
     /// The nodes a relation leads to: pacman's choice, and members that would
     /// do as well.
-    fn lead(&mut self, relation: &'w Relation) -> Vec<u32> {
+    fn lead(&mut self, relation: &'w Relation) -> Arc<[u32]> {
         if let Some(known) = self.led.get(relation) {
-            return known.clone();
+            return Arc::clone(known);
         }
         let mut led = Vec::new();
         for pkg in satisfiers(self.root, relation, self.worlds.on) {
@@ -105,7 +107,8 @@ impl<'w> Gatherer<'_, '_, 'w> {
                 led.push(self.number(pkg));
             }
         }
-        self.led.insert(relation, led.clone());
+        let led: Arc<[u32]> = led.into();
+        self.led.insert(relation, Arc::clone(&led));
         led
     }
 
@@ -149,7 +152,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
                     self.nodes[at].marks.push(mark);
                 }
                 chosen.extend(led.first());
-                next.extend(led);
+                next.extend(&*led);
             }
             for list in [&mut next, &mut chosen] {
                 list.sort_unstable();
@@ -318,7 +321,7 @@ impl<'p, 'w> Installer<'p, 'w> {
             if (target.kind == RelationKind::Checkdepends) == check {
                 let marks = target.mark.iter();
                 marks.for_each(|&mark| into.row.add(packages.members() + mark as usize));
-                self.open.extend(&target.next);
+                self.open.extend(&*target.next);
             }
         }
         while let Some(number) = self.open.pop() {

@@ -264,11 +264,13 @@ impl<'w> Worlds<'w> {
     }
 
     /// All packages (or, with `None`, pkgbase sections) of unchanged sources
-    /// that have a relation to a name, with the changed ones when asked for.
+    /// that have a relation to a name, with the changed ones when asked for,
+    /// but for those that are known to make no difference.
     pub fn wanting(
         &self,
         name: &str,
         with_changed: bool,
+        known: impl Fn(Option<&SplitPackage>) -> bool,
     ) -> Vec<(&'w SourcePackage, Option<&'w SplitPackage>)> {
         let places = self
             .sources
@@ -284,7 +286,9 @@ impl<'w> Worlds<'w> {
             found.extend(fresh);
         }
         found.retain(|(source, split)| {
-            source.builds_on(self.on) && split.is_none_or(|split| split.is_made_for(self.on))
+            !known(*split)
+                && source.builds_on(self.on)
+                && split.is_none_or(|split| split.is_made_for(self.on))
         });
         found
     }
