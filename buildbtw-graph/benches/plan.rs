@@ -7,7 +7,7 @@ mod corpus;
 
 use std::collections::BTreeMap;
 
-use buildbtw_graph::{Plan, PlanInput, PlanOptions, SourcePackage, Tangle, plan, tangles};
+use buildbtw_graph::{Plan, PlanInput, PlanOptions, SourcePackage, Tangle, plan, prove, tangles};
 use corpus::{index, load, texts};
 use divan::Bencher;
 
@@ -73,6 +73,21 @@ fn break_cycles(bencher: Bencher<'_, '_>, name: &str) {
     let tangles = tangles(&input).expect("the corpus can be planned");
     let harm = |tangle: &Tangle| tangle.harm(&tangle.order(options.rounds));
     bencher.bench(|| tangles.iter().map(harm).max());
+}
+
+/// The proof alone, of a plan that is there.
+#[divan::bench(args = CHANGES, sample_count = 20)]
+fn prove_one_change(bencher: Bencher<'_, '_>, name: &str) {
+    let changes = [source(name)];
+    let made = plan_for(&changes, default_rounds());
+    let options = PlanOptions::default();
+    let input = PlanInput {
+        sources: index(),
+        released: &BTreeMap::new(),
+        changes: &changes,
+        options: &options,
+    };
+    bencher.bench(|| prove(&input, &made).expect("the plan is good"));
 }
 
 #[divan::bench(sample_count = 10)]

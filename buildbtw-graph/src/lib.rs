@@ -7,7 +7,8 @@
 //! The way through it: [`read_srcinfo`] turns a `.SRCINFO` into a
 //! [`SourcePackage`], a [`SourceIndex`] holds those of all default branches, a
 //! [`ReleasedIndex`] those of the released repositories, and [`plan`] makes
-//! build sets from both and some changes. [`resolve_installation`] says what
+//! build sets from both and some changes; [`prove`] checks
+//! them once more. [`resolve_installation`] says what
 //! pacman would install from real packages.
 
 mod broken;
@@ -15,6 +16,7 @@ mod index;
 mod install;
 mod names;
 mod plan;
+mod proof;
 mod relation;
 mod released;
 mod source;
@@ -31,6 +33,7 @@ pub use plan::{
     PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, SetDifference, Tangle, Unbuildable,
     UnbuildableReason, Unresolved, Via, Why, WhyNot, World, difference, plan, tangles, why,
 };
+pub use proof::{Flaw, prove};
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,
 };

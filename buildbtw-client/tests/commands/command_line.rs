@@ -75,7 +75,7 @@ async fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["plan", "--via", "optdepends", "x/main"], "makedepends"),
         (&["watch"], "<NAMESPACE>"),
         (&["show", "a", "b", "--all"], "cannot be used with"),
-        (&["show", "a", "--status", "broken"], "is no BuildStatus"),
+        (&["show", "a", "--status", "broken"], "none of: blocked"),
         (&["logs", "a", "b", "--run", "17"], "is not an id"),
         (&["list", "--color", "sometimes"], "never"),
         (

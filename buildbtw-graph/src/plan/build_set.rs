@@ -86,7 +86,7 @@ pub(super) fn make_build_set(
     let acyclic = break_cycles(&needs, &hard, ground.options.rounds);
 
     let mut set = BuildSet::default();
-    report_findings(ground, &graph, &members, &mut set, warnings);
+    report_findings(ground, &graph, &mut set, warnings);
     let obstacles = obstacles(ground, &mixed, &graph, &members, &needs, &acyclic, &mut set);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
@@ -295,7 +295,7 @@ fn builds(
     tasks: &[Task],
     order: &Order,
     acyclic: &Acyclic,
-    obstacles: Vec<Obstacles>,
+    obstacles: Vec<[Obstacles; 2]>,
 ) -> Vec<PlannedBuild> {
     let on = ground.sources.on;
     let twice: Vec<bool> = {
@@ -308,7 +308,7 @@ fn builds(
     };
     let build = |(task, &Task { member, pass }): (usize, &Task)| {
         let chosen = &chosen[member as usize];
-        let obstacles = &obstacles[member as usize];
+        let obstacles = &obstacles[member as usize][usize::from(pass - 1)];
         let first_of_two = pass == 1 && twice[member as usize];
         let pkgrel = match first_of_two {
             true => Some(chosen.first_pkgrel.clone()),
@@ -318,21 +318,10 @@ fn builds(
             .as_deref()
             .and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
         let nocheck = pass == 1 && acyclic.nocheck[member as usize];
-        // In the second pass everything is there.
-        let assumed = if pass == 1 {
-            &obstacles.assumed
-        } else {
-            &obstacles.always_assumed
-        };
-        let left_out = if pass == 1 {
-            &obstacles.left_out
-        } else {
-            &obstacles.always_left_out
-        };
         let install = if chosen.refers_to.is_some() {
             Vec::new()
         } else {
-            install_list(ground, &chosen.source, nocheck, left_out)
+            install_list(ground, &chosen.source, nocheck, &obstacles.left_out)
         };
         PlannedBuild {
             pkgbase: chosen.source.pkgbase.clone(),
@@ -346,7 +335,7 @@ fn builds(
             because: chosen.because.clone(),
             unbuildable: obstacles.unbuildable.clone(),
             install,
-            assumed: assumed.clone(),
+            assumed: obstacles.assumed.clone(),
         }
     };
     let mut builds: Vec<PlannedBuild> = tasks.par_iter().enumerate().map(build).collect();

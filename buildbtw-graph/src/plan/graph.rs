@@ -9,6 +9,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::mixed::{Member, Mixed};
 use super::worlds::{Package, Released, World, resolve};
+use crate::names::PkgBase;
 use crate::relation::Relation;
 use crate::source::RelationKind;
 
@@ -48,9 +49,10 @@ pub(super) struct Root<'a> {
     pub needs_new: bool,
 }
 
-/// A relation of a member as it resolved, for the plan's lists.
+/// A relation as it resolved, for the plan's lists.
 pub(super) struct Finding<'a> {
-    pub member: u32,
+    /// The source that has it.
+    pub pkgbase: &'a PkgBase,
     /// The package that has it; `None` for the pkgbase section.
     pub package: Option<Package<'a>>,
     pub kind: RelationKind,
@@ -67,8 +69,12 @@ pub(super) struct Graph<'a> {
     pub roots: Vec<Vec<Root<'a>>>,
     /// What every build begins with besides.
     pub implicit: Vec<Root<'a>>,
+    /// The members that another architecture builds: nothing is installed
+    /// for them here.
+    pub elsewhere: Vec<bool>,
     pub extras: Vec<Extra<'a>>,
-    /// Members' relations that nothing or more than one package satisfies.
+    /// Relations that nothing satisfies, and members' relations that more than
+    /// one package satisfies.
     pub findings: Vec<Finding<'a>>,
 }
 
@@ -81,7 +87,12 @@ impl<'a> Graph<'a> {
 
     /// All relations that a member's build begins with.
     pub fn all_roots(&self, member: usize) -> impl Iterator<Item = &Root<'a>> {
-        self.roots[member].iter().chain(&self.implicit)
+        let implicit = if self.elsewhere[member] {
+            &[]
+        } else {
+            &self.implicit[..]
+        };
+        self.roots[member].iter().chain(implicit)
     }
 }
 
@@ -108,13 +119,13 @@ struct Maker<'a, 'w> {
     looked_at: usize,
 }
 
-/// Makes the graph. `without_roots` says which members build nothing here.
+/// Makes the graph. `elsewhere` says which members another architecture builds.
 pub(super) fn make_graph<'a>(
     mixed: &Mixed<'a>,
     released: Released<'a>,
     members: &[Member<'a>],
     implicit: &'a [Relation],
-    without_roots: impl Fn(usize) -> bool,
+    elsewhere: impl Fn(usize) -> bool,
 ) -> Graph<'a> {
     let on = mixed.on();
     let mut maker = Maker {
@@ -124,6 +135,7 @@ pub(super) fn make_graph<'a>(
             nodes: Vec::new(),
             roots: Vec::with_capacity(members.len()),
             implicit: Vec::new(),
+            elsewhere: (0..members.len()).map(&elsewhere).collect(),
             extras: Vec::new(),
             findings: Vec::new(),
         },
@@ -137,11 +149,12 @@ pub(super) fn make_graph<'a>(
     }
     for (number, member) in members.iter().enumerate() {
         let mut roots = Vec::new();
-        if !without_roots(number) {
+        if !elsewhere(number) {
             for (kind, relation) in member.source.build_relations(on) {
                 let (root, resolved) = maker.root(kind, relation);
                 roots.push(root);
-                maker.note(number as u32, None, kind, relation, &resolved);
+                let pkgbase = &member.source.pkgbase;
+                maker.note(pkgbase, None, kind, relation, &resolved);
             }
         }
         maker.graph.roots.push(roots);
@@ -234,9 +247,11 @@ impl<'a> Maker<'a, '_> {
                     continue;
                 }
                 let resolved = self.resolve(relation);
-                if let Some(member) = member {
+                // Where there is a choice in released packages, it was made
+                // long ago; but what is missing is missing for all.
+                if member.is_some() || resolved.candidates.is_empty() {
                     let kind = RelationKind::Depends;
-                    self.note(member, Some(package), kind, relation, &resolved);
+                    self.note(package.pkgbase(), Some(package), kind, relation, &resolved);
                 }
                 let node = &mut self.graph.nodes[self.looked_at];
                 node.strong.extend(resolved.chosen);
@@ -254,7 +269,7 @@ impl<'a> Maker<'a, '_> {
 
     fn note(
         &mut self,
-        member: u32,
+        pkgbase: &'a PkgBase,
         package: Option<Package<'a>>,
         kind: RelationKind,
         relation: &'a Relation,
@@ -262,7 +277,7 @@ impl<'a> Maker<'a, '_> {
     ) {
         if resolved.candidates.len() != 1 {
             self.graph.findings.push(Finding {
-                member,
+                pkgbase,
                 package,
                 kind,
                 relation,

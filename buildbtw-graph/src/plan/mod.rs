@@ -5,6 +5,7 @@ mod bits;
 mod build_set;
 mod chains;
 mod components;
+mod conflicts;
 mod cycles;
 mod difference;
 mod graph;

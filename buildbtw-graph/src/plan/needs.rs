@@ -122,6 +122,31 @@ pub(super) fn all_needs(graph: &Graph<'_>) -> Vec<Needs> {
         .collect()
 }
 
+/// The build's own packages that it installs even when its check is skipped.
+pub(super) fn own_without_check(graph: &Graph<'_>, member: usize) -> Vec<u32> {
+    let roots = graph.all_roots(member);
+    let roots = roots.filter(|root| root.kind != RelationKind::Checkdepends);
+    let mut stack: Vec<u32> = roots
+        .flat_map(|root| root.chosen.iter().chain(&root.others))
+        .copied()
+        .collect();
+    let mut seen = vec![false; graph.nodes.len()];
+    let mut own = Vec::new();
+    while let Some(number) = stack.pop() {
+        if std::mem::replace(&mut seen[number as usize], true) {
+            continue;
+        }
+        let node = &graph.nodes[number as usize];
+        if node.member == Some(member as u32) {
+            own.push(number);
+        } else {
+            stack.extend(node.strong.iter().chain(&node.weak));
+        }
+    }
+    own.sort_unstable();
+    own
+}
+
 /// The walk through the installation of one build after the other.
 struct Walk<'g, 'a> {
     graph: &'g Graph<'a>,

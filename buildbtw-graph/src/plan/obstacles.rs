@@ -1,44 +1,40 @@
 //! What stands in the way of single builds, and what is left out because of it.
 
+use std::collections::BTreeSet;
+
 use super::build_set::Ground;
-use super::cycles::Acyclic;
+use super::conflicts::{Conflict, Conflicts};
+use super::cycles::{Acyclic, Dropped};
 use super::graph::{Extra, Graph, Root};
 use super::mixed::{Member, Mixed};
-use super::needs::Needs;
+use super::needs::{Needs, own_without_check};
 use super::output::{BuildSet, Risk, Unbuildable, UnbuildableReason};
 use super::worlds::{Package, Released, resolve};
 use crate::relation::{Comparison, Provision, Relation};
 use crate::source::RelationKind;
 use crate::version::Version;
 
-/// What is special about one build.
+/// What is special about one pass of a build.
 #[derive(Default)]
 pub(super) struct Obstacles {
     pub unbuildable: Option<Unbuildable>,
-    /// Provisions that are taken as installed in the first pass.
+    /// Provisions that are taken as installed.
     pub assumed: Vec<String>,
-    /// Relations that are not handed to pacman in the first pass.
+    /// Relations that are not handed to pacman.
     pub left_out: Vec<String>,
-    /// The same, in every pass: what the plan makes nowhere.
-    pub always_assumed: Vec<String>,
-    pub always_left_out: Vec<String>,
 }
 
 impl Obstacles {
-    fn tidy(&mut self) {
-        for list in [
-            &mut self.assumed,
-            &mut self.left_out,
-            &mut self.always_assumed,
-            &mut self.always_left_out,
-        ] {
+    fn tidy(mut self) -> Self {
+        for list in [&mut self.assumed, &mut self.left_out] {
             list.sort();
             list.dedup();
         }
+        self
     }
 }
 
-/// Looks at every build and notes the risks.
+/// Looks at both passes of every build and notes the risks.
 pub(super) fn obstacles<'a>(
     ground: &Ground<'a>,
     mixed: &Mixed<'a>,
@@ -47,28 +43,50 @@ pub(super) fn obstacles<'a>(
     needs: &[Needs],
     acyclic: &Acyclic,
     set: &mut BuildSet,
-) -> Vec<Obstacles> {
-    let mut missing: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
-    for pair in acyclic.dropped.iter().filter(|pair| pair.missing) {
-        missing[pair.build as usize].push(pair.later);
+) -> Vec<[Obstacles; 2]> {
+    let mut later: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
+    let installed = |pair: &&Dropped| pair.kind != RelationKind::Checkdepends;
+    for pair in acyclic.dropped.iter().filter(installed) {
+        later[pair.build as usize].push(pair.later);
     }
-    let look = |(build, missing): (usize, Vec<u32>)| {
-        let mut look = Look {
+    let conflicts = Conflicts::new(graph, mixed);
+    let look = |(build, later): (usize, Vec<u32>)| {
+        let pass = |nocheck: bool, unbuildable: Option<Unbuildable>| Look {
             ground,
             mixed,
             graph,
             member: &members[build],
+            number: build as u32,
             roots: graph.all_roots(build).collect(),
-            nocheck: acyclic.nocheck[build],
-            found: Obstacles::default(),
+            nocheck,
+            found: Obstacles {
+                unbuildable,
+                ..Obstacles::default()
+            },
         };
-        look.unresolved(&needs[build], members.len(), &mut set.risks);
-        look.own(&needs[build].own, &mut set.risks);
-        look.missing(&needs[build], members, &missing);
-        look.found.tidy();
-        look.found
+        let mut first = pass(acyclic.nocheck[build], None);
+        first.unresolved(&needs[build], members.len(), &mut set.risks);
+        let own = &needs[build].own;
+        if first.nocheck && !own.is_empty() {
+            first.own(&own_without_check(graph, build), &mut set.risks);
+        } else {
+            first.own(own, &mut set.risks);
+        }
+        first.missing(&needs[build], members, &later);
+        first.conflict(&conflicts);
+        let first = first.found.tidy();
+        if ground.options.passes < 2 {
+            return [first, Obstacles::default()];
+        }
+        // The second pass finds all that the plan makes, and runs its check.
+        // Its transaction is another one, so other packages may conflict.
+        let stays = |why: &Unbuildable| why.reason != UnbuildableReason::Conflict;
+        let mut second = pass(false, first.unbuildable.clone().filter(stays));
+        second.unresolved(&needs[build], members.len(), &mut set.risks);
+        second.conflict(&conflicts);
+        [first, second.found.tidy()]
     };
-    missing.into_iter().enumerate().map(look).collect()
+    later.into_iter().enumerate().map(look).collect()
 }
 
 struct Look<'l, 'a> {
@@ -76,6 +94,7 @@ struct Look<'l, 'a> {
     mixed: &'l Mixed<'a>,
     graph: &'l Graph<'a>,
     member: &'l Member<'a>,
+    number: u32,
     roots: Vec<&'l Root<'a>>,
     nocheck: bool,
     found: Obstacles,
@@ -99,10 +118,8 @@ impl<'a> Look<'_, 'a> {
             let text = relation.to_string();
             if options.bootstrap || options.host_tools {
                 let assumption = assumption_for(relation).to_string();
-                self.found.assumed.push(assumption.clone());
-                self.found.always_assumed.push(assumption);
+                self.found.assumed.push(assumption);
                 self.found.left_out.push(text.clone());
-                self.found.always_left_out.push(text.clone());
                 if root.is_none() {
                     continue;
                 }
@@ -181,55 +198,67 @@ impl<'a> Look<'_, 'a> {
         }
     }
 
-    /// Packages of members that come later and that nobody has released.
-    fn missing(&mut self, needs: &Needs, members: &[Member<'_>], missing: &[u32]) {
-        if missing.is_empty() {
+    /// Packages of members that come later and that nobody has released in a
+    /// form that would do.
+    fn missing(&mut self, needs: &Needs, members: &[Member<'_>], later: &[u32]) {
+        if later.is_empty() {
             return;
         }
-        if !self.ground.options.bootstrap {
-            let names: Vec<String> = missing
-                .iter()
-                .map(|&later| members[later as usize].source.pkgbase.to_string())
-                .collect();
-            self.stop(
-                UnbuildableReason::Cycle,
-                format!(
-                    "it needs {}, which {} for it and not released in a form that would do; \
-                     plan with --bootstrap to leave the need out, or break the cycle in the \
-                     package",
-                    names.join(", "),
-                    if names.len() == 1 { "waits" } else { "wait" }
-                ),
-            );
+        let nodes = self.missing_nodes(needs, members.len(), later);
+        if self.ground.options.bootstrap {
+            nodes.into_iter().for_each(|node| self.leave_out(node));
             return;
         }
-        let is_missing = |node: u32| {
-            let member = self.graph.nodes[node as usize].member;
-            member.is_some_and(|member| missing.contains(&member))
+        let makers = nodes
+            .iter()
+            .filter_map(|&node| self.graph.nodes[node as usize].member);
+        let makers: BTreeSet<u32> = makers.collect();
+        if makers.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = makers
+            .iter()
+            .map(|&maker| members[maker as usize].source.pkgbase.as_str())
+            .collect();
+        self.stop(
+            UnbuildableReason::Cycle,
+            format!(
+                "it needs {}, which {} for it and not released in a form that would do; \
+                 plan with --bootstrap to leave the need out, or break the cycle in the \
+                 package",
+                names.join(", "),
+                if names.len() == 1 { "waits" } else { "wait" }
+            ),
+        );
+    }
+
+    fn missing_nodes(&self, needs: &Needs, members: usize, later: &[u32]) -> Vec<u32> {
+        let all = if self.nocheck {
+            needs.without_check()
+        } else {
+            needs.all()
         };
-        let all = needs.without_check();
-        let extras =
-            std::iter::successors(all.next_from(members.len()), |&at| all.next_from(at + 1));
+        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
         let unreleased = extras
             .take_while(|&at| at < self.graph.universe())
-            .filter_map(|at| match self.graph.extras[at - members.len()] {
+            .filter_map(|at| match self.graph.extras[at - members] {
                 Extra::Unreleased(node) => Some(node),
                 Extra::Unresolved(_) => None,
             });
+        let skipped = |root: &Root<'_>| self.nocheck && root.kind == RelationKind::Checkdepends;
         let too_old = self
             .roots
             .iter()
-            .filter(|root| root.needs_new)
+            .filter(|root| root.needs_new && !skipped(root))
             .filter_map(|root| root.chosen);
-        let mut nodes: Vec<u32> = unreleased
-            .chain(too_old)
-            .filter(|&node| is_missing(node))
-            .collect();
+        let comes_later = |node: &u32| {
+            let member = self.graph.nodes[*node as usize].member;
+            member.is_some_and(|member| later.contains(&member))
+        };
+        let mut nodes: Vec<u32> = unreleased.chain(too_old).filter(comes_later).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        for node in nodes {
-            self.leave_out(node);
-        }
+        nodes
     }
 
     fn is_released(&self, package: Package<'_>) -> bool {
@@ -263,6 +292,42 @@ impl<'a> Look<'_, 'a> {
         self.found
             .left_out
             .extend(led_here.map(|root| root.relation.to_string()));
+    }
+
+    /// Two packages that pacman refuses to install together.
+    fn conflict(&mut self, conflicts: &Conflicts) {
+        if self.found.unbuildable.is_some() {
+            return;
+        }
+        let left_out = &self.found.left_out;
+        let handed_over = |root: &&&Root<'a>| {
+            let skipped = self.nocheck && root.kind == RelationKind::Checkdepends;
+            !skipped && (left_out.is_empty() || !left_out.contains(&root.relation.to_string()))
+        };
+        let roots: Vec<&Root<'a>> = self.roots.iter().filter(handed_over).copied().collect();
+        let assumed = self.found.assumed.iter();
+        let assumed: Vec<Provision> = assumed.filter_map(|text| text.parse().ok()).collect();
+        let found = conflicts.find(self.number, &roots, &assumed, self.graph, self.mixed);
+        if let Some(Conflict { one, other }) = found {
+            let ((one, by_one), (other, by_other)) = (one, other);
+            let (one, other) = (one.pkgname(), other.pkgname());
+            let (both, way_out) = if by_one == by_other {
+                let both = format!("{by_one} installs both {one} and {other}");
+                (both, format!("take {by_one} out of the package"))
+            } else {
+                let both = format!("{by_one} installs {one}, and {by_other} installs {other}");
+                let way_out = format!("take {by_one} or {by_other} out of the package");
+                (both, way_out)
+            };
+            self.stop(
+                UnbuildableReason::Conflict,
+                format!(
+                    "{both}; the two conflict, and pacman installs neither; {way_out}, change \
+                     what leads to {one} or {other} on the way, or add a changeset in which they \
+                     do not conflict"
+                ),
+            );
+        }
     }
 
     /// The first obstacle is the one that is shown.

@@ -3,7 +3,6 @@
 
 use super::build_set::Ground;
 use super::graph::{Finding, Graph};
-use super::mixed::Member;
 use super::output::{Ambiguous, Broken, BuildSet, PlanWarning, Unresolved};
 use super::set::no_longer;
 use super::worlds::{Released, resolve};
@@ -12,12 +11,11 @@ use super::worlds::{Released, resolve};
 pub(super) fn report_findings(
     ground: &Ground<'_>,
     graph: &Graph<'_>,
-    members: &[Member<'_>],
     set: &mut BuildSet,
     warnings: &mut Vec<PlanWarning>,
 ) {
     for finding in &graph.findings {
-        let pkgbase = members[finding.member as usize].source.pkgbase.clone();
+        let pkgbase = finding.pkgbase.clone();
         let relation = finding.relation.to_string();
         match finding.candidates.first() {
             Some(chosen) => set.ambiguous.push(Ambiguous {

@@ -49,6 +49,15 @@ impl<'a> Package<'a> {
         every.iter().chain(only)
     }
 
+    /// What it cannot be installed beside on an architecture.
+    pub fn conflicts(self, on: &Architecture) -> impl Iterator<Item = &'a Relation> + use<'a> {
+        let (every, only) = match self {
+            Package::Source(_, package, _) => package.conflicts.slices(on),
+            Package::Released(package) => (&package.conflicts[..], &[][..]),
+        };
+        every.iter().chain(only)
+    }
+
     /// Its own name and the names it provides.
     pub fn names(self, on: &Architecture) -> impl Iterator<Item = &'a str> + use<'a> {
         let (every, only) = match self {

@@ -4,108 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod checks;
+mod input;
 mod model;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use buildbtw_graph::{
-    BuildSet, Edge, Plan, PlanInput, PlanOptions, PlannedBuild, RelationKind, ReleasedIndex,
-    ReleasedPackage, ReleasedRepository, Scope, SourceIndex, SourcePackage, Via, plan,
-    read_srcinfo,
+    BuildSet, Edge, PlanOptions, PlannedBuild, RelationKind, Scope, UnbuildableReason,
 };
-use model::{Base, Distribution, Rel, draw};
+use input::{Input, options};
+use model::{Distribution, draw};
 use oracle::{Installs, Package, Reach, Worlds, installs};
 use proptest::prelude::*;
-
-fn source(base: &Base) -> SourcePackage {
-    let reading = read_srcinfo(&base.srcinfo()).unwrap();
-    assert_eq!(reading.warnings, []);
-    reading.package
-}
-
-fn released(package: &Rel) -> ReleasedPackage {
-    let provides = package
-        .provides
-        .iter()
-        .map(|provision| match provision.version {
-            None => provision.name.clone(),
-            Some(version) if provision.name.ends_with(".so") => {
-                format!("{}={version}-64", provision.name)
-            }
-            Some(version) => format!("{}={version}", provision.name),
-        });
-    let depends = package.depends.iter().map(|dep| match dep.constraint {
-        Some((_, version)) if dep.name.ends_with(".so") => format!("{}={version}-64", dep.name),
-        _ => dep.text(),
-    });
-    ReleasedPackage {
-        pkgname: package.name.parse().unwrap(),
-        pkgbase: package.base.parse().unwrap(),
-        version: format!("{}-{}", package.version, package.pkgrel)
-            .parse()
-            .unwrap(),
-        architecture: "x86_64".parse().unwrap(),
-        depends: depends.map(|text| text.parse().unwrap()).collect(),
-        makedepends: Vec::new(),
-        checkdepends: Vec::new(),
-        provides: provides.map(|text| text.parse().unwrap()).collect(),
-        conflicts: Vec::new(),
-        replaces: Vec::new(),
-        groups: Vec::new(),
-        optdepends: Vec::new(),
-    }
-}
-
-fn make_plan(distribution: &Distribution, options: &PlanOptions) -> Plan {
-    let sources: SourceIndex = distribution.bases.iter().map(source).collect();
-    let repositories = distribution
-        .repositories
-        .iter()
-        .enumerate()
-        .map(|(number, packages)| {
-            Arc::new(ReleasedRepository {
-                name: format!("repository{number}"),
-                packages: packages.iter().map(released).collect(),
-            })
-        });
-    let index = Arc::new(ReleasedIndex::new(repositories.collect()));
-    let changes: Vec<SourcePackage> = distribution.changes.iter().map(source).collect();
-    let input = PlanInput {
-        sources: &sources,
-        released: &BTreeMap::from([("x86_64".parse().unwrap(), index)]),
-        changes: &changes,
-        options,
-    };
-    let made = plan(&input).unwrap();
-    assert_eq!(made, plan(&input).unwrap(), "two plans of one input differ");
-    made
-}
-
-fn options(distribution: &Distribution, dice: u64) -> (PlanOptions, Reach) {
-    let (scope, reach) = match dice % 5 {
-        0 => (Scope::None, Reach::None),
-        1 => (Scope::Direct, Reach::Direct),
-        _ => (Scope::Transitive, Reach::Transitive),
-    };
-    let options = PlanOptions {
-        scope,
-        via: Via {
-            makedepends: (dice / 5).is_multiple_of(4),
-            checkdepends: (dice / 20).is_multiple_of(4),
-        },
-        implicit: distribution
-            .implicit
-            .iter()
-            .map(|dep| dep.text().parse().unwrap())
-            .collect(),
-        bootstrap: (dice / 80).is_multiple_of(3),
-        passes: 1 + (dice / 240 % 2) as u8,
-        ..PlanOptions::default()
-    };
-    (options, reach)
-}
 
 /// Everything the checks look at.
 struct Case {
@@ -121,7 +32,12 @@ struct Case {
 impl Case {
     fn new(seed: u64, size: usize, dice: u64) -> Self {
         let distribution = draw(seed, size);
-        let (options, reach) = options(&distribution, dice);
+        let options = options(&distribution, dice);
+        let reach = match options.scope {
+            Scope::None => Reach::None,
+            Scope::Direct => Reach::Direct,
+            Scope::Transitive => Reach::Transitive,
+        };
         let worlds = Worlds::new(&distribution, options.bootstrap);
         let members = worlds.rebuild_set(reach, options.via.makedepends, options.via.checkdepends);
         let mixed = worlds.mixed(&members);
@@ -132,7 +48,7 @@ impl Case {
                 (build.clone(), installs)
             })
             .collect();
-        let mut made = make_plan(&distribution, &options);
+        let mut made = Input::new(&distribution).plan(&options);
         let set = made
             .architectures
             .remove(&options.architectures[0])
@@ -214,7 +130,7 @@ proptest! {
 /// How many distributions are tried; `BUILDBTW_CASES` asks for more.
 fn cases() -> u32 {
     let asked = std::env::var("BUILDBTW_CASES").ok();
-    asked.and_then(|text| text.parse().ok()).unwrap_or(1500)
+    asked.and_then(|text| text.parse().ok()).unwrap_or(10_000)
 }
 
 /// The model draws what the checks are about; otherwise they would prove
@@ -248,6 +164,14 @@ fn the_distributions_have_what_is_checked() {
                 "assumed",
                 case.set.builds.iter().any(|b| !b.assumed.is_empty()),
             ),
+            (
+                "conflicts",
+                case.set.builds.iter().any(|b| {
+                    b.unbuildable
+                        .as_ref()
+                        .is_some_and(|why| why.reason == UnbuildableReason::Conflict)
+                }),
+            ),
             ("broken", !case.set.broken.is_empty()),
             ("ambiguous", !case.set.ambiguous.is_empty()),
             (
@@ -263,6 +187,6 @@ fn the_distributions_have_what_is_checked() {
             *seen.entry(what).or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 12, "{seen:?}");
+    assert_eq!(seen.len(), 13, "{seen:?}");
     assert!(seen.values().all(|&count| count >= 10), "{seen:?}");
 }

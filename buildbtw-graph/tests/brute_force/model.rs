@@ -53,6 +53,7 @@ pub struct Split {
     /// `None` inherits the base's.
     pub depends: Option<Vec<Dep>>,
     pub provides: Vec<Prov>,
+    pub conflicts: Vec<Dep>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +100,9 @@ impl Base {
                 let version = provision.version.map_or(String::new(), |v| format!("={v}"));
                 writeln!(text, "\tprovides = {}{version}", provision.name).unwrap();
             }
+            for dep in &split.conflicts {
+                writeln!(text, "\tconflicts = {}", dep.text()).unwrap();
+            }
         }
         text
     }
@@ -113,6 +117,7 @@ pub struct Rel {
     pub pkgrel: u32,
     pub depends: Vec<Dep>,
     pub provides: Vec<Prov>,
+    pub conflicts: Vec<Dep>,
 }
 
 #[derive(Clone, Debug)]
@@ -179,6 +184,9 @@ pub fn draw(seed: u64, size: usize) -> Distribution {
             if dice.chance(35) {
                 split.depends = Some(deps(&mut dice, &names, density));
             }
+            if dice.chance(10) {
+                split.conflicts = deps(&mut dice, &names, 1);
+            }
         }
     }
     let repositories = if dice.chance(50) {
@@ -222,6 +230,7 @@ fn split(dice: &mut Dice, base: usize, number: usize) -> Split {
         name,
         depends: None,
         provides,
+        conflicts: Vec::new(),
     }
 }
 
@@ -286,6 +295,7 @@ fn released(dice: &mut Dice, bases: &[Base], names: &[String]) -> Vec<Vec<Rel>> 
                 pkgrel: base.pkgrel,
                 depends,
                 provides,
+                conflicts: split.conflicts.clone(),
             });
         }
     }

@@ -351,8 +351,12 @@ pub struct Installs {
     pub only_check: BTreeSet<String>,
     /// All packages (base and name) that are installed without the check.
     pub packages: BTreeSet<(String, String)>,
-    /// Own packages that are installed.
+    /// All that are installed for the check.
+    pub check_packages: BTreeSet<(String, String)>,
+    /// Own packages that are installed without the check.
     pub own: BTreeSet<String>,
+    /// Own packages that are installed for the check.
+    pub check_own: BTreeSet<String>,
 }
 
 /// Walks through the installation of one build.
@@ -364,8 +368,7 @@ pub fn installs(
     build: &str,
 ) -> Installs {
     let base = &worlds.sources[build];
-    let mut own = BTreeSet::new();
-    let mut closure = |roots: Vec<&Dep>, every: bool| {
+    let closure = |roots: Vec<&Dep>, every: bool, own: &mut BTreeSet<String>| {
         let mut packages: BTreeSet<(String, String)> = BTreeSet::new();
         let mut open: Vec<Package> = Vec::new();
         let follow = |dep: &Dep, open: &mut Vec<Package>| {
@@ -392,8 +395,9 @@ pub fn installs(
         }
         packages
     };
-    let depends = closure(base.depends.iter().collect(), false);
-    let make = closure(base.make.iter().collect(), false);
+    let (mut own, mut check_own) = (BTreeSet::new(), BTreeSet::new());
+    let depends = closure(base.depends.iter().collect(), false, &mut own);
+    let make = closure(base.make.iter().collect(), false, &mut own);
     let always = closure(
         base.depends
             .iter()
@@ -401,13 +405,16 @@ pub fn installs(
             .chain(implicit)
             .collect(),
         true,
+        &mut own,
     );
-    let check = closure(base.check.iter().collect(), true);
+    let check = closure(base.check.iter().collect(), true, &mut check_own);
     let mut result = Installs {
         members: BTreeMap::new(),
         only_check: BTreeSet::new(),
         packages: always.clone(),
+        check_packages: check.clone(),
         own,
+        check_own,
     };
     let new = |(base, name): &(String, String)| {
         mixed

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod proved;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

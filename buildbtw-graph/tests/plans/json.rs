@@ -1,7 +1,7 @@
 //! The JSON form of a plan, which other programs read.
 
 use buildbtw_graph::{Plan, PlanOptions};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{options, plan_of, released, source};
 
@@ -63,11 +63,8 @@ fn a_plan_looks_as_documented() {
         } },
         "warnings": [],
     });
-    let mut found = serde_json::to_value(small_plan()).unwrap();
-    // The check installs lib's own released package by way of app.
-    let risks = found["architectures"]["x86_64"]["risks"].take();
-    assert_eq!(risks[0]["installs"], Value::from("lib"));
-    found["architectures"]["x86_64"]["risks"] = json!([]);
+    // The check would install lib's own released package, but it is skipped.
+    let found = serde_json::to_value(small_plan()).unwrap();
     assert_eq!(found, expected);
 }
 

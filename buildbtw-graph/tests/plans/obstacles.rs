@@ -156,6 +156,49 @@ fn own_packages_are_installed_as_released() {
 }
 
 #[test]
+fn packages_that_conflict_are_not_installed_together() {
+    let reason = |one: &[&str], other: &[&str], needs: &[&str]| {
+        let sources = [
+            source("lib 1-1", &[]),
+            source("one 1-1", one),
+            source("other 1-1", other),
+            source("by 1-1", &["depends = sound"]),
+            source("app 1-1", &[&["depends = lib"], needs].concat()),
+        ];
+        let made = plan_of(&sources, &[], &sources[..1], &options());
+        build(x86_64(&made), "app").unbuildable.clone()
+    };
+    let both = ["makedepends = one", "makedepends = other"];
+    let why = reason(&["conflicts = other"], &[], &both).unwrap();
+    assert_eq!(why.reason, UnbuildableReason::Conflict);
+    assert!(
+        why.hint.contains("one") && why.hint.contains("other"),
+        "{}",
+        why.hint
+    );
+    let meets = |one: &[&str], other: &[&str], needs: &[&str]| reason(one, other, needs).is_some();
+    assert!(meets(&[], &["conflicts = one<2"], &both));
+    assert!(!meets(&["conflicts = other"], &[], &both[..1]), "only one");
+    assert!(!meets(&["conflicts = other<1"], &[], &both), "a version");
+    assert!(!meets(&["conflicts_i686 = other"], &[], &both));
+    assert!(meets(&["conflicts_x86_64 = other"], &[], &both));
+    // Who provides the other stands in for it, and nobody refuses itself.
+    assert!(!meets(
+        &["provides = other", "conflicts = other"],
+        &[],
+        &both
+    ));
+    assert!(!meets(&["provides = x", "conflicts = x"], &[], &both));
+    let sound = ["provides = sound", "conflicts = sound"];
+    assert!(meets(&sound, &sound, &both));
+    // By itself pacman would take the first, but the second is there already.
+    let other_first = ["makedepends = other", "makedepends = by"];
+    assert!(!meets(&sound, &sound, &other_first));
+    let other_last = ["makedepends = by", "makedepends = other"];
+    assert!(!meets(&sound, &sound, &other_last), "targets come first");
+}
+
+#[test]
 fn bad_input_is_refused_with_a_reason() {
     let sources = diamond();
     let index: SourceIndex = sources.iter().cloned().collect();

@@ -1,0 +1,346 @@
+//! The packages that the builds of a set install, and what each brings along.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::parts::parts;
+use super::root::{Member, Root};
+use super::row::Row;
+use super::worlds::{Pkg, Worlds, satisfiers};
+use crate::names::{Architecture, PkgBase};
+use crate::plan::PlannedBuild;
+use crate::relation::Relation;
+use crate::source::RelationKind;
+
+/// A package that can be installed.
+pub(super) struct Node<'w> {
+    pub pkg: Pkg<'w>,
+    /// The member that makes it new.
+    pub member: Option<u32>,
+    /// What its needs lead to, every member that would do included.
+    pub next: Vec<u32>,
+    /// What pacman would choose for them.
+    pub chosen: Vec<u32>,
+    /// What makes an installation with it special.
+    pub marks: Vec<u32>,
+}
+
+/// Something special about an installation, besides the members in it.
+pub(super) enum Mark<'w> {
+    /// Nothing satisfies a relation.
+    Unsatisfied {
+        relation: &'w Relation,
+        /// The sources of the packages that have it.
+        owners: Vec<&'w PkgBase>,
+    },
+    /// A package is in it that nobody has released.
+    Unreleased(u32),
+}
+
+/// A relation that a build installs.
+pub(super) struct Target<'w> {
+    pub kind: RelationKind,
+    pub relation: &'w Relation,
+    /// All that counts as installed for it; pacman's choice comes first.
+    pub next: Arc<[u32]>,
+    /// The mark that stands for it when nothing satisfies it.
+    pub mark: Option<u32>,
+}
+
+/// All that the builds of a set install.
+pub(super) struct Packages<'w> {
+    pub on: &'w Architecture,
+    pub nodes: Vec<Node<'w>>,
+    pub marks: Vec<Mark<'w>>,
+    /// What each member's build installs by name.
+    pub targets: Vec<Vec<Target<'w>>>,
+    led: FxHashMap<&'w Relation, Arc<[u32]>>,
+    part: Vec<u32>,
+    /// What each part brings along: members and, behind them, marks.
+    brings: Vec<Row>,
+}
+
+struct Gatherer<'g, 'v, 'w> {
+    worlds: &'g Worlds<'w>,
+    root: &'g Root<'v, 'w>,
+    nodes: Vec<Node<'w>>,
+    marks: Vec<Mark<'w>>,
+    numbers: FxHashMap<usize, u32>,
+    /// What each relation leads to.
+    led: FxHashMap<&'w Relation, Arc<[u32]>>,
+    unsatisfied: FxHashMap<&'w Relation, u32>,
+}
+
+impl<'w> Gatherer<'_, '_, 'w> {
+    fn number(&mut self, pkg: Pkg<'w>) -> u32 {
+        let free = self.nodes.len() as u32;
+        let number = *self.numbers.entry(pkg.key()).or_insert(free);
+        if number == free {
+            let member = self.root.maker(pkg);
+            let mut marks = Vec::new();
+            let name = pkg.name().as_str();
+            if member.is_some() && self.worlds.released_named(name).is_none() {
+                marks.push(self.marks.len() as u32);
+                self.marks.push(Mark::Unreleased(number));
+            }
+            self.nodes.push(Node {
+                pkg,
+                member,
+                next: Vec::new(),
+                chosen: Vec::new(),
+                marks,
+            });
+        }
+        number
+    }
+
+    /// The nodes a relation leads to: pacman's choice, and members that would
+    /// do as well.
+    fn lead(&mut self, relation: &'w Relation) -> Arc<[u32]> {
+        if let Some(known) = self.led.get(relation) {
+            return Arc::clone(known);
+        }
+        let mut led = Vec::new();
+        for pkg in satisfiers(self.root, relation, self.worlds.on) {
+            if led.is_empty() || self.root.maker(pkg).is_some() {
+                led.push(self.number(pkg));
+            }
+        }
+        let led: Arc<[u32]> = led.into();
+        self.led.insert(relation, Arc::clone(&led));
+        led
+    }
+
+    fn nothing_for(&mut self, relation: &'w Relation, owner: Option<&'w PkgBase>) -> u32 {
+        let free = self.marks.len() as u32;
+        let number = *self.unsatisfied.entry(relation).or_insert(free);
+        if number == free {
+            let owners = Vec::new();
+            self.marks.push(Mark::Unsatisfied { relation, owners });
+        }
+        if let Mark::Unsatisfied { owners, .. } = &mut self.marks[number as usize] {
+            owners.extend(owner);
+        }
+        number
+    }
+
+    fn target(&mut self, kind: RelationKind, relation: &'w Relation) -> Target<'w> {
+        let next = self.lead(relation);
+        let mark = next.is_empty().then(|| self.nothing_for(relation, None));
+        Target {
+            kind,
+            relation,
+            next,
+            mark,
+        }
+    }
+
+    fn follow_all(&mut self) {
+        let mut at = 0;
+        while at < self.nodes.len() {
+            let pkg = self.nodes[at].pkg;
+            let (mut next, mut chosen) = (Vec::new(), Vec::new());
+            for relation in pkg.depends(self.worlds.on) {
+                // What a package provides itself needs nobody else.
+                if pkg.does(relation, self.worlds.on) {
+                    continue;
+                }
+                let led = self.lead(relation);
+                if led.is_empty() {
+                    let mark = self.nothing_for(relation, Some(pkg.base()));
+                    self.nodes[at].marks.push(mark);
+                }
+                chosen.extend(led.first());
+                next.extend(&*led);
+            }
+            for list in [&mut next, &mut chosen] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            self.nodes[at].next = next;
+            self.nodes[at].chosen = chosen;
+            at += 1;
+        }
+    }
+}
+
+impl<'w> Packages<'w> {
+    /// Gathers what the members' builds install. A build that another
+    /// architecture does installs nothing here.
+    pub fn gather(
+        worlds: &Worlds<'w>,
+        members: &'w [Member<'w>],
+        implicit: &'w [Relation],
+        elsewhere: &[bool],
+    ) -> Packages<'w> {
+        let root = Root::new(worlds, members);
+        let mut gatherer = Gatherer {
+            worlds,
+            root: &root,
+            nodes: Vec::new(),
+            marks: Vec::new(),
+            numbers: FxHashMap::default(),
+            led: FxHashMap::default(),
+            unsatisfied: FxHashMap::default(),
+        };
+        let mut targets = Vec::with_capacity(members.len());
+        for (member, &elsewhere) in members.iter().zip(elsewhere) {
+            let mut own = Vec::new();
+            if !elsewhere {
+                let named = member.source.build_relations(worlds.on);
+                let implicit = implicit.iter().map(|r| (RelationKind::Implicit, r));
+                own.extend(
+                    named
+                        .chain(implicit)
+                        .map(|(kind, r)| gatherer.target(kind, r)),
+                );
+            }
+            targets.push(own);
+        }
+        gatherer.follow_all();
+        let mut packages = Packages {
+            on: worlds.on,
+            nodes: gatherer.nodes,
+            marks: gatherer.marks,
+            targets,
+            led: gatherer.led,
+            part: Vec::new(),
+            brings: Vec::new(),
+        };
+        packages.work_out_parts();
+        packages
+    }
+
+    /// What pacman takes for a relation that some package here has.
+    pub fn led_to(&self, relation: &Relation) -> Option<u32> {
+        self.led.get(relation)?.first().copied()
+    }
+
+    /// What pacman would choose for what a build hands to it, in order.
+    pub fn chosen_targets(&self, member: usize, build: &PlannedBuild) -> Vec<u32> {
+        let counts = |target: &&Target<'_>| {
+            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
+            !skipped
+                && (build.assumed.is_empty()
+                    || build.install.contains(&target.relation.to_string()))
+        };
+        let targets = self.targets[member].iter().filter(counts);
+        let chosen = targets.filter_map(|target| target.next.first());
+        chosen.copied().collect()
+    }
+
+    /// The number of members; what is above stands for marks.
+    pub fn members(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn universe(&self) -> usize {
+        self.members() + self.marks.len()
+    }
+
+    fn add_itself(&self, node: u32, row: &mut Row) {
+        let node = &self.nodes[node as usize];
+        node.member
+            .iter()
+            .for_each(|&member| row.add(member as usize));
+        let marks = node.marks.iter();
+        marks.for_each(|&mark| row.add(self.members() + mark as usize));
+    }
+
+    fn work_out_parts(&mut self) {
+        let parts = parts(self.nodes.len(), |node| &self.nodes[node].next);
+        let mut brings: Vec<Row> = Vec::with_capacity(parts.ends.len());
+        let mut start = 0;
+        let mut taken: Vec<u32> = vec![u32::MAX; parts.ends.len()];
+        for (number, &end) in parts.ends.iter().enumerate() {
+            let mut row = Row::new(self.universe());
+            for &node in &parts.nodes[start..end as usize] {
+                self.add_itself(node, &mut row);
+                for &next in &self.nodes[node as usize].next {
+                    let next = parts.of[next as usize] as usize;
+                    if next != number && taken[next] != number as u32 {
+                        taken[next] = number as u32;
+                        row.absorb(&brings[next]);
+                    }
+                }
+            }
+            start = end as usize;
+            brings.push(row);
+        }
+        self.part = parts.of;
+        self.brings = brings;
+    }
+}
+
+/// What one build installs.
+pub(super) struct Installation {
+    /// Members and marks.
+    pub row: Row,
+    /// The build's own packages (nodes); their needs are not followed.
+    pub own: Vec<u32>,
+}
+
+/// Works out installations, one after the other.
+pub(super) struct Installer<'p, 'w> {
+    packages: &'p Packages<'w>,
+    seen: Vec<u32>,
+    now: u32,
+    open: Vec<u32>,
+}
+
+impl<'p, 'w> Installer<'p, 'w> {
+    pub fn new(packages: &'p Packages<'w>) -> Self {
+        Installer {
+            packages,
+            seen: vec![0; packages.nodes.len()],
+            now: 0,
+            open: Vec::new(),
+        }
+    }
+
+    /// What a member's build installs, without its check, and with it.
+    pub fn installations(&mut self, member: usize) -> [Installation; 2] {
+        self.now += 1;
+        let mut installation = Installation {
+            row: Row::new(self.packages.universe()),
+            own: Vec::new(),
+        };
+        self.install(member, &mut installation, false);
+        let without = Installation {
+            row: installation.row.clone(),
+            own: installation.own.clone(),
+        };
+        self.install(member, &mut installation, true);
+        [without, installation]
+    }
+
+    fn install(&mut self, member: usize, into: &mut Installation, check: bool) {
+        let packages = self.packages;
+        for target in &packages.targets[member] {
+            if (target.kind == RelationKind::Checkdepends) == check {
+                let marks = target.mark.iter();
+                marks.for_each(|&mark| into.row.add(packages.members() + mark as usize));
+                self.open.extend(&*target.next);
+            }
+        }
+        while let Some(number) = self.open.pop() {
+            if std::mem::replace(&mut self.seen[number as usize], self.now) == self.now {
+                continue;
+            }
+            let node = &packages.nodes[number as usize];
+            if node.member == Some(member as u32) {
+                into.own.push(number);
+                continue;
+            }
+            let brings = &packages.brings[packages.part[number as usize] as usize];
+            if brings.has(member) {
+                // Somewhere behind it the build itself stands in the way.
+                packages.add_itself(number, &mut into.row);
+                self.open.extend(&node.next);
+            } else {
+                into.row.absorb(brings);
+            }
+        }
+    }
+}

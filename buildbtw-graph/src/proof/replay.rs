@@ -1,0 +1,275 @@
+//! The replay: before each build, what is installed against what is there.
+
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
+use super::conflicts::Conflicts;
+use super::flaw::Flaw;
+use super::order::{Builds, Order};
+use super::packages::{Installation, Installer, Mark, Packages};
+use super::parts::parts;
+use super::row::Row;
+use super::worlds::Worlds;
+use crate::names::PkgBase;
+use crate::plan::{PlanOptions, PlanWarning, PlannedBuild, UnbuildableReason};
+
+/// All that is known about one build set.
+pub(super) struct Replay<'r, 'w> {
+    pub options: &'r PlanOptions,
+    pub warnings: &'r [PlanWarning],
+    pub worlds: &'r Worlds<'w>,
+    pub builds: &'r Builds<'r>,
+    pub order: &'r Order,
+    /// The members that are built twice, with the number of their second pass.
+    pub twice: Vec<(usize, usize)>,
+    pub packages: &'r Packages<'w>,
+    pub conflicts: &'r Conflicts<'r, 'w>,
+}
+
+impl Replay<'_, '_> {
+    /// Replays every build.
+    pub fn run(&self, flaws: &mut Vec<Flaw>) {
+        let reported = self.reported();
+        let cycles = self.cycles();
+        let members = 0..self.builds.members();
+        let found: Vec<Flaw> = members
+            .into_par_iter()
+            .map_init(
+                || Installer::new(self.packages),
+                |installer, member| {
+                    let mut flaws = Vec::new();
+                    let [without, with] = installer.installations(member);
+                    self.check_passes(member, &mut flaws);
+                    let first = &self.builds.set.builds[self.builds.at[member]];
+                    let installs = if first.nocheck { &without } else { &with };
+                    self.check_pass(member, member, installs, &reported, &mut flaws);
+                    self.check_dropped(member, &without, &with, &mut flaws);
+                    self.check_which_pass(member, installs, &with, &cycles, &mut flaws);
+                    if let Some(second) = self.builds.second[member] {
+                        let second = second as usize;
+                        self.check_pass(second, member, &with, &reported, &mut flaws);
+                    }
+                    flaws
+                },
+            )
+            .flatten_iter()
+            .collect();
+        flaws.extend(found);
+    }
+
+    fn build(&self, number: usize) -> &PlannedBuild {
+        &self.builds.set.builds[self.builds.at[number]]
+    }
+
+    /// Which marks stand for something that the plan lists.
+    fn reported(&self) -> Vec<bool> {
+        let set = self.builds.set;
+        let unresolved = set
+            .unresolved
+            .iter()
+            .map(|u| (&u.pkgbase, u.relation.as_str()));
+        let broken = set.broken.iter().map(|b| (&b.pkgbase, b.relation.as_str()));
+        let listed: FxHashSet<(&PkgBase, &str)> = unresolved.chain(broken).collect();
+        let one = |mark: &Mark<'_>| match mark {
+            Mark::Unsatisfied { relation, owners } => {
+                let text = relation.to_string();
+                owners
+                    .iter()
+                    .all(|&owner| listed.contains(&(owner, text.as_str())))
+            }
+            _ => true,
+        };
+        self.packages.marks.iter().map(one).collect()
+    }
+
+    /// A second pass is there when, and only when, the first gives up something.
+    fn check_passes(&self, member: usize, flaws: &mut Vec<Flaw>) {
+        let first = self.build(member);
+        let gives_up = first.nocheck || !self.order.dropped[member].is_empty();
+        match self.builds.second[member] {
+            Some(second) if !gives_up || self.options.passes < 2 => {
+                let build = self.builds.key(second as usize);
+                flaws.push(Flaw::ExtraPass { build });
+            }
+            None if gives_up && self.options.passes > 1 => {
+                let pkgbase = first.pkgbase.clone();
+                flaws.push(Flaw::MissingPass { pkgbase });
+            }
+            _ => {}
+        }
+    }
+
+    /// One pass: what is installed comes before it, or is given up, or is said
+    /// to be missing.
+    fn check_pass(
+        &self,
+        number: usize,
+        member: usize,
+        installs: &Installation,
+        reported: &[bool],
+        flaws: &mut Vec<Flaw>,
+    ) {
+        let members = self.builds.members();
+        let key = || self.builds.key(number);
+        let mut given_up = Row::new(members);
+        for &dropped in &self.order.dropped[number] {
+            given_up.add(dropped as usize);
+        }
+        // Second passes stand behind their first ones, so these are enough.
+        let waits = &self.order.waits[number];
+        for stale in installs.row.beyond(members, [waits, &given_up]) {
+            let member = self.builds.pkgbase(stale).clone();
+            flaws.push(Flaw::Stale {
+                build: key(),
+                member,
+            });
+        }
+        if number != member && !waits.has(member) {
+            let member = self.builds.pkgbase(member).clone();
+            flaws.push(Flaw::Stale {
+                build: key(),
+                member,
+            });
+        }
+        for &before in &self.order.direct[number] {
+            if !installs
+                .row
+                .has(self.builds.member[before as usize] as usize)
+            {
+                flaws.push(Flaw::EdgeWithoutReason {
+                    before: self.builds.key(before as usize),
+                    after: key(),
+                });
+            }
+        }
+        let build = self.build(number);
+        self.check_install_list(build, member, flaws);
+        let given_up = Some(&given_up).filter(|_| number == member);
+        self.check_missing(build, member, installs, given_up, reported, flaws);
+        let conflict = self.conflicts.conflict(member, build);
+        match (&build.unbuildable, conflict) {
+            (None, Some([one, other])) => flaws.push(Flaw::Conflict {
+                build: key(),
+                one: one.clone(),
+                other: other.clone(),
+            }),
+            (Some(why), None) if why.reason == UnbuildableReason::Conflict => {
+                flaws.push(Flaw::NoConflict { build: key() });
+            }
+            _ => {}
+        }
+    }
+
+    /// The cycle of installations that each member sits in; needed only when
+    /// something is built twice.
+    fn cycles(&self) -> Vec<u32> {
+        let members = self.builds.members();
+        if self.twice.is_empty() {
+            return vec![0; members];
+        }
+        let all = (0..members).into_par_iter().map_init(
+            || Installer::new(self.packages),
+            |installer, member| {
+                let [_, with] = installer.installations(member);
+                let empty = Row::default();
+                let needs = with.row.beyond(members, [&empty, &empty]);
+                needs.map(|need| need as u32).collect()
+            },
+        );
+        let needs: Vec<Vec<u32>> = all.collect();
+        parts(members, |member| &needs[member]).of
+    }
+
+    /// Whoever installs a member that is built twice waits for its second
+    /// pass. Inside a cycle only second passes do, of what their first ones
+    /// waited for.
+    fn check_which_pass(
+        &self,
+        member: usize,
+        first: &Installation,
+        with: &Installation,
+        cycles: &[u32],
+        flaws: &mut Vec<Flaw>,
+    ) {
+        for &(twice, again) in &self.twice {
+            let outside = cycles[twice] != cycles[member];
+            let given_up = self.order.dropped[member].contains(&(twice as u32));
+            let mut wrong = |number: usize| {
+                if !self.order.waits[number].has(again) {
+                    flaws.push(Flaw::EitherPass {
+                        build: self.builds.key(number),
+                        member: self.builds.pkgbase(twice).clone(),
+                    });
+                }
+            };
+            let installs = first.row.has(twice) && !given_up;
+            if installs && outside {
+                wrong(member);
+            }
+            if let Some(second) = self.builds.second[member]
+                && (installs || (outside && with.row.has(twice)))
+            {
+                wrong(second as usize);
+            }
+        }
+    }
+
+    fn check_dropped(
+        &self,
+        member: usize,
+        without: &Installation,
+        with: &Installation,
+        flaws: &mut Vec<Flaw>,
+    ) {
+        let build = self.build(member);
+        let mut check_given_up = false;
+        for &dropped in &self.order.dropped[member] {
+            let later = dropped as usize;
+            let only_check = !without.row.has(later) && with.row.has(later);
+            check_given_up |= only_check;
+            let key = build.key();
+            let member_name = self.builds.pkgbase(later).clone();
+            if !(without.row.has(later) || (only_check && build.nocheck)) {
+                flaws.push(Flaw::DroppedWithoutNeed {
+                    build: key,
+                    member: member_name,
+                });
+            } else if !self.order.waits[later].has(member) {
+                flaws.push(Flaw::DroppedWithoutCycle {
+                    build: key,
+                    member: member_name,
+                });
+            }
+        }
+        if build.nocheck {
+            let declared = &self.order.dropped[member];
+            let all = with
+                .row
+                .beyond(self.builds.members(), [&without.row, &without.row]);
+            let later = all.filter(|&need| self.order.waits[need].has(member));
+            for need in later.filter(|&need| !declared.contains(&(need as u32))) {
+                flaws.push(Flaw::SkippedUndeclared {
+                    build: build.key(),
+                    member: self.builds.pkgbase(need).clone(),
+                });
+            }
+        }
+        if build.nocheck && !check_given_up {
+            let pkgbase = build.pkgbase.clone();
+            flaws.push(Flaw::NocheckWithoutReason { pkgbase });
+        }
+        // A second pass gives up nothing.
+        if let Some(second) = self.builds.second[member] {
+            if self.build(second as usize).nocheck {
+                let pkgbase = build.pkgbase.clone();
+                flaws.push(Flaw::NocheckWithoutReason { pkgbase });
+            }
+            for &dropped in &self.order.dropped[second as usize] {
+                flaws.push(Flaw::DroppedWithoutNeed {
+                    build: self.builds.key(second as usize),
+                    member: self.builds.pkgbase(dropped as usize).clone(),
+                });
+            }
+        }
+    }
+}
