@@ -8,7 +8,7 @@ use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::PlanRequest;
 use buildbtw_graph::{
     Architecture, MAX_SRCINFO_LENGTH, PkgBase, Plan, PlanError, PlanInput, PlanOptions,
-    PlanWarning, SourceIndex, SourcePackage, Why, plan, read_srcinfo, why,
+    PlanWarning, SourceIndex, SourcePackage, Why, plan, prove, read_srcinfo, why,
 };
 use rayon::prelude::*;
 
@@ -69,7 +69,15 @@ impl Tree {
     ///
     /// When the calculation refuses the input.
     pub fn plan(&self) -> Result<Plan, Failure> {
-        let mut plan = plan(&self.input()).map_err(refused)?;
+        let input = self.input();
+        let mut plan = plan(&input).map_err(refused)?;
+        if let Err(flaws) = prove(&input, &plan) {
+            let first = flaws.first().map_or_else(String::new, ToString::to_string);
+            let message = format!("the plan did not stand its proof: {first}");
+            return Err(
+                Failure::new(message).hint("this is a mistake of buildbtw; please report it")
+            );
+        }
         let sets = plan.architectures.values();
         let members: std::collections::BTreeSet<&PkgBase> = sets
             .flat_map(|set| &set.builds)

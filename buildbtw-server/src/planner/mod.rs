@@ -16,7 +16,7 @@ use buildbtw_api::namespaces::{
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, IterationStatus, Problem, ProblemType};
 use buildbtw_graph::{
-    Architecture, PkgBase, Plan, PlanError, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
+    Architecture, Flaw, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
     SourceIndex, SourcePackage, Why,
 };
 
@@ -46,6 +46,9 @@ pub enum PlannerError {
     /// The calculation refuses the input.
     #[error("{0}")]
     Plan(#[from] buildbtw_graph::PlanError),
+    /// The proof refuses the plan: a mistake of ours.
+    #[error("the plan did not stand its proof; please report this: {}", listed(.0))]
+    Unproved(Vec<Flaw>),
     /// There is nothing to plan.
     #[error("no changeset is given")]
     NoChangeset,
@@ -68,6 +71,15 @@ pub enum PlannerError {
     Broken(String),
 }
 
+/// The first of the flaws, which are many if there is one.
+fn listed(flaws: &[Flaw]) -> String {
+    let first: Vec<String> = flaws.iter().take(3).map(ToString::to_string).collect();
+    match flaws.len().saturating_sub(first.len()) {
+        0 => first.join("; "),
+        more => format!("{}; and {more} more", first.join("; ")),
+    }
+}
+
 impl From<PlannerError> for HttpProblem {
     fn from(error: PlannerError) -> Self {
         let detail = error.to_string();
@@ -78,7 +90,9 @@ impl From<PlannerError> for HttpProblem {
                     "check BASE_REPOSITORIES, or pass --base; `--base none` plans without any",
                 ),
             ),
-            PlannerError::Plan(_) => Self::new(ProblemType::PlanRefused, detail),
+            PlannerError::Plan(_) | PlannerError::Unproved(_) => {
+                Self::new(ProblemType::PlanRefused, detail)
+            }
             PlannerError::NoChangeset => Self::new(ProblemType::BadRequest, detail)
                 .hint("name at least one, such as `openimageio/main`"),
             PlannerError::BaseNotAllowed(_) => Self::new(ProblemType::BadRequest, detail)
@@ -267,16 +281,26 @@ impl Ground {
     }
 
     /// Carries a calculation out on a thread where it keeps nobody waiting.
-    async fn calculate<T: Send + 'static>(
+    async fn calculate<T: Send + 'static, E: Into<PlannerError> + Send + 'static>(
         &self,
-        calculation: impl FnOnce(&Ground) -> Result<T, PlanError> + Send + 'static,
+        calculation: impl FnOnce(&Ground) -> Result<T, E> + Send + 'static,
     ) -> Result<T, PlannerError> {
         let ground = self.clone();
         let task = tokio::task::spawn_blocking(move || calculation(&ground));
         let result = task
             .await
             .map_err(|error| PlannerError::Broken(error.to_string()))?;
-        Ok(result?)
+        result.map_err(Into::into)
+    }
+}
+
+/// Plans, and has the plan proved: what the proof refuses is a mistake of ours, and nobody should
+/// build by it.
+fn plan_and_prove(input: &PlanInput<'_>) -> Result<Plan, PlannerError> {
+    let plan = buildbtw_graph::plan(input)?;
+    match buildbtw_graph::prove(input, &plan) {
+        Ok(()) => Ok(plan),
+        Err(flaws) => Err(PlannerError::Unproved(flaws)),
     }
 }
 
@@ -293,7 +317,7 @@ pub async fn calculate(
         let mut plan = {
             let sources = sources.clone();
             ground
-                .calculate(move |ground| buildbtw_graph::plan(&ground.input(&sources)))
+                .calculate(move |ground| plan_and_prove(&ground.input(&sources)))
                 .await?
         };
         match pin_members(server, resolved, &sources, &plan) {
