@@ -153,7 +153,7 @@ async fn nobody_makes_the_server_ask_any_host_or_read_any_file() {
         };
         request.options.base = Some(vec![base.parse().unwrap()]);
         let error = stage.client().plan(&request).await.unwrap_err();
-        error.problem().unwrap().kind.clone()
+        error.problem().unwrap().kind
     };
     for refused in [
         "x=file:///etc",
