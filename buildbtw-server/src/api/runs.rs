@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::extract::{self, Json, Path, Query};
 use crate::Server;
 use crate::artifacts::ReceiveError;
-use crate::db::{builds, runs};
+use crate::db::{inputs, runs};
 use crate::dispatch::reports;
 use crate::logs::LogError;
 use crate::problems::{HttpProblem, HttpResult};
@@ -142,7 +142,7 @@ pub async fn source(State(server): State<Server>, Path(run): Path<RunId>) -> Htt
         let state = runs::state(&mut tx, run)
             .await?
             .ok_or_else(|| unknown(run))?;
-        builds::input(&mut tx, state.build).await?
+        inputs::input(&mut tx, state.build).await?
     };
     let pkgbase = crate::db::word("pkgbase", &input.pkgbase)?;
     let file = server

@@ -9,6 +9,7 @@ pub mod broken;
 pub mod builds;
 pub mod events;
 pub mod generations;
+pub mod inputs;
 pub mod iterations;
 pub mod keys;
 pub mod namespaces;

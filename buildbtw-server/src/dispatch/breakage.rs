@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::stack::{as_released, stack};
 use crate::Server;
 use crate::db::keys::{BuildKey, BuildSetKey};
-use crate::db::{DbResult, broken, builds, word};
+use crate::db::{DbResult, broken, builds, inputs, word};
 
 /// Notes what the packages of some builds break that go into a build set's repository next. Comes
 /// before they are published.
@@ -21,7 +21,7 @@ pub async fn note(
         return Ok(());
     };
     let state = builds::state(&mut *db, *first).await?;
-    let input = builds::input(&mut *db, *first).await?;
+    let input = inputs::input(&mut *db, *first).await?;
     let stack = match stack(server, &mut *db, &state, &input).await? {
         Ok(stack) => stack,
         // Without the base repositories nothing can be said, and publishing needs none of them.

@@ -7,7 +7,8 @@ use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId};
 
 use super::{expected, steps};
 use crate::Server;
-use crate::db::builds::{self, BuildInput, BuildState};
+use crate::db::builds::{self, BuildState};
+use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, now, runs, word};
@@ -89,7 +90,7 @@ async fn hand_out(
     let (state, input, installation) = {
         let mut tx = server.db.read().await?;
         let state = builds::state(&mut tx, key).await?;
-        let input = builds::input(&mut tx, key).await?;
+        let input = inputs::input(&mut tx, key).await?;
         let installation = expected::installation(server, &mut tx, &state, &input).await?;
         (state, input, installation)
     };

@@ -11,7 +11,8 @@ use sqlx::SqliteConnection;
 
 use super::stack::stack;
 use crate::Server;
-use crate::db::builds::{self, BuildInput, BuildState};
+use crate::db::builds::{self, BuildState};
+use crate::db::inputs::BuildInput;
 use crate::db::{DbResult, word};
 
 /// What will be installed for a build.

@@ -15,7 +15,7 @@ use sqlx::SqliteConnection;
 use super::{expiry, steps};
 use crate::Server;
 use crate::db::runs::RunState;
-use crate::db::{builds, packages, runs, word, workers};
+use crate::db::{builds, inputs, packages, runs, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
 
 /// The most steps that a run may report.
@@ -152,7 +152,7 @@ pub async fn add_package(
 ) -> HttpResult<()> {
     let mut tx = server.db.write().await?;
     let state = held(&mut tx, run, fence).await?;
-    let input = builds::input(&mut tx, state.build).await?;
+    let input = inputs::input(&mut tx, state.build).await?;
     let info = &package.info;
     let unexpected = |what: String| {
         HttpProblem::new(
@@ -290,7 +290,7 @@ async fn check_result(
     db: &mut SqliteConnection,
     run: &RunState,
 ) -> HttpResult<Result<(), String>> {
-    let input = builds::input(&mut *db, run.build).await?;
+    let input = inputs::input(&mut *db, run.build).await?;
     let kept = packages::kept_of_run(&mut *db, run.key).await?;
     let missing: Vec<String> = input
         .pkgnames()?

@@ -11,7 +11,8 @@ use buildbtw_repo::{DbEntry, PackageFile};
 use sqlx::SqliteConnection;
 
 use crate::Server;
-use crate::db::builds::{BuildInput, BuildState};
+use crate::db::builds::BuildState;
+use crate::db::inputs::BuildInput;
 use crate::db::keys::BuildSetKey;
 use crate::db::{DbError, DbResult, base_snapshots, generations};
 

@@ -1,0 +1,305 @@
+//! The calculation: what it stands on, the plan, its proof, and the commits that it is pinned to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use buildbtw_api::Changeset;
+use buildbtw_api::namespaces::{
+    BaseOrigin, BaseRepository, NamespaceOptions, PlanRequest, WhyRequest,
+};
+use buildbtw_api::runs::RootMode;
+use buildbtw_graph::{
+    Architecture, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex, SourceIndex,
+    SourcePackage, Why,
+};
+
+use super::PlannerError;
+use crate::Server;
+use crate::bases::Snapshot;
+use crate::sources::{ResolvedChangeset, SourceCommit};
+
+/// How often planning starts again because a source moved in the middle of it.
+pub(super) const MOVING_SOURCES_TRIES: u32 = 3;
+
+/// A finished calculation with all that it was pinned to.
+#[derive(Debug)]
+pub struct Calculation {
+    /// The plan.
+    pub plan: Plan,
+    /// The base repositories, by architecture.
+    pub bases: BTreeMap<Architecture, Snapshot>,
+    /// The commit of every package base that is to be built.
+    pub commits: HashMap<PkgBase, SourceCommit>,
+}
+
+/// Resolves changesets to commits, all of them or none.
+pub async fn resolve(
+    server: &Server,
+    changesets: &[Changeset],
+) -> Result<Vec<ResolvedChangeset>, PlannerError> {
+    if changesets.is_empty() {
+        return Err(PlannerError::NoChangeset);
+    }
+    let mut resolved: Vec<ResolvedChangeset> = Vec::with_capacity(changesets.len());
+    for changeset in changesets {
+        if resolved
+            .iter()
+            .any(|other| other.changeset.pkgbase == changeset.pkgbase)
+        {
+            return Err(PlannerError::NamedTwice(changeset.pkgbase.clone()));
+        }
+        resolved.push(server.sources.resolve(changeset).await?);
+    }
+    Ok(resolved)
+}
+
+/// Plans without storing anything.
+pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, PlannerError> {
+    check_bases(server, &request.options)?;
+    let resolved = resolve(server, &request.changesets).await?;
+    Ok(calculate(server, &resolved, &request.options).await?.plan)
+}
+
+/// Refuses base repositories that a request must not make the server ask for.
+///
+/// # Errors
+///
+/// For a mirror that is neither configured nor on an allowed host: else anybody could have the
+/// server look into networks and files that are not theirs.
+pub fn check_bases(server: &Server, options: &NamespaceOptions) -> Result<(), PlannerError> {
+    let config = &server.config;
+    let host = |url: &str| Some(url::Url::parse(url).ok()?.host_str()?.to_owned());
+    for base in options.base.iter().flatten() {
+        let BaseOrigin::Mirror { url, .. } = &base.origin else {
+            continue;
+        };
+        let known = |configured: &BaseRepository| match &configured.origin {
+            BaseOrigin::Mirror { url: known, .. } => {
+                known == url || (host(url).is_some() && host(known) == host(url))
+            }
+            BaseOrigin::Namespace(_) => false,
+        };
+        let allowed = |host: String| config.base_hosts.contains(&host);
+        if !config.base_repositories.iter().any(known) && !host(url).is_some_and(allowed) {
+            return Err(PlannerError::BaseNotAllowed(base.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// The base repositories a namespace uses.
+fn base_repositories<'a>(
+    server: &'a Server,
+    options: &'a NamespaceOptions,
+) -> &'a [BaseRepository] {
+    options
+        .base
+        .as_deref()
+        .unwrap_or(&server.config.base_repositories)
+}
+
+/// Says why a source would be rebuilt or not, without storing anything.
+pub async fn why(
+    server: &Server,
+    request: &WhyRequest,
+) -> Result<BTreeMap<Architecture, Why>, PlannerError> {
+    check_bases(server, &request.options)?;
+    let resolved = resolve(server, &request.changesets).await?;
+    let ground = Ground::gather(server, &resolved, &request.options).await?;
+    let pkgbase = request.pkgbase.clone();
+    let sources = server.sources.index();
+    ground
+        .calculate(move |ground| buildbtw_graph::why(&ground.input(&sources), &pkgbase))
+        .await
+}
+
+/// What a calculation stands on, besides the sources.
+#[derive(Clone)]
+struct Ground {
+    released: Arc<BTreeMap<Architecture, Arc<ReleasedIndex>>>,
+    changes: Arc<Vec<SourcePackage>>,
+    options: Arc<PlanOptions>,
+    bases: BTreeMap<Architecture, Snapshot>,
+}
+
+impl Ground {
+    async fn gather(
+        server: &Server,
+        resolved: &[ResolvedChangeset],
+        options: &NamespaceOptions,
+    ) -> Result<Self, PlannerError> {
+        let config = &server.config;
+        let mut bases = BTreeMap::new();
+        let mut released: BTreeMap<Architecture, Arc<ReleasedIndex>> = BTreeMap::new();
+        for architecture in &config.architectures {
+            let repositories = base_repositories(server, options);
+            let snapshot = server.bases.snapshot(repositories, architecture).await?;
+            released.insert(architecture.clone(), Arc::clone(&snapshot.index));
+            bases.insert(architecture.clone(), snapshot);
+        }
+        let options = PlanOptions {
+            architectures: config.architectures.clone(),
+            scope: options.scope,
+            via: options.via,
+            pkgrel: options.pkgrel,
+            passes: options.passes,
+            implicit: config.implicit_packages.clone(),
+            bootstrap: options.bootstrap,
+            host_tools: config.root_mode == RootMode::Host,
+            ..PlanOptions::default()
+        };
+        let changes = resolved.iter().map(|changeset| changeset.package.clone());
+        Ok(Self {
+            released: Arc::new(released),
+            changes: Arc::new(changes.collect()),
+            options: Arc::new(options),
+            bases,
+        })
+    }
+
+    fn input<'a>(&'a self, sources: &'a SourceIndex) -> PlanInput<'a> {
+        PlanInput {
+            sources,
+            released: &self.released,
+            changes: &self.changes,
+            options: &self.options,
+        }
+    }
+
+    /// What can be planned but not be built: without base repositories the default branches stand
+    /// for what is released, and pacman finds no packages of them.
+    fn warning(&self) -> Option<PlanWarning> {
+        let nothing = self
+            .bases
+            .values()
+            .all(|bases| bases.repositories.is_empty());
+        (nothing && !self.options.bootstrap).then(|| PlanWarning {
+            pkgbase: None,
+            message: "there is no base repository: a build that needs a package which is not built \
+                      here ends as `dependencies`; set BASE_REPOSITORIES, pass --base, or plan with \
+                      --bootstrap"
+                .to_owned(),
+        })
+    }
+
+    /// Carries a calculation out on a thread where it keeps nobody waiting.
+    async fn calculate<T: Send + 'static, E: Into<PlannerError> + Send + 'static>(
+        &self,
+        calculation: impl FnOnce(&Ground) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, PlannerError> {
+        let ground = self.clone();
+        let task = tokio::task::spawn_blocking(move || calculation(&ground));
+        let result = task
+            .await
+            .map_err(|error| PlannerError::Broken(error.to_string()))?;
+        result.map_err(Into::into)
+    }
+}
+
+/// Plans, and has the plan proved: what the proof refuses is a mistake of ours, and nobody should
+/// build by it.
+fn plan_and_prove(input: &PlanInput<'_>) -> Result<Plan, PlannerError> {
+    let plan = buildbtw_graph::plan(input)?;
+    match buildbtw_graph::prove(input, &plan) {
+        Ok(()) => Ok(plan),
+        Err(flaws) => Err(PlannerError::Unproved(flaws)),
+    }
+}
+
+/// Makes a plan for resolved changesets.
+pub async fn calculate(
+    server: &Server,
+    resolved: &[ResolvedChangeset],
+    options: &NamespaceOptions,
+) -> Result<Calculation, PlannerError> {
+    let ground = Ground::gather(server, resolved, options).await?;
+    let mut moving = None;
+    for _ in 0..MOVING_SOURCES_TRIES {
+        let sources = server.sources.index();
+        let mut plan = {
+            let sources = sources.clone();
+            ground
+                .calculate(move |ground| plan_and_prove(&ground.input(&sources)))
+                .await?
+        };
+        match pin_members(server, resolved, &sources, &plan) {
+            Ok(commits) => {
+                plan.warnings
+                    .extend(reading_warnings(server, resolved, &commits));
+                plan.warnings.extend(ground.warning());
+                plan.warnings.sort();
+                return Ok(Calculation {
+                    plan,
+                    bases: ground.bases,
+                    commits,
+                });
+            }
+            Err(pkgbase) => moving = Some(pkgbase),
+        }
+    }
+    match moving {
+        Some(pkgbase) => Err(PlannerError::MovingSources(pkgbase)),
+        None => Err(PlannerError::NoChangeset),
+    }
+}
+
+/// The commit of every package base of a plan; the package base whose sources moved since the
+/// index was taken, if there is one.
+fn pin_members(
+    server: &Server,
+    resolved: &[ResolvedChangeset],
+    sources: &buildbtw_graph::SourceIndex,
+    plan: &Plan,
+) -> Result<HashMap<PkgBase, SourceCommit>, PkgBase> {
+    let mut commits: HashMap<PkgBase, SourceCommit> = resolved
+        .iter()
+        .map(|changeset| {
+            (
+                changeset.changeset.pkgbase.clone(),
+                changeset.commit.clone(),
+            )
+        })
+        .collect();
+    let heads = server.sources.heads();
+    for build in plan.architectures.values().flat_map(|set| &set.builds) {
+        if commits.contains_key(&build.pkgbase) {
+            continue;
+        }
+        // The index is replaced together with the heads, so one look at both is enough.
+        let unmoved = heads.index().get(&build.pkgbase) == sources.get(&build.pkgbase);
+        match heads.head(&build.pkgbase) {
+            Some(commit) if unmoved => commits.insert(build.pkgbase.clone(), commit.clone()),
+            _ => return Err(build.pkgbase.clone()),
+        };
+    }
+    Ok(commits)
+}
+
+/// What was passed over in reading the `.SRCINFO` of each source that is to be built.
+fn reading_warnings(
+    server: &Server,
+    resolved: &[ResolvedChangeset],
+    commits: &HashMap<PkgBase, SourceCommit>,
+) -> Vec<PlanWarning> {
+    let heads = server.sources.heads();
+    let of_changes = resolved
+        .iter()
+        .map(|changeset| (&changeset.changeset.pkgbase, &changeset.warnings));
+    let changed = |pkgbase: &PkgBase| {
+        let mut changesets = resolved.iter();
+        changesets.any(|changeset| changeset.changeset.pkgbase == *pkgbase)
+    };
+    let of_others = commits
+        .keys()
+        .filter(|pkgbase| !changed(pkgbase))
+        .filter_map(|pkgbase| Some((pkgbase, &heads.repository(pkgbase)?.warnings)));
+    of_changes
+        .chain(of_others)
+        .flat_map(|(pkgbase, warnings)| {
+            warnings.iter().map(|warning| PlanWarning {
+                pkgbase: Some(pkgbase.clone()),
+                message: warning.clone(),
+            })
+        })
+        .collect()
+}

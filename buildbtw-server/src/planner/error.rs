@@ -1,0 +1,82 @@
+//! Why there is no plan.
+
+use buildbtw_api::{Problem, ProblemType};
+use buildbtw_graph::{Flaw, PkgBase};
+
+use super::calculate::MOVING_SOURCES_TRIES;
+use crate::db::DbError;
+use crate::problems::HttpProblem;
+use crate::sources::SourceError;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlannerError {
+    /// A changeset cannot be resolved.
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    /// A base repository cannot be read.
+    #[error("{0}")]
+    Bases(#[from] crate::bases::BasesError),
+    /// The calculation refuses the input.
+    #[error("{0}")]
+    Plan(#[from] buildbtw_graph::PlanError),
+    /// The proof refuses the plan: a mistake of ours.
+    #[error("the plan did not stand its proof; please report this: {}", listed(.0))]
+    Unproved(Vec<Flaw>),
+    /// There is nothing to plan.
+    #[error("no changeset is given")]
+    NoChangeset,
+    /// One package is named twice.
+    #[error("{0} is named twice; a namespace takes one changeset a package")]
+    NamedTwice(PkgBase),
+    /// A base repository that the server does not ask because somebody says so.
+    #[error("base repository {0} is not one that the server may ask")]
+    BaseNotAllowed(String),
+    /// Sources kept moving.
+    #[error(
+        "the sources of {0} moved while the plan was made, {MOVING_SOURCES_TRIES} times in a row"
+    )]
+    MovingSources(PkgBase),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The calculation panicked: a mistake of ours.
+    #[error("the calculation broke off: {0}")]
+    Broken(String),
+}
+
+/// The first of the flaws, which are many if there is one.
+fn listed(flaws: &[Flaw]) -> String {
+    let first: Vec<String> = flaws.iter().take(3).map(ToString::to_string).collect();
+    match flaws.len().saturating_sub(first.len()) {
+        0 => first.join("; "),
+        more => format!("{}; and {more} more", first.join("; ")),
+    }
+}
+
+impl From<PlannerError> for HttpProblem {
+    fn from(error: PlannerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            PlannerError::Source(error) => error.into(),
+            PlannerError::Bases(_) => Self(
+                Problem::new(ProblemType::BaseUnavailable, detail).with_hint(
+                    "check BASE_REPOSITORIES, or pass --base; `--base none` plans without any",
+                ),
+            ),
+            PlannerError::Plan(_) | PlannerError::Unproved(_) => {
+                Self::new(ProblemType::PlanRefused, detail)
+            }
+            PlannerError::NoChangeset => Self::new(ProblemType::BadRequest, detail)
+                .hint("name at least one, such as `openimageio/main`"),
+            PlannerError::BaseNotAllowed(_) => Self::new(ProblemType::BadRequest, detail)
+                .hint("BASE_HOSTS in the server's settings names the hosts that --base may name"),
+            PlannerError::NamedTwice(_) => Self::new(ProblemType::BadRequest, detail),
+            PlannerError::MovingSources(_) => {
+                Self::new(ProblemType::Conflict, detail).hint("try again in a moment")
+            }
+            PlannerError::Db(error) => error.into(),
+            PlannerError::Broken(_) => Self::internal(&error),
+        }
+    }
+}
