@@ -128,6 +128,8 @@ pub struct NamespaceOptions {
     pub bootstrap: bool,
     /// The base repositories in order; the server's own list where it is not given.
     pub base: Option<Vec<BaseRepository>>,
+    /// Packages of an equal earlier input are taken over instead of being built again.
+    pub reuse: bool,
 }
 
 impl Default for NamespaceOptions {
@@ -139,6 +141,7 @@ impl Default for NamespaceOptions {
             passes: 1,
             bootstrap: false,
             base: None,
+            reuse: true,
         }
     }
 }

@@ -41,6 +41,10 @@ pub struct WorkerOffer {
     pub labels: Vec<String>,
     /// Which program builds: `sandbox`, `devtools` or `fake`.
     pub builder: String,
+    /// A digest of those of the builder's settings that shape packages: those of another
+    /// configuration are not taken over.
+    #[serde(default)]
+    pub configuration: String,
     /// The root modes it can set up.
     pub root_modes: Vec<RootMode>,
 }

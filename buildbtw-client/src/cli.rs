@@ -159,6 +159,9 @@ pub struct Planning {
     /// repeated, in order. `none`: there is nothing released
     #[arg(long, value_name = "SPEC")]
     pub base: Vec<Base>,
+    /// Build everything, also what was built before from an equal input
+    #[arg(long)]
+    pub no_reuse: bool,
 }
 
 /// Which dependents are rebuilt.

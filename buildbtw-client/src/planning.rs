@@ -54,6 +54,7 @@ pub fn request(planning: &cli::Planning) -> Result<PlanRequest, Failure> {
         },
         passes: planning.passes,
         bootstrap: planning.bootstrap,
+        reuse: !planning.no_reuse,
         base: (none || !repositories.is_empty()).then_some(repositories),
     };
     Ok(PlanRequest {

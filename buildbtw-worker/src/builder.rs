@@ -1,13 +1,14 @@
 //! The builder: chosen, tried out, and what it can do is offered to the server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::workers::WorkerOffer;
 use buildbtw_build::{Builder, BuilderKind, Capabilities, FakeRules, Limits};
+use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::config::{BuilderName, Config};
 use crate::folder::Folder;
 use crate::order;
 
@@ -63,6 +64,7 @@ pub async fn prepare(
         memory: config.memory_limit,
         labels: not_empty(&config.worker_labels),
         builder: kind.as_str().to_owned(),
+        configuration: configuration(config)?,
         root_modes: root_modes(config, &capabilities)?,
     };
     Ok((builder, offer))
@@ -100,6 +102,36 @@ fn fake_rules(config: &Config) -> anyhow::Result<FakeRules> {
             path.display()
         )
     })
+}
+
+/// A digest of the settings that shape packages, so that the server takes packages over only from
+/// builders with equal ones: the rules of the fake builder, or the machine's makepkg.conf(5).
+fn configuration(config: &Config) -> anyhow::Result<String> {
+    let mut files: Vec<PathBuf> = match config.builder {
+        BuilderName::Fake => config.fake_rules.iter().cloned().collect(),
+        BuilderName::Sandbox | BuilderName::Devtools => {
+            let more = std::fs::read_dir("/etc/makepkg.conf.d")
+                .into_iter()
+                .flatten();
+            let more = more.filter_map(|entry| Some(entry.ok()?.path()));
+            std::iter::once(PathBuf::from("/etc/makepkg.conf"))
+                .chain(more)
+                .collect()
+        }
+    };
+    files.sort();
+    let mut digest = Sha256::new();
+    for path in files {
+        match std::fs::read(&path) {
+            Ok(bytes) => digest.update(bytes),
+            // A machine without it builds with makepkg's own settings.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        }
+    }
+    Ok(hex::encode(digest.finalize()))
 }
 
 /// The architectures to offer: those of the settings, or this machine's by pacman's name.

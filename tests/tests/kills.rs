@@ -93,7 +93,7 @@ impl Watcher {
         self.count(
             "SELECT count(*) FROM build JOIN build_set ON build_set.id = build_set_id \
              JOIN iteration ON iteration.id = iteration_id WHERE iteration.status IN ('planning', 'current') \
-             AND build.status NOT IN ('built', 'failed', 'dependency_failed', 'unbuildable')",
+             AND build.status NOT IN ('built', 'reused', 'failed', 'dependency_failed', 'unbuildable')",
         )
         .await
             + self.count("SELECT count(*) FROM iteration WHERE status = 'planning'").await
@@ -225,6 +225,10 @@ async fn everything_completes_in_spite_of_twenty_kills() {
     let builds = stage.builds("kills", newest).await;
     assert_eq!(builds.len(), PACKAGES as usize);
     for build in &builds {
+        // What an earlier iteration had built of an equal input is not built again.
+        if build.status == BuildStatus::Reused {
+            continue;
+        }
         assert_eq!(
             build.status,
             BuildStatus::Built,

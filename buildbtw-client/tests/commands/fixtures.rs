@@ -378,6 +378,7 @@ pub fn worker(number: u32, seen: Option<Timestamp>) -> Worker {
             memory: None,
             labels: Vec::new(),
             builder: "sandbox".to_owned(),
+            configuration: String::new(),
             root_modes: Vec::new(),
         },
         registered_at: ago(300),

@@ -95,7 +95,7 @@ async fn every_option_reaches_the_server() {
         asked(&server),
         json!({"changesets": ["libgreet/main"], "options": {
             "scope": "transitive", "via": {"makedepends": false, "checkdepends": false},
-            "pkgrel": "bump", "passes": 1, "bootstrap": false, "base": null
+            "pkgrel": "bump", "passes": 1, "bootstrap": false, "base": null, "reuse": true
         }})
     );
     let done = run(
@@ -115,6 +115,7 @@ async fn every_option_reaches_the_server() {
             "--bootstrap",
             "--base",
             "x86_64/namespace:base",
+            "--no-reuse",
             "--base",
             "core=https://mirror.example.org/$repo/os/$arch",
             "libgreet/main",
@@ -128,7 +129,8 @@ async fn every_option_reaches_the_server() {
         json!({"name": "mine", "changesets": ["libgreet/main", "shout/feature/loud"], "options": {
             "scope": "direct", "via": {"makedepends": true, "checkdepends": true},
             "pkgrel": "keep", "passes": 2, "bootstrap": true,
-            "base": ["x86_64/namespace:base", "core=https://mirror.example.org/$repo/os/$arch"]
+            "base": ["x86_64/namespace:base", "core=https://mirror.example.org/$repo/os/$arch"],
+            "reuse": false
         }})
     );
     run(&server, &["new", "--base", "none", "libgreet/main"]).await;

@@ -1,8 +1,9 @@
 //! What builds are made from.
 
+use buildbtw_api::namespaces::NamespaceOptions;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::keys::BuildKey;
+use super::keys::{BuildKey, RunKey};
 use super::{DbResult, json};
 
 /// What a run of a build needs to know, beside its state.
@@ -26,18 +27,26 @@ pub struct BuildInput {
     pub pkgrel: Option<String>,
     /// The commit.
     pub commit_id: String,
+    /// The commit's tree.
+    pub tree_id: String,
     /// Its time in seconds since 1970.
     pub committed_at: i64,
     /// Whether the check is skipped.
     pub nocheck: bool,
     /// Whose the namespace is.
     pub owner: Option<String>,
+    options: String,
     pkgnames: String,
     install: String,
     assumed: String,
 }
 
 impl BuildInput {
+    /// What the namespace rebuilds, and how.
+    pub fn options(&self) -> DbResult<NamespaceOptions> {
+        json("namespace's options", &self.options)
+    }
+
     /// The packages it makes.
     pub fn pkgnames(&self) -> DbResult<Vec<buildbtw_graph::PkgName>> {
         json("build's pkgnames", &self.pkgnames)
@@ -57,11 +66,86 @@ impl BuildInput {
 /// The input of a build.
 pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildInput> {
     Ok(sqlx::query_as(
-        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, iteration.number AS iteration, architecture \
+        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.number AS iteration, architecture \
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id WHERE build.id = ?",
     )
     .bind(build)
     .fetch_one(db)
     .await?)
+}
+
+/// A successful run whose packages may serve other builds.
+#[derive(Debug, Clone, FromRow)]
+pub struct KnownRun {
+    /// Its row.
+    pub id: RunKey,
+    /// Its namespace.
+    pub namespace: String,
+    /// The number of its iteration.
+    pub iteration: u32,
+}
+
+/// The newest successful run of an input.
+pub async fn succeeded(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
+    Ok(sqlx::query_as(
+        "SELECT run.id, namespace.name AS namespace, iteration.number AS iteration FROM input \
+         JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id \
+         WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' ORDER BY run.id DESC LIMIT 1",
+    )
+    .bind(key)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// Whether a run of an input is on its way.
+pub async fn is_open(db: &mut SqliteConnection, key: &str) -> DbResult<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM input JOIN run ON run.input_id = input.id \
+         WHERE input.key = ? AND run.status <> 'ended')",
+    )
+    .bind(key)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Gives a build the input of a key, with its ingredients; builds of equal inputs share one. Without
+/// a key it has an input of its own, which nobody takes over.
+pub async fn assign(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+    key: Option<&str>,
+    ingredients: &str,
+) -> DbResult<i64> {
+    let known: Option<i64> = sqlx::query_scalar("SELECT id FROM input WHERE key = ?")
+        .bind(key)
+        .fetch_optional(&mut *db)
+        .await?;
+    let input = match known {
+        Some(known) => known,
+        None => {
+            sqlx::query_scalar("INSERT INTO input (key, ingredients) VALUES (?, ?) RETURNING id")
+                .bind(key)
+                .bind(ingredients)
+                .fetch_one(&mut *db)
+                .await?
+        }
+    };
+    sqlx::query("UPDATE build SET input_id = ? WHERE id = ?")
+        .bind(input)
+        .bind(build)
+        .execute(db)
+        .await?;
+    Ok(input)
+}
+
+/// What a run made is not what its input stands for: nobody takes it over.
+pub async fn forget_key(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
+    sqlx::query("UPDATE input SET key = NULL WHERE id = (SELECT input_id FROM run WHERE id = ?)")
+        .bind(run)
+        .execute(db)
+        .await?;
+    Ok(())
 }

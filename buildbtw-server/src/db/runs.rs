@@ -1,8 +1,10 @@
 //! Runs: handed out, begun, reported from, ended.
 
+use std::collections::BTreeSet;
+
 use buildbtw_api::events::EventKind;
 use buildbtw_api::runs::{
-    Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step,
+    ExpectedPackage, Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step,
 };
 use buildbtw_api::{OutcomeClass, RunId, RunStatus, WorkerId};
 use sqlx::{FromRow, SqliteConnection};
@@ -299,6 +301,26 @@ pub async fn set_installed(
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// Whether just those packages were installed for a run that were expected.
+pub async fn installed_as_expected(db: &mut SqliteConnection, run: RunKey) -> DbResult<bool> {
+    let (expected, installed): (String, String) =
+        sqlx::query_as("SELECT expected, installed FROM run WHERE id = ?")
+            .bind(run)
+            .fetch_one(db)
+            .await?;
+    let expected: Vec<ExpectedPackage> = json("expected installation", &expected)?;
+    let installed: Vec<InstalledPackage> = json("installation", &installed)?;
+    let expected: BTreeSet<(&str, &str)> = expected
+        .iter()
+        .map(|package| (package.pkgname.as_str(), package.version.as_str()))
+        .collect();
+    let installed: BTreeSet<(&str, &str)> = installed
+        .iter()
+        .map(|package| (package.pkgname.as_str(), package.version.as_str()))
+        .collect();
+    Ok(expected == installed)
 }
 
 /// The run succeeded; its packages wait to be published. It gives up its lease.

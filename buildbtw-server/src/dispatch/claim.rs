@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode, Outcome};
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId};
 
+use super::reuse::{self, Reuse};
 use super::{expected, steps};
 use crate::Server;
 use crate::db::builds::{self, BuildState};
@@ -108,12 +109,29 @@ async fn hand_out(
             return Ok(None);
         }
     };
+    let input_id =
+        match reuse::decide(server, &mut tx, &state, &input, worker, &installation).await? {
+            Reuse::Build(input) => input,
+            Reuse::Wait => return Ok(None),
+            Reuse::TakeOver(known) => {
+                if reuse::take_over(server, &mut tx, &state, &known).await? {
+                    tx.commit().await?;
+                    server.feed.wake();
+                    server.dispatch.wake();
+                    return Ok(None);
+                }
+                // What was begun of it is undone; the build has an input of its own.
+                drop(tx);
+                tx = server.db.write().await?;
+                inputs::assign(&mut tx, key, None, "{}").await?
+            }
+        };
     let run = RunId::generate();
     let fence = runs::insert(
         &mut tx,
         run,
         &state,
-        input.input_id,
+        input_id,
         Some(worker.key),
         &installation.expected,
     )

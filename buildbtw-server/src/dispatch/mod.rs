@@ -10,6 +10,7 @@ pub mod expiry;
 pub mod leases;
 pub mod publisher;
 pub mod reports;
+pub mod reuse;
 pub mod stack;
 pub mod steps;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass};
+use buildbtw_repo::PackageFile;
+use sqlx::SqliteConnection;
 
 use super::{breakage, steps};
 use crate::Server;
@@ -99,10 +101,7 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
 /// One generation for some runs of one build set, and all that follows from it, in one transaction.
 async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
     let mut tx = server.db.write().await?;
-    // By build set: the runs' own first, then those for which `any` packages count as well.
-    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<buildbtw_repo::PackageFile>)>> =
-        BTreeMap::new();
-    let mut built: Vec<(&RunState, BuildState)> = Vec::new();
+    let mut built: Vec<(&RunState, BuildState, Vec<PackageFile>)> = Vec::new();
     for run in finished {
         let id = run.id().map_err(RoundError::from)?;
         // A cancel may have come in between.
@@ -116,13 +115,47 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
         if build.status()? != BuildStatus::Building {
             continue;
         }
-        let made: Vec<_> = packages::kept_of_run(&mut tx, run.key)
-            .await?
-            .into_iter()
-            // Debug packages stay with the run: Arch keeps them in repositories of their own.
-            .filter(|package| package.info.pkgname != format!("{}-debug", build.pkgbase))
+        let made = packages::kept_of_run(&mut tx, run.key).await?;
+        built.push((run, build, made));
+    }
+    let made: Vec<(&BuildState, Vec<PackageFile>)> = built
+        .iter_mut()
+        .map(|(_, build, made)| (&*build, std::mem::take(made)))
+        .collect();
+    publish_packages(server, &mut tx, &made).await?;
+    for (run, build, _) in &built {
+        let outcome = Outcome {
+            class: OutcomeClass::Success,
+            message: "its packages are published".to_owned(),
+            exit_code: Some(0),
+            failed_step: None,
+        };
+        runs::end(&mut tx, run, build, &outcome).await?;
+        steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
+    }
+    tx.commit().await.map_err(DbError::from)?;
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(())
+}
+
+/// Enters the packages of some builds into the repositories of their build sets: in one generation
+/// of each, also where `any` packages count for other architectures.
+pub(super) async fn publish_packages(
+    server: &Server,
+    db: &mut SqliteConnection,
+    made: &[(&BuildState, Vec<PackageFile>)],
+) -> Result<(), PublishError> {
+    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<PackageFile>)>> = BTreeMap::new();
+    for (build, made) in made {
+        // Debug packages stay with the run: Arch keeps them in repositories of their own.
+        let debug = format!("{}-debug", build.pkgbase);
+        let made: Vec<_> = made
+            .iter()
+            .filter(|package| package.info.pkgname != debug)
+            .cloned()
             .collect();
-        for reference in builds::references(&mut tx, build.key).await? {
+        for reference in builds::references(&mut *db, build.key).await? {
             additions
                 .entry(reference.set)
                 .or_default()
@@ -132,24 +165,10 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             .entry(build.set)
             .or_default()
             .push((build.key, made));
-        built.push((run, build));
     }
     for (set, packages) in &additions {
-        breakage::note(server, &mut tx, *set, packages).await?;
-        artifacts::publish(&mut tx, *set, packages).await?;
+        breakage::note(server, &mut *db, *set, packages).await?;
+        artifacts::publish(&mut *db, *set, packages).await?;
     }
-    for (run, build) in &built {
-        let outcome = Outcome {
-            class: OutcomeClass::Success,
-            message: "its packages are published".to_owned(),
-            exit_code: Some(0),
-            failed_step: None,
-        };
-        runs::end(&mut tx, run, build, &outcome).await?;
-        steps::publish_build(&mut tx, build).await?;
-    }
-    tx.commit().await.map_err(DbError::from)?;
-    server.feed.wake();
-    server.dispatch.wake();
     Ok(())
 }

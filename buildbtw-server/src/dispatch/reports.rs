@@ -219,7 +219,13 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
         }
     }
     match outcome.class {
-        OutcomeClass::Success => runs::await_publishing(&mut tx, state.key).await?,
+        OutcomeClass::Success => {
+            // Only what was built against what the input says may serve others.
+            if !runs::installed_as_expected(&mut tx, state.key).await? {
+                inputs::forget_key(&mut tx, state.key).await?;
+            }
+            runs::await_publishing(&mut tx, state.key).await?;
+        }
         // A run is called off by the server; a worker that stops one for reasons of its own did
         // not finish its job.
         OutcomeClass::Cancelled => {

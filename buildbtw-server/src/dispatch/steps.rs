@@ -78,10 +78,15 @@ async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbRe
     Ok(())
 }
 
-/// The packages of a build are published: it is built, what stands for it on other architectures
-/// is reused, and what waited for nothing else is ready.
-pub async fn publish_build(db: &mut SqliteConnection, build: &BuildState) -> DbResult<()> {
-    builds::set_status(&mut *db, build, BuildStatus::Built, None).await?;
+/// The packages of a build are published: it is built (or reused), what stands for it on other
+/// architectures is reused, and what waited for nothing else is ready.
+pub async fn publish_build(
+    db: &mut SqliteConnection,
+    build: &BuildState,
+    status: BuildStatus,
+    reason: Option<&str>,
+) -> DbResult<()> {
+    builds::set_status(&mut *db, build, status, reason).await?;
     release(&mut *db, build.key).await?;
     for reference in builds::references(&mut *db, build.key).await? {
         let reason = format!("built for {}", build.architecture);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use buildbtw_api::client::Client;
 use buildbtw_api::namespaces::{CreateNamespace, Namespace, NamespaceOptions};
-use buildbtw_api::runs::{Assignment, FinishReport, Step, StepsReport};
+use buildbtw_api::runs::{Assignment, FinishReport, InstalledPackage, Step, StepsReport};
 use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
 use buildbtw_api::{OutcomeClass, WORKER_PROTOCOL, WorkerId};
 use buildbtw_graph::Scope;
@@ -161,6 +161,7 @@ pub fn registration(name: &str) -> RegisterWorker {
             memory: None,
             labels: Vec::new(),
             builder: "test".to_owned(),
+            configuration: String::new(),
             root_modes: Vec::new(),
         },
         running: Vec::new(),
@@ -340,7 +341,15 @@ pub fn finish(assignment: &Assignment, class: OutcomeClass, packages: &[String])
         exit_code: Some(i32::from(class != OutcomeClass::Success)),
         failed_step: None,
         steps: Vec::new(),
-        installed: Vec::new(),
+        installed: assignment
+            .build
+            .expected
+            .iter()
+            .map(|package| InstalledPackage {
+                pkgname: package.pkgname.to_string(),
+                version: package.version.to_string(),
+            })
+            .collect(),
         packages: packages.to_vec(),
     }
 }

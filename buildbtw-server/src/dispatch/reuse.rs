@@ -1,0 +1,144 @@
+//! Packages of an equal input are taken over instead of being built again.
+//!
+//! What shapes a build's packages is written down as its ingredients; their digest is the key of
+//! its input. So an iteration builds only what changed, and a package that came out as before ends
+//! the chain: whoever depends on it has an input that is known.
+
+use std::collections::BTreeMap;
+
+use buildbtw_api::BuildStatus;
+use buildbtw_api::runs::RootMode;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+
+use super::expected::Installation;
+use super::{publisher, steps};
+use crate::Server;
+use crate::artifacts::PublishError;
+use crate::db::builds::BuildState;
+use crate::db::inputs::{self, BuildInput, KnownRun};
+use crate::db::workers::StoredWorker;
+use crate::db::{DbError, DbResult, packages, to_json};
+
+/// What shapes the packages of a build. A field more makes every key another one: nothing is then
+/// taken over once, and no more.
+#[derive(Debug, Serialize)]
+struct Ingredients<'a> {
+    pkgbase: &'a str,
+    tree: &'a str,
+    version: &'a str,
+    pkgrel: Option<&'a str>,
+    architecture: &'a str,
+    pass: u8,
+    check: bool,
+    builder: &'a str,
+    /// What the worker says of its builder's settings.
+    configuration: &'a str,
+    root_mode: RootMode,
+    install: Vec<String>,
+    assumed: Vec<String>,
+    /// The content digests of the namespace's own packages in the installation. Other packages are
+    /// those of the base repositories.
+    own: BTreeMap<String, String>,
+    /// The digests of the base repositories' dbs, in order.
+    bases: Vec<&'a str>,
+}
+
+/// What is to be done for a build that is ready.
+pub enum Reuse {
+    /// It is built, as this input.
+    Build(i64),
+    /// Another build of an equal input is on its way: wait for what comes of it.
+    Wait,
+    /// The packages of an earlier run serve.
+    TakeOver(KnownRun),
+}
+
+/// Decides whether a build that is ready has to be built.
+pub async fn decide(
+    server: &Server,
+    db: &mut SqliteConnection,
+    state: &BuildState,
+    input: &BuildInput,
+    worker: &StoredWorker,
+    installation: &Installation,
+) -> DbResult<Reuse> {
+    let names = installation.expected.iter().filter_map(|package| {
+        let sha256 = package.sha256.as_ref()?;
+        Some((package.pkgname.to_string(), sha256.as_str()))
+    });
+    let mut own = BTreeMap::new();
+    for (pkgname, sha256) in names {
+        own.insert(pkgname, packages::content_digest(&mut *db, sha256).await?);
+    }
+    let ingredients = to_json(&Ingredients {
+        pkgbase: &input.pkgbase,
+        tree: &input.tree_id,
+        version: &input.version,
+        pkgrel: input.pkgrel.as_deref(),
+        architecture: &input.architecture,
+        pass: input.pass,
+        check: !input.nocheck,
+        builder: &worker.offer.builder,
+        configuration: &worker.offer.configuration,
+        root_mode: server.config.root_mode,
+        install: input.install()?,
+        assumed: input.assumed()?,
+        own,
+        bases: installation
+            .repositories
+            .iter()
+            .filter_map(|repository| repository.server.strip_prefix("/bases/"))
+            .collect(),
+    });
+    if !input.options()?.reuse {
+        let input = inputs::assign(db, state.key, None, &ingredients).await?;
+        return Ok(Reuse::Build(input));
+    }
+    let key = hex::encode(Sha256::digest(&ingredients));
+    if let Some(run) = inputs::succeeded(&mut *db, &key).await? {
+        return Ok(Reuse::TakeOver(run));
+    }
+    if inputs::is_open(&mut *db, &key).await? {
+        return Ok(Reuse::Wait);
+    }
+    let input = inputs::assign(db, state.key, Some(&key), &ingredients).await?;
+    Ok(Reuse::Build(input))
+}
+
+/// Publishes the packages of an earlier run as those of a build; false where they cannot stand in
+/// its repository.
+pub async fn take_over(
+    server: &Server,
+    db: &mut SqliteConnection,
+    build: &BuildState,
+    run: &KnownRun,
+) -> DbResult<bool> {
+    let made = packages::kept_of_run(&mut *db, run.id).await?;
+    let published = publisher::publish_packages(server, &mut *db, &[(build, made)]).await;
+    match published {
+        Ok(()) => {}
+        Err(PublishError::Db(error)) => return Err(error),
+        Err(PublishError::Refused(reason)) => {
+            tracing::warn!(
+                pkgbase = build.pkgbase,
+                reason,
+                "packages cannot be taken over"
+            );
+            return Ok(false);
+        }
+        Err(PublishError::Broken(reason)) => {
+            return Err(DbError::Unreadable {
+                what: "repository",
+                reason,
+            });
+        }
+    }
+    let reason = format!(
+        "its input is that of iteration {} of {}, whose packages serve",
+        run.iteration, run.namespace
+    );
+    steps::publish_build(db, build, BuildStatus::Reused, Some(&reason)).await?;
+    Ok(true)
+}
