@@ -1,12 +1,13 @@
 //! The typed client: one method an endpoint, one error type.
 
 mod events;
+mod iterations;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use buildbtw_graph::{Architecture, PkgBase, Plan, Why};
+use buildbtw_graph::{Architecture, Plan, Why};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -14,10 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::builds::{Build, BuildDetails, BuildQuery};
 use crate::namespaces::{
-    CreateNamespace, DifferenceQuery, IterationDifference, Namespace, NamespaceDetails,
-    NamespaceQuery, Page, PlanRequest, Retried, RetryRequest, WhyRequest,
+    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
+    RetryRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -295,88 +295,6 @@ impl Client {
     /// A namespace with its iterations.
     pub async fn namespace(&self, name: &NamespaceName) -> Result<NamespaceDetails, ClientError> {
         self.get(&["namespaces", name.as_str()], &()).await
-    }
-
-    /// The plan of an iteration.
-    pub async fn iteration_plan(
-        &self,
-        name: &NamespaceName,
-        iteration: u32,
-    ) -> Result<Plan, ClientError> {
-        self.get(
-            &[
-                "namespaces",
-                name.as_str(),
-                "iterations",
-                &iteration.to_string(),
-                "plan",
-            ],
-            &(),
-        )
-        .await
-    }
-
-    /// What changed from an earlier iteration (the one before, unless given) to another.
-    pub async fn difference(
-        &self,
-        name: &NamespaceName,
-        iteration: u32,
-        query: &DifferenceQuery,
-    ) -> Result<IterationDifference, ClientError> {
-        self.get(
-            &[
-                "namespaces",
-                name.as_str(),
-                "iterations",
-                &iteration.to_string(),
-                "difference",
-            ],
-            query,
-        )
-        .await
-    }
-
-    /// One page of the builds of an iteration, by wave and name.
-    pub async fn builds(
-        &self,
-        name: &NamespaceName,
-        iteration: u32,
-        query: &BuildQuery,
-    ) -> Result<Page<Build>, ClientError> {
-        self.get(
-            &[
-                "namespaces",
-                name.as_str(),
-                "iterations",
-                &iteration.to_string(),
-                "builds",
-            ],
-            query,
-        )
-        .await
-    }
-
-    /// One build with its neighbours and runs.
-    pub async fn build(
-        &self,
-        name: &NamespaceName,
-        iteration: u32,
-        architecture: &Architecture,
-        pkgbase: &PkgBase,
-        pass: u8,
-    ) -> Result<BuildDetails, ClientError> {
-        let iteration = iteration.to_string();
-        let segments = [
-            "namespaces",
-            name.as_str(),
-            "iterations",
-            &iteration,
-            "builds",
-            architecture.as_ref(),
-            pkgbase.as_ref(),
-            &pass.to_string(),
-        ];
-        self.get(&segments, &()).await
     }
 
     /// Calls a namespace off.

@@ -11,6 +11,7 @@ pub mod amounts;
 pub mod builds;
 pub mod client;
 pub mod events;
+pub mod explanations;
 pub mod ids;
 pub mod namespaces;
 pub mod problem;

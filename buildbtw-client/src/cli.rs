@@ -89,6 +89,8 @@ pub enum Command {
     List(List),
     /// Show a namespace with its builds, or one of its builds
     Show(Show),
+    /// Say why a build is not running now, and what would start it
+    Explain(Explain),
     /// Show what changed from one iteration of a namespace to another
     Diff(Diff),
     /// Follow the newest iteration of a namespace until it is done
@@ -358,6 +360,21 @@ pub struct Show {
     /// List only the builds in this status
     #[arg(long, conflicts_with = "pkgbase")]
     pub status: Option<BuildStatus>,
+}
+
+/// `bbtw explain`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  bbtw explain openimageio blender")]
+pub struct Explain {
+    /// The namespace
+    pub namespace: NamespaceName,
+    /// The package base whose build is asked about
+    pub pkgbase: PkgBase,
+    /// The iteration; without it, the newest one that has builds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub iteration: Option<u32>,
 }
 
 /// `bbtw diff`

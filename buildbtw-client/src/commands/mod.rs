@@ -3,6 +3,7 @@
 mod create;
 mod diff;
 mod download;
+mod explain;
 mod lifecycle;
 mod list;
 mod logs;
@@ -29,6 +30,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Why(arguments) => why::run(session, arguments).await,
         Command::List(arguments) => list::run(session, arguments).await,
         Command::Show(arguments) => show::run(session, arguments).await,
+        Command::Explain(arguments) => explain::run(session, arguments).await,
         Command::Diff(arguments) => diff::run(session, arguments).await,
         Command::Watch(arguments) => watch::run(session, arguments).await,
         Command::Logs(arguments) => logs::run(session, arguments).await,

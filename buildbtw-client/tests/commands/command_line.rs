@@ -17,6 +17,7 @@ async fn help_teaches() {
         "plan",
         "why",
         "diff",
+        "explain",
         "list",
         "show",
         "watch",

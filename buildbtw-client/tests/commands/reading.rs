@@ -25,6 +25,30 @@ fn several() -> World {
 }
 
 #[tokio::test]
+async fn why_a_build_is_not_running() {
+    let mut told = String::new();
+    for explanation in [
+        serde_json::json!({"reason": "waits_for_builds", "count": 2, "front": [
+            {"pkgbase": "libgreet", "pass": 1, "status": "building", "relation": "", "dropped": false}]}),
+        serde_json::json!({"reason": "no_fitting_worker", "architecture": "riscv64", "workers": 3}),
+        serde_json::json!({"reason": "failed", "class": "timeout", "message": "it took too long"}),
+        serde_json::json!({"reason": "done", "status": "reused", "message": "its input is known"}),
+    ] {
+        let world = World {
+            explanation: Some(serde_json::from_value(explanation).expect("it is an explanation")),
+            ..greeting()
+        };
+        let server = Server::start(world).await;
+        told.push_str(
+            &run(&server, &["explain", "libgreet", "greet-cli"])
+                .await
+                .shown(),
+        );
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
 async fn namespaces_are_listed() {
     let server = Server::start(several()).await;
     snapshot!(server, run(&server, &["list"]).await.shown());

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
+use buildbtw_api::explanations::Explanation;
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
@@ -164,6 +165,10 @@ fn router(shared: Shared) -> Router {
             "/api/v1/namespaces/{name}/iterations/{number}/builds/{arch}/{pkgbase}/{pass}",
             get(build),
         )
+        .route(
+            "/api/v1/namespaces/{name}/iterations/{number}/builds/{arch}/{pkgbase}/{pass}/explanation",
+            get(explanation),
+        )
         .route("/api/v1/runs/{id}", get(run))
         .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
@@ -185,6 +190,10 @@ async fn keep(State(shared): State<Shared>, request: Request, next: Next) -> Res
         return (StatusCode::SERVICE_UNAVAILABLE, "<h1>Bad gateway</h1>").into_response();
     }
     next.run(request).await
+}
+
+async fn explanation(State(shared): State<Shared>) -> Json<Explanation> {
+    Json(shared.read(|world| world.explanation.clone().expect("the test has one")))
 }
 
 async fn difference(State(shared): State<Shared>) -> Json<IterationDifference> {

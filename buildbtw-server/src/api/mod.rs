@@ -81,6 +81,10 @@ pub fn router(server: Server) -> Router {
             "/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}",
             get(builds::get),
         )
+        .route(
+            "/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}/explanation",
+            get(builds::explanation),
+        )
         .route("/runs/{id}", get(runs::get))
         .route("/runs/{id}/log", get(runs::log))
         .route("/workers", get(workers::list))

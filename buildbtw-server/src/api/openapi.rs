@@ -27,6 +27,7 @@ use super::{builds, events, health, namespaces, plans, runs, sources, workers};
         namespaces::archive,
         builds::list,
         builds::get,
+        builds::explanation,
         runs::get,
         runs::log,
         runs::append_log,

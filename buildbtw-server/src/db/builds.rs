@@ -190,6 +190,54 @@ pub async fn neighbours(
         .collect()
 }
 
+/// The most builds that [`front`] names.
+const FRONT_MAX: u32 = 20;
+
+/// The builds at the front of the chains that a build waits at the end of: the first that do not wait
+/// for others themselves. By name, and not more than a person would read.
+pub async fn front(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<Neighbour>> {
+    let rows: Vec<(String, u8, String)> = sqlx::query_as(
+        "WITH RECURSIVE before (id) AS (\
+         SELECT needs_build_id FROM need WHERE build_id = ? AND NOT dropped UNION \
+         SELECT needs_build_id FROM before JOIN build ON build.id = before.id \
+         JOIN need ON need.build_id = before.id \
+         WHERE NOT dropped AND build.status IN ('blocked', 'dependency_failed')) \
+         SELECT pkgbase, pass, status FROM before JOIN build ON build.id = before.id \
+         WHERE status NOT IN ('blocked', 'dependency_failed', 'built', 'reused', 'waived') \
+         ORDER BY pkgbase, pass LIMIT ?",
+    )
+    .bind(build)
+    .bind(FRONT_MAX)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(pkgbase, pass, status)| {
+            Ok(Neighbour {
+                pkgbase: word("pkgbase", &pkgbase)?,
+                pass,
+                status: word("build status", &status)?,
+                relation: String::new(),
+                dropped: false,
+            })
+        })
+        .collect()
+}
+
+/// When a build may be handed out, in stored form, and the architecture that it stands for.
+pub async fn obstacles(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<(Option<i64>, Option<String>)> {
+    Ok(sqlx::query_as(
+        "SELECT not_before, (SELECT architecture FROM build AS other \
+         JOIN build_set ON build_set.id = other.build_set_id WHERE other.id = build.refers_to) \
+         FROM build WHERE id = ?",
+    )
+    .bind(build)
+    .fetch_one(db)
+    .await?)
+}
+
 /// What a step from one status to another needs to know of a build.
 #[derive(Debug, Clone, FromRow)]
 pub struct BuildState {

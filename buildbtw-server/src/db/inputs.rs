@@ -75,7 +75,7 @@ pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Build
     .await?)
 }
 
-/// A successful run whose packages may serve other builds.
+/// A run whose packages serve, or may serve, other builds.
 #[derive(Debug, Clone, FromRow)]
 pub struct KnownRun {
     /// Its row.
@@ -86,29 +86,30 @@ pub struct KnownRun {
     pub iteration: u32,
 }
 
+const KNOWN: &str = "SELECT run.id, namespace.name AS namespace, iteration.number AS iteration FROM input \
+     JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
+     JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+     JOIN namespace ON namespace.id = namespace_id";
+
 /// The newest successful run of an input.
 pub async fn succeeded(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
-    Ok(sqlx::query_as(
-        "SELECT run.id, namespace.name AS namespace, iteration.number AS iteration FROM input \
-         JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
-         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id \
-         WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' ORDER BY run.id DESC LIMIT 1",
-    )
-    .bind(key)
-    .fetch_optional(db)
-    .await?)
+    let sql = format!(
+        "{KNOWN} WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' \
+         ORDER BY run.id DESC LIMIT 1"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(key)
+        .fetch_optional(db)
+        .await?)
 }
 
-/// Whether a run of an input is on its way.
-pub async fn is_open(db: &mut SqliteConnection, key: &str) -> DbResult<bool> {
-    Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM input JOIN run ON run.input_id = input.id \
-         WHERE input.key = ? AND run.status <> 'ended')",
-    )
-    .bind(key)
-    .fetch_one(db)
-    .await?)
+/// The run of an input that is on its way.
+pub async fn open_run(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
+    let sql = format!("{KNOWN} WHERE input.key = ? AND run.status <> 'ended' LIMIT 1");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(key)
+        .fetch_optional(db)
+        .await?)
 }
 
 /// Gives a build the input of a key, with its ingredients; builds of equal inputs share one. Without

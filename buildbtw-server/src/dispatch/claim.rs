@@ -57,27 +57,32 @@ async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<
 
 async fn try_claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<Assignment>> {
     let _turn = server.dispatch.turn.lock().await;
-    let ready = {
+    let choice = {
         let mut tx = server.db.read().await?;
-        builds::ready(&mut tx, now()).await?
+        ready_builds(&mut tx).await?
     };
-    let mut choice = Vec::with_capacity(ready.len());
-    for row in ready {
-        choice.push(ReadyBuild {
-            key: row.key,
-            architecture: word("architecture", &row.architecture)?,
-            namespace: row.namespace.0,
-            running_in_namespace: row.running,
-            wave: row.wave,
-            ready_since: row.changed_at,
-        });
-    }
     for key in candidates(&choice, &worker.offer.architectures) {
         if let Some(assignment) = hand_out(server, worker.id, worker, key).await? {
             return Ok(Some(assignment));
         }
     }
     Ok(None)
+}
+
+/// The builds that may be handed out now.
+pub async fn ready_builds(db: &mut sqlx::SqliteConnection) -> DbResult<Vec<ReadyBuild<BuildKey>>> {
+    let rows = builds::ready(db, now()).await?.into_iter();
+    rows.map(|row| {
+        Ok(ReadyBuild {
+            key: row.key,
+            architecture: word("architecture", &row.architecture)?,
+            namespace: row.namespace.0,
+            running_in_namespace: row.running,
+            wave: row.wave,
+            ready_since: row.changed_at,
+        })
+    })
+    .collect()
 }
 
 /// Makes a run of a ready build and gives it to the worker. `None` if the build cannot be handed
@@ -95,6 +100,7 @@ async fn hand_out(
         let installation = expected::installation(server, &mut tx, &state, &input).await?;
         (state, input, installation)
     };
+    server.dispatch.waits_for_equal_input(key, None);
     let mut tx = server.db.write().await?;
     // Claims take turns, but a cancel may have come in between.
     if builds::state(&mut tx, key).await?.status()? != BuildStatus::Pending {
@@ -112,7 +118,10 @@ async fn hand_out(
     let input_id =
         match reuse::decide(server, &mut tx, &state, &input, worker, &installation).await? {
             Reuse::Build(input) => input,
-            Reuse::Wait => return Ok(None),
+            Reuse::Wait(known) => {
+                server.dispatch.waits_for_equal_input(key, Some(known));
+                return Ok(None);
+            }
             Reuse::TakeOver(known) => {
                 if reuse::take_over(server, &mut tx, &state, &known).await? {
                     tx.commit().await?;

@@ -117,6 +117,13 @@ impl Leases {
         self.state().seen.get(&worker).map(|(_, at)| *at)
     }
 
+    /// Whether a worker was heard of within one term.
+    pub fn is_alive(&self, worker: WorkerId, now: Instant) -> bool {
+        let state = self.state();
+        let seen = state.seen.get(&worker);
+        seen.is_some_and(|(at, _)| now.duration_since(*at) <= self.term)
+    }
+
     /// How many workers were heard of within one term.
     pub fn workers_alive(&self, now: Instant) -> u32 {
         let count = self

@@ -14,12 +14,16 @@ pub mod reuse;
 pub mod stack;
 pub mod steps;
 
+use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use buildbtw_api::RunId;
 use tokio::sync::{Mutex, Notify};
 
 use crate::Server;
+use crate::db::inputs::KnownRun;
+use crate::db::keys::BuildKey;
 use crate::db::{DbResult, runs};
 use leases::Leases;
 
@@ -45,6 +49,8 @@ pub struct Dispatch {
     granted: Notify,
     /// What installations are resolved against.
     stacks: stack::Stacks,
+    /// Ready builds for which a run of an equal input is waited for; to be told to people.
+    equal_inputs: std::sync::Mutex<HashMap<BuildKey, KnownRun>>,
 }
 
 impl Dispatch {
@@ -57,12 +63,35 @@ impl Dispatch {
             finished: Notify::new(),
             granted: Notify::new(),
             stacks: stack::Stacks::default(),
+            equal_inputs: std::sync::Mutex::default(),
         }
     }
 
     /// How often workers are to send heartbeats.
     pub fn heartbeat_interval(&self) -> Duration {
         (self.leases.term() / HEARTBEATS_A_LEASE).min(LONGEST_HEARTBEAT)
+    }
+
+    /// Notes that a ready build waits for the run of another, or no longer does.
+    fn waits_for_equal_input(&self, build: BuildKey, run: Option<KnownRun>) {
+        let mut equal = self
+            .equal_inputs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match run {
+            Some(run) => equal.insert(build, run),
+            None => equal.remove(&build),
+        };
+    }
+
+    /// Namespace and iteration of the run that a ready build waits for, if it waits for one.
+    pub fn equal_input(&self, build: BuildKey) -> Option<(String, u32)> {
+        let equal = self
+            .equal_inputs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let run = equal.get(&build)?;
+        Some((run.namespace.clone(), run.iteration))
     }
 
     /// Builds may have become ready: waiting workers look again.

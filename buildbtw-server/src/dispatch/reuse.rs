@@ -50,7 +50,7 @@ pub enum Reuse {
     /// It is built, as this input.
     Build(i64),
     /// Another build of an equal input is on its way: wait for what comes of it.
-    Wait,
+    Wait(KnownRun),
     /// The packages of an earlier run serve.
     TakeOver(KnownRun),
 }
@@ -100,8 +100,8 @@ pub async fn decide(
     if let Some(run) = inputs::succeeded(&mut *db, &key).await? {
         return Ok(Reuse::TakeOver(run));
     }
-    if inputs::is_open(&mut *db, &key).await? {
-        return Ok(Reuse::Wait);
+    if let Some(run) = inputs::open_run(&mut *db, &key).await? {
+        return Ok(Reuse::Wait(run));
     }
     let input = inputs::assign(db, state.key, Some(&key), &ingredients).await?;
     Ok(Reuse::Build(input))

@@ -1,6 +1,8 @@
 //! The decision which ready build a worker gets next: a pure function of what is ready and what
 //! the worker offers. It reads no clock and no database.
 
+pub mod explain;
+
 use buildbtw_graph::Architecture;
 
 /// A build that may be handed out.

@@ -1,0 +1,220 @@
+//! Why a build is not running now, and what would start it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::builds::Neighbour;
+use crate::{BuildStatus, NamespaceStatus, OutcomeClass};
+
+/// Why a build stands where it stands. There is no other reason than these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Explanation {
+    /// It is over, and its dependents may go on.
+    Done {
+        /// `built`, `reused` or `waived`.
+        status: BuildStatus,
+        /// What was said when it came to that.
+        message: Option<String>,
+    },
+    /// A worker builds it.
+    Running {
+        /// The worker's name.
+        worker: Option<String>,
+        /// Since when.
+        #[schema(value_type = String)]
+        since: Timestamp,
+    },
+    /// It is built, and its packages are about to be published.
+    Publishing,
+    /// A newer iteration took the place of its own.
+    Superseded,
+    /// Its namespace hands out no builds.
+    NotActive {
+        /// `paused`, `cancelled` or `archived`.
+        status: NamespaceStatus,
+    },
+    /// Other builds come first.
+    WaitsForBuilds {
+        /// How many of them it waits for directly.
+        count: u32,
+        /// The builds at the front of its chains: what they come to decides when it goes on.
+        front: Vec<Neighbour>,
+    },
+    /// The build of the primary architecture makes its packages too.
+    WaitsForArchitecture {
+        /// The architecture.
+        architecture: String,
+    },
+    /// The machinery failed, and it is tried again later.
+    PutOff {
+        /// Not before this time.
+        #[schema(value_type = String)]
+        until: Timestamp,
+        /// What failed.
+        message: Option<String>,
+    },
+    /// Another build of an equal input is under way; its packages will serve.
+    WaitsForEqualInput {
+        /// The namespace of that build.
+        namespace: String,
+        /// The iteration of that build.
+        iteration: u32,
+    },
+    /// No worker was heard of lately.
+    NoWorker,
+    /// No worker that was heard of builds for its architecture.
+    NoFittingWorker {
+        /// The architecture.
+        architecture: String,
+        /// How many workers there are.
+        workers: u32,
+    },
+    /// Every slot of the workers that could build it is taken.
+    WorkersBusy {
+        /// How many slots they have.
+        slots: u32,
+        /// How many ready builds come before it.
+        ahead: u32,
+    },
+    /// A worker is free and will take it when it asks next.
+    NextInLine {
+        /// How many ready builds come before it.
+        ahead: u32,
+    },
+    /// Its last run failed.
+    Failed {
+        /// How the run was classed, where there was one.
+        class: Option<OutcomeClass>,
+        /// What was said.
+        message: Option<String>,
+    },
+    /// Builds that it waits for failed or cannot be built.
+    DependencyFailed {
+        /// Those builds.
+        causes: Vec<Neighbour>,
+    },
+    /// It was known beforehand that it cannot be built.
+    Unbuildable {
+        /// Why, and the ways out.
+        message: Option<String>,
+    },
+    /// Somebody called it off.
+    Cancelled {
+        /// What was said.
+        message: Option<String>,
+    },
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |message: &Option<String>| match message {
+            Some(message) => format!(": {message}"),
+            None => String::new(),
+        };
+        match self {
+            Self::Done { status, message } => write!(f, "it is {status}{}", said(message)),
+            Self::Running { worker, .. } => match worker {
+                Some(worker) => write!(f, "worker {worker} builds it"),
+                None => write!(f, "it is being built"),
+            },
+            Self::Publishing => write!(f, "it is built; its packages are about to be published"),
+            Self::Superseded => write!(f, "a newer iteration took the place of this one"),
+            Self::NotActive { status } => write!(f, "its namespace is {status}"),
+            Self::WaitsForBuilds { count, front } => {
+                let names: Vec<String> = front
+                    .iter()
+                    .map(|build| format!("{} ({})", build.pkgbase, build.status))
+                    .collect();
+                write!(
+                    f,
+                    "it waits for {count} other build{}; at the front: {}",
+                    if *count == 1 { "" } else { "s" },
+                    names.join(", ")
+                )
+            }
+            Self::WaitsForArchitecture { architecture } => {
+                write!(f, "its packages come from the build for {architecture}")
+            }
+            Self::PutOff { until, message } => write!(
+                f,
+                "the machinery failed, and it is tried again after {until:.0}{}",
+                said(message)
+            ),
+            Self::WaitsForEqualInput {
+                namespace,
+                iteration,
+            } => write!(
+                f,
+                "iteration {iteration} of {namespace} builds it from an equal input, and its packages will serve"
+            ),
+            Self::NoWorker => write!(f, "no worker was heard of lately"),
+            Self::NoFittingWorker {
+                architecture,
+                workers,
+            } => write!(f, "none of the {workers} workers builds for {architecture}"),
+            Self::WorkersBusy { slots, ahead } => write!(
+                f,
+                "all {slots} slots of the workers are taken, and {ahead} ready builds come before it"
+            ),
+            Self::NextInLine { ahead } => write!(
+                f,
+                "it is ready and a worker is free; {ahead} ready builds come before it"
+            ),
+            Self::Failed { class, message } => match class {
+                Some(class) => write!(f, "it failed ({class}){}", said(message)),
+                None => write!(f, "it failed{}", said(message)),
+            },
+            Self::DependencyFailed { causes } => {
+                let names: Vec<String> = causes
+                    .iter()
+                    .map(|build| format!("{} ({})", build.pkgbase, build.status))
+                    .collect();
+                write!(f, "it needs what did not work out: {}", names.join(", "))
+            }
+            Self::Unbuildable { message } => write!(f, "it cannot be built{}", said(message)),
+            Self::Cancelled { message } => write!(f, "it was called off{}", said(message)),
+        }
+    }
+}
+
+impl Explanation {
+    /// What would start it, or would have to be done by somebody; `None` where nothing is to be
+    /// done but to wait, or it is done.
+    pub fn remedy(&self, namespace: &str, pkgbase: &str) -> Option<String> {
+        match self {
+            Self::Superseded => Some(format!(
+                "look at the newest iteration: `bbtw show {namespace}`"
+            )),
+            Self::NotActive {
+                status: NamespaceStatus::Archived,
+            } => Some("make a new namespace".to_owned()),
+            Self::NotActive { .. } | Self::Cancelled { .. } => {
+                Some(format!("`bbtw resume {namespace}` goes on with it"))
+            }
+            Self::NoWorker => {
+                Some("start a worker; `bbtw workers` lists those that were there".to_owned())
+            }
+            Self::NoFittingWorker { architecture, .. } => Some(format!(
+                "start a worker that offers {architecture} (WORKER_ARCHITECTURES)"
+            )),
+            Self::Failed { .. } => Some(format!(
+                "`bbtw logs {namespace} {pkgbase}` shows what happened, `bbtw retry {namespace} {pkgbase}` tries again"
+            )),
+            Self::DependencyFailed { causes } => {
+                let names: Vec<&str> = causes.iter().map(|build| build.pkgbase.as_str()).collect();
+                Some(format!(
+                    "mend them, or try again: `bbtw retry {namespace} {}`",
+                    names.join(" ")
+                ))
+            }
+            Self::Unbuildable { .. } => Some(format!(
+                "mend it, or try it all the same: `bbtw retry --force {namespace} {pkgbase}`"
+            )),
+            _ => None,
+        }
+    }
+}
