@@ -397,52 +397,6 @@ pub async fn transitive_dependents(
         .await?)
 }
 
-/// A build that may be handed out, with what the choice depends on.
-#[derive(Debug, Clone, FromRow)]
-pub struct ReadyRow {
-    /// Its row.
-    #[sqlx(rename = "id")]
-    pub key: BuildKey,
-    /// Its namespace.
-    #[sqlx(rename = "namespace_id")]
-    pub namespace: NamespaceKey,
-    /// Its architecture.
-    pub architecture: String,
-    /// Its wave.
-    pub wave: u32,
-    /// When it became ready.
-    pub changed_at: i64,
-    /// How many builds of its namespace are handed out.
-    pub running: u32,
-}
-
-/// The builds that may be handed out at a time, in stored form.
-pub async fn ready(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<ReadyRow>> {
-    Ok(sqlx::query_as(
-        "SELECT build.id, namespace_id, architecture, wave, build.changed_at, \
-         (SELECT count(*) FROM run JOIN build AS other ON other.id = run.build_id \
-          JOIN build_set AS other_set ON other_set.id = other.build_set_id \
-          JOIN iteration AS other_iteration ON other_iteration.id = other_set.iteration_id \
-          WHERE run.status <> 'ended' AND other_iteration.namespace_id = iteration.namespace_id) AS running \
-         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id \
-         WHERE build.status = 'pending' AND refers_to IS NULL AND iteration.status = 'current' \
-         AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ?) ORDER BY build.id LIMIT 1000",
-    )
-    .bind(at)
-    .fetch_all(db)
-    .await?)
-}
-
-/// The earliest time, in stored form, before which a delayed build is kept back.
-pub async fn next_delay(db: &mut SqliteConnection) -> DbResult<Option<i64>> {
-    Ok(
-        sqlx::query_scalar("SELECT min(not_before) FROM build WHERE status = 'pending'")
-            .fetch_one(db)
-            .await?,
-    )
-}
-
 /// The package bases of a build set whose released packages an installation must not use, because
 /// the build set's own take their place; those left out by a person and those that this build does
 /// without, to break a cycle, are not among them.

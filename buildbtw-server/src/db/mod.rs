@@ -15,6 +15,7 @@ pub mod keys;
 pub mod namespaces;
 pub mod packages;
 pub mod plans;
+pub mod ready;
 pub mod runs;
 pub mod sources;
 pub mod status_tables;

@@ -10,6 +10,8 @@ use buildbtw_graph::{Architecture, Commits, PkgBase, Plan};
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
+use crate::scheduler::Weight;
+
 use super::keys::{BuildKey, BuildSetKey, IterationKey};
 use super::{DbError, DbResult, now, to_json, word};
 
@@ -55,6 +57,8 @@ pub struct NewBuild {
     pub install: Vec<String>,
     /// What counts as met.
     pub assumed: Vec<String>,
+    /// What its turn goes by.
+    pub weight: Weight,
     /// How many needs are to be met.
     pub waits_for: u32,
     /// The build that it stands for, by its key.
@@ -201,8 +205,8 @@ pub async fn insert_builds(
             .await?;
         let key: BuildKey = sqlx::query_scalar(
             "INSERT INTO build (build_set_id, input_id, refers_to, pkgbase, pass, status, reason, version, pkgrel, \
-             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, changed_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, remaining_ms, unlocks, changed_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(set)
         .bind(input)
@@ -223,6 +227,8 @@ pub async fn insert_builds(
         .bind(to_json(&build.install))
         .bind(to_json(&build.assumed))
         .bind(build.waits_for)
+        .bind(build.weight.remaining_ms)
+        .bind(build.weight.unlocks)
         .bind(now)
         .fetch_one(&mut *db)
         .await?;

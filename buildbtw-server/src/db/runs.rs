@@ -332,16 +332,16 @@ pub async fn await_publishing(db: &mut SqliteConnection, run: RunKey) -> DbResul
     Ok(())
 }
 
-/// The run is over.
+/// The run is over. How long the worker had it comes back, in milliseconds.
 pub async fn end(
     db: &mut SqliteConnection,
     run: &RunState,
     build: &BuildState,
     outcome: &Outcome,
-) -> DbResult<()> {
-    sqlx::query(
+) -> DbResult<Option<i64>> {
+    let took: Option<i64> = sqlx::query_scalar(
         "UPDATE run SET previous_status = status, status = 'ended', class = ?, message = ?, exit_code = ?, \
-         failed_step = ?, ended_at = ? WHERE id = ?",
+         failed_step = ?, ended_at = ? WHERE id = ? RETURNING (ended_at - started_at) / 1000",
     )
     .bind(outcome.class.as_str())
     .bind(&outcome.message)
@@ -349,9 +349,10 @@ pub async fn end(
     .bind(&outcome.failed_step)
     .bind(now())
     .bind(run.key)
-    .execute(&mut *db)
+    .fetch_one(&mut *db)
     .await?;
-    event(db, EventKind::RunEnded, build, run.id()?, Some(outcome)).await
+    event(db, EventKind::RunEnded, build, run.id()?, Some(outcome)).await?;
+    Ok(took)
 }
 
 /// How many runs of a build the machinery failed since its last other ending.

@@ -12,8 +12,8 @@ use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, runs, word};
-use crate::scheduler::{ReadyBuild, candidates};
+use crate::db::{DbResult, now, ready, runs, word};
+use crate::scheduler::{ReadyBuild, Weight, candidates};
 
 /// How long a worker waits for an answer. Shorter than what proxies and clients allow.
 const POLL: Duration = Duration::from_secs(25);
@@ -41,7 +41,7 @@ pub async fn claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<As
 /// The time until a build that was put off may be handed out.
 async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<>> {
     let mut tx = server.db.read().await?;
-    let micros = builds::next_delay(&mut tx)
+    let micros = ready::next_delay(&mut tx)
         .await?
         .map(|at| u64::try_from(at - now()).unwrap_or(0));
     Ok(async move {
@@ -71,14 +71,18 @@ async fn try_claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<As
 
 /// The builds that may be handed out now.
 pub async fn ready_builds(db: &mut sqlx::SqliteConnection) -> DbResult<Vec<ReadyBuild<BuildKey>>> {
-    let rows = builds::ready(db, now()).await?.into_iter();
+    let running = ready::running(&mut *db).await?;
+    let rows = ready::ready(db, now()).await?.into_iter();
     rows.map(|row| {
         Ok(ReadyBuild {
             key: row.key,
             architecture: word("architecture", &row.architecture)?,
             namespace: row.namespace.0,
-            running_in_namespace: row.running,
-            wave: row.wave,
+            running_in_namespace: running.get(&row.namespace).copied().unwrap_or(0),
+            weight: Weight {
+                remaining_ms: row.remaining_ms,
+                unlocks: row.unlocks,
+            },
             ready_since: row.changed_at,
         })
     })

@@ -15,7 +15,7 @@ use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, builds, packages, runs};
+use crate::db::{DbError, builds, packages, ready, runs};
 
 /// How long to wait after a failure of the server's own before the next try.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -130,7 +130,9 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             exit_code: Some(0),
             failed_step: None,
         };
-        runs::end(&mut tx, run, build, &outcome).await?;
+        if let Some(took) = runs::end(&mut tx, run, build, &outcome).await? {
+            ready::learn(&mut tx, build.key, took).await?;
+        }
         steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
     }
     tx.commit().await.map_err(DbError::from)?;

@@ -10,7 +10,8 @@ use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::plans::{self, CHUNK, NewBuild, NewNeed, StoredPlan};
-use crate::db::{DbError, base_snapshots};
+use crate::db::{DbError, base_snapshots, ready};
+use crate::scheduler::{Weight, weights};
 
 /// Stores a calculation and makes its iteration the current one.
 pub(super) async fn store(
@@ -57,7 +58,15 @@ pub(super) async fn store(
         let Some(set_key) = sets.get(architecture) else {
             continue;
         };
-        let builds = new_builds(set, &calculation, &keys);
+        let durations = ready::durations(&mut *server.db.read().await?, architecture).await?;
+        let weights = {
+            let (calculation, on) = (std::sync::Arc::clone(&calculation), architecture.clone());
+            let weigh = move || weights(&calculation.plan.architectures[&on], &durations);
+            tokio::task::spawn_blocking(weigh)
+                .await
+                .map_err(|error| PlannerError::Broken(error.to_string()))?
+        };
+        let builds = new_builds(set, &calculation, &keys, &weights);
         let mut own = HashMap::with_capacity(builds.len());
         for chunk in builds.chunks(CHUNK) {
             let mut tx = server.db.write().await?;
@@ -80,6 +89,7 @@ fn new_builds(
     set: &BuildSet,
     calculation: &Calculation,
     keys: &HashMap<&Architecture, HashMap<(buildbtw_graph::PkgBase, u8), BuildKey>>,
+    weights: &[Weight],
 ) -> Vec<NewBuild> {
     let mut waits_for: HashMap<&PlanKey, u32> = HashMap::new();
     let mut dependents: HashMap<&PlanKey, Vec<&PlanKey>> = HashMap::new();
@@ -112,7 +122,8 @@ fn new_builds(
     set.builds
         .iter()
         .zip(&plan_keys)
-        .map(|(build, key)| {
+        .zip(weights)
+        .map(|((build, key), weight)| {
             let waits = waits_for.get(key).copied().unwrap_or(0);
             let (status, reason) = match (&build.unbuildable, hopeless.get(key)) {
                 (Some(unbuildable), _) => {
@@ -146,6 +157,7 @@ fn new_builds(
                 because: because(build),
                 install: build.install.clone(),
                 assumed: build.assumed.clone(),
+                weight: *weight,
                 waits_for: waits,
                 refers_to: build.refers_to.as_ref().and_then(|primary| {
                     keys.get(primary)?

@@ -2,8 +2,13 @@
 //! the worker offers. It reads no clock and no database.
 
 pub mod explain;
+mod weights;
+
+use std::cmp::Reverse;
 
 use buildbtw_graph::Architecture;
+
+pub use weights::{Weight, weights};
 
 /// A build that may be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +21,8 @@ pub struct ReadyBuild<K> {
     pub namespace: i64,
     /// How many builds of its namespace are handed out already.
     pub running_in_namespace: u32,
-    /// Its wave.
-    pub wave: u32,
+    /// What its turn goes by inside its namespace.
+    pub weight: Weight,
     /// Since when it is ready; smaller is longer.
     pub ready_since: i64,
 }
@@ -25,7 +30,8 @@ pub struct ReadyBuild<K> {
 /// The builds that a worker can carry out, best first.
 ///
 /// Namespaces with fewer running builds come first, so that a large one does not starve a small
-/// one; within a namespace, earlier waves come first, then those that are ready for longest.
+/// one: one that has nothing running gets the next slot that is free. Within a namespace the longest
+/// path comes first, then what most others wait for, then what is ready for longest.
 pub fn candidates<K: Copy + Ord>(
     ready: &[ReadyBuild<K>],
     architectures: &[Architecture],
@@ -38,7 +44,8 @@ pub fn candidates<K: Copy + Ord>(
         (
             build.running_in_namespace,
             build.namespace,
-            build.wave,
+            Reverse(build.weight.remaining_ms),
+            Reverse(build.weight.unlocks),
             build.ready_since,
             build.key,
         )
@@ -50,45 +57,45 @@ pub fn candidates<K: Copy + Ord>(
 mod tests {
     use super::*;
 
-    fn build(
-        key: u32,
-        namespace: i64,
-        running: u32,
-        wave: u32,
-        ready_since: i64,
-    ) -> ReadyBuild<u32> {
+    fn build(key: u32, namespace: i64, running: u32, remaining_ms: i64) -> ReadyBuild<u32> {
         ReadyBuild {
             key,
             architecture: "x86_64".parse().unwrap(),
             namespace,
             running_in_namespace: running,
-            wave,
-            ready_since,
+            weight: Weight {
+                remaining_ms,
+                unlocks: 0,
+            },
+            ready_since: 1,
         }
+    }
+
+    fn order(ready: &[ReadyBuild<u32>]) -> Vec<u32> {
+        candidates(ready, &["x86_64".parse().unwrap()])
     }
 
     #[test]
     fn a_small_namespace_is_served_beside_a_large_one() {
-        let ready = [
-            build(1, 1, 4, 0, 1),
-            build(2, 1, 4, 0, 1),
-            build(3, 2, 0, 5, 9),
-        ];
-        assert_eq!(candidates(&ready, &["x86_64".parse().unwrap()]), [3, 1, 2]);
+        let ready = [build(1, 1, 4, 99), build(2, 1, 4, 90), build(3, 2, 0, 5)];
+        assert_eq!(order(&ready), [3, 1, 2]);
     }
 
     #[test]
-    fn earlier_waves_come_first() {
-        let ready = [
-            build(1, 1, 0, 2, 1),
-            build(2, 1, 0, 1, 7),
-            build(3, 1, 0, 1, 3),
+    fn the_longest_path_comes_first_then_what_most_wait_for_then_age() {
+        let mut ready = [
+            build(1, 1, 0, 5),
+            build(2, 1, 0, 9),
+            build(3, 1, 0, 5),
+            build(4, 1, 0, 5),
         ];
-        assert_eq!(candidates(&ready, &["x86_64".parse().unwrap()]), [3, 2, 1]);
+        ready[2].weight.unlocks = 7;
+        ready[3].ready_since = 0;
+        assert_eq!(order(&ready), [2, 3, 4, 1]);
     }
 
     #[test]
     fn a_worker_of_another_architecture_gets_nothing() {
-        assert!(candidates(&[build(1, 1, 0, 0, 0)], &["aarch64".parse().unwrap()]).is_empty());
+        assert!(candidates(&[build(1, 1, 0, 0)], &["aarch64".parse().unwrap()]).is_empty());
     }
 }

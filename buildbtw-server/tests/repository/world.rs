@@ -219,6 +219,7 @@ fn build() -> NewBuild {
         install: Vec::new(),
         assumed: Vec::new(),
         waits_for: 0,
+        weight: buildbtw_server::scheduler::Weight::default(),
         refers_to: None,
     }
 }

@@ -1,0 +1,141 @@
+//! What a build's turn goes by, worked out once when it is planned: the longest path to the end, as in
+//! list scheduling by critical path (Graham 1966; Adam, Chandy, Dickson 1974), and how many builds
+//! wait for it.
+
+use std::collections::HashMap;
+
+use buildbtw_graph::{BuildKey, BuildSet};
+
+/// How long a build takes of which nothing is known, where nothing is known of any, in milliseconds.
+const UNKNOWN_MS: i64 = 5 * 60 * 1000;
+
+/// What a build's turn goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Weight {
+    /// The longest path from its begin to the end of the build set, in milliseconds.
+    pub remaining_ms: i64,
+    /// How many builds wait for it, directly or not.
+    pub unlocks: u32,
+}
+
+/// The median of some durations; the upper one of two.
+fn median(durations: &[i64]) -> Option<i64> {
+    let mut sorted = durations.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// The weights of a build set's builds, in their order. `durations` are those of the last runs, in
+/// milliseconds, by package base; a build of which nothing is known counts as the median of the
+/// others.
+pub fn weights(set: &BuildSet, durations: &HashMap<String, Vec<i64>>) -> Vec<Weight> {
+    let medians: HashMap<&str, i64> = durations
+        .iter()
+        .filter_map(|(pkgbase, recent)| Some((pkgbase.as_str(), median(recent)?)))
+        .collect();
+    let all: Vec<i64> = medians.values().copied().collect();
+    let unknown = median(&all).unwrap_or(UNKNOWN_MS);
+    let numbers: HashMap<BuildKey, usize> = set
+        .builds
+        .iter()
+        .enumerate()
+        .map(|(number, build)| (build.key(), number))
+        .collect();
+    let mut dependents = vec![Vec::new(); set.builds.len()];
+    for edge in set.edges.iter().filter(|edge| !edge.dropped) {
+        if let (Some(&before), Some(&after)) = (numbers.get(&edge.before), numbers.get(&edge.after))
+        {
+            dependents[before].push(after);
+        }
+    }
+    // What waits for a build lies in higher waves, so from the last wave on everything is known.
+    let mut line: Vec<usize> = (0..set.builds.len()).collect();
+    line.sort_by_key(|&number| std::cmp::Reverse(set.builds[number].wave));
+    let mut weights = vec![Weight::default(); set.builds.len()];
+    let words = set.builds.len().div_ceil(64);
+    let mut waiting: Vec<Vec<u64>> = vec![Vec::new(); set.builds.len()];
+    for number in line {
+        let mut row = vec![0_u64; words];
+        let mut longest = 0;
+        for &after in &dependents[number] {
+            row[after / 64] |= 1 << (after % 64);
+            for (word, other) in row.iter_mut().zip(&waiting[after]) {
+                *word |= other;
+            }
+            longest = longest.max(weights[after].remaining_ms);
+        }
+        let own = medians.get(set.builds[number].pkgbase.as_str());
+        weights[number] = Weight {
+            remaining_ms: longest.saturating_add(*own.unwrap_or(&unknown)),
+            unlocks: row.iter().map(|word| word.count_ones()).sum(),
+        };
+        waiting[number] = row;
+    }
+    weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build set with edges like `a>b`, and the weights of its builds as `a 3+2`.
+    fn shown(edges: &[&str], durations: &[(&str, &[i64])]) -> Vec<String> {
+        let pairs: Vec<(&str, &str)> = edges
+            .iter()
+            .map(|edge| edge.split_once('>').unwrap())
+            .collect();
+        let mut wave: HashMap<&str, u32> = HashMap::new();
+        for _ in 0..pairs.len() + 1 {
+            for (before, after) in &pairs {
+                let first = *wave.entry(before).or_insert(1);
+                let second = wave.entry(after).or_insert(1);
+                *second = (*second).max(first + 1);
+            }
+        }
+        let mut names: Vec<&str> = wave.keys().copied().collect();
+        names.sort_unstable();
+        let builds: Vec<serde_json::Value> = names
+            .iter()
+            .map(|name| {
+                serde_json::json!({"pkgbase": name, "pass": 1, "version": "1-1", "pkgrel": null,
+                    "wave": wave[name], "nocheck": false, "pkgnames": [name], "refers_to": null,
+                    "because": "changed", "unbuildable": null, "install": [], "assumed": []})
+            })
+            .collect();
+        let edges: Vec<serde_json::Value> = pairs
+            .iter()
+            .map(|(before, after)| {
+                serde_json::json!({"before": {"pkgbase": before, "pass": 1},
+                    "after": {"pkgbase": after, "pass": 1}, "kind": "depends",
+                    "relation": before, "through": [], "dropped": false})
+            })
+            .collect();
+        let set: BuildSet = serde_json::from_value(serde_json::json!({"builds": builds,
+            "edges": edges, "broken": [], "unresolved": [], "ambiguous": [], "risks": [],
+            "critical_path": [], "waves": 1}))
+        .unwrap();
+        let durations = durations
+            .iter()
+            .map(|(name, recent)| (name.to_string(), recent.to_vec()))
+            .collect();
+        weights(&set, &durations)
+            .iter()
+            .zip(names)
+            .map(|(weight, name)| format!("{name} {}+{}", weight.remaining_ms, weight.unlocks))
+            .collect()
+    }
+
+    #[test]
+    fn the_longest_path_counts_and_each_dependent_once() {
+        let durations: [(&str, &[i64]); 4] = [("a", &[1]), ("b", &[10]), ("c", &[2]), ("d", &[5])];
+        let diamond = shown(&["a>b", "a>c", "b>d", "c>d"], &durations);
+        assert_eq!(diamond, ["a 16+3", "b 15+1", "c 7+1", "d 5+0"]);
+    }
+
+    #[test]
+    fn the_median_of_the_last_runs_counts_and_of_all_for_the_unknown() {
+        let durations: [(&str, &[i64]); 2] = [("a", &[3, 90, 4]), ("x", &[8])];
+        assert_eq!(shown(&["a>b"], &durations), ["a 12+1", "b 8+0"]);
+        assert_eq!(shown(&["a>b"], &[]), ["a 600000+1", "b 300000+0"]);
+    }
+}
