@@ -1,0 +1,89 @@
+//! Every migration keeps the rows that are there.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{Row, SqlitePool};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// One row in each table that others refer to, as the first version of the server writes them.
+const ROWS: &str = "
+INSERT INTO namespace (id, name, status, created_at, changed_at, options) VALUES (1, 'n', 'active', 1, 1, '{}');
+INSERT INTO changeset VALUES (1, 0, 'lib', 'main');
+INSERT INTO iteration (id, namespace_id, number, status, reason, created_at, changed_at) VALUES (1, 1, 1, 'current', '{}', 1, 1);
+INSERT INTO iteration_changeset VALUES (1, 0, 'lib', 'main', 'c', 't');
+INSERT INTO build_set VALUES (1, 1, 'x86_64', 1, 0, 0);
+INSERT INTO base_snapshot VALUES (1, 0, 'core', 'core=http://x', 'd', 'http://x');
+INSERT INTO input (id) VALUES (1);
+INSERT INTO build (id, build_set_id, input_id, pkgbase, pass, status, version, commit_id, tree_id, committed_at, wave,
+    nocheck, pkgnames, because, install, assumed, waits_for, changed_at)
+    VALUES (1, 1, 1, 'lib', 1, 'built', '1-1', 'c', 't', 1, 1, 0, '[]', '', '[]', '[]', 0, 1),
+           (2, 1, 1, 'app', 1, 'pending', '1-1', 'c', 't', 1, 2, 0, '[]', '', '[]', '[]', 0, 1);
+INSERT INTO need VALUES (2, 1, 'depends', 'lib', '[]', 0);
+INSERT INTO worker VALUES (1, 'w', 'w', '{}', 1, 1);
+INSERT INTO run (id, public_id, input_id, build_id, attempt, worker_id, fence, status, class, claimed_at, ended_at)
+    VALUES (1, 'r', 1, 1, 1, 1, 1, 'ended', 'success', 1, 2);
+INSERT INTO package VALUES (1, 'aa', 'bb', 1, 'f', 'lib', '1-1', 'any', x'00', 1);
+INSERT INTO run_package VALUES (1, 'f', 1, 1);
+INSERT INTO generation VALUES (1, 1, 1, 1, '{}', 'd');
+INSERT INTO published_package VALUES (1, 'f', 1, 1, 1, NULL);
+INSERT INTO event (at, kind, namespace_id) VALUES (1, 'namespace_created', 1);
+";
+
+async fn counts(db: &SqlitePool) -> BTreeMap<String, i64> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap();
+    let mut counts = BTreeMap::new();
+    for table in tables {
+        let sql = format!("SELECT count(*) FROM \"{table}\"");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(db).await;
+        counts.insert(table, row.unwrap().get(0));
+    }
+    counts
+}
+
+#[tokio::test]
+async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteConnectOptions::new()
+        .filename(folder.path().join("buildbtw.db"))
+        .create_if_missing(true)
+        .foreign_keys(true);
+    let db = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let all: Vec<_> = MIGRATIONS.migrations.iter().cloned().collect();
+    let upto = |number: usize| sqlx::migrate::Migrator {
+        migrations: Cow::Owned(all[..number].to_vec()),
+        ..sqlx::migrate::Migrator::DEFAULT
+    };
+    upto(1).run(&db).await.unwrap();
+    sqlx::raw_sql(ROWS).execute(&db).await.unwrap();
+    let before = counts(&db).await;
+    for number in 2..=all.len() {
+        upto(number).run(&db).await.unwrap();
+        let after = counts(&db).await;
+        for (table, count) in &before {
+            assert_eq!(after.get(table), Some(count), "{table}, migration {number}");
+        }
+        let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&db).await;
+        assert!(foreign.unwrap().is_empty(), "migration {number}");
+    }
+    // And what it now is can be used.
+    let status: String =
+        sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!(status, "scheduled");
+}
