@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::namespaces::{
     CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest, WhyRequest,
+    RetryRequest, WaiveRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -322,6 +322,16 @@ impl Client {
         request: &RetryRequest,
     ) -> Result<Retried, ClientError> {
         self.post(&["namespaces", name.as_str(), "retry"], request)
+            .await
+    }
+
+    /// Leaves builds out.
+    pub async fn waive(
+        &self,
+        name: &NamespaceName,
+        request: &WaiveRequest,
+    ) -> Result<Retried, ClientError> {
+        self.post(&["namespaces", name.as_str(), "waive"], request)
             .await
     }
 

@@ -410,10 +410,21 @@ pub struct RetryRequest {
     pub force: bool,
 }
 
-/// What `retry` put back to work.
+/// Which builds to leave out, and why: asked of `POST /api/v1/namespaces/{name}/waive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaiveRequest {
+    /// The package bases, at least one.
+    #[schema(value_type = Vec<String>)]
+    pub pkgbases: Vec<PkgBase>,
+    /// The reason, for those who look at it later.
+    pub reason: String,
+}
+
+/// What `retry` put back to work; of `waive`, what it left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {
-    /// How many builds will run again.
+    /// How many builds will run again, or were left out.
     pub builds: u32,
     /// How many wait for those again.
     pub dependents: u32,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::client::UploadError;
-use buildbtw_api::namespaces::{DifferenceQuery, IterationReason, RetryRequest};
+use buildbtw_api::namespaces::{DifferenceQuery, IterationReason, RetryRequest, WaiveRequest};
 use buildbtw_api::workers::{Heartbeat, HeldRun};
 use buildbtw_api::{
     BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType,
@@ -373,5 +373,39 @@ async fn a_finish_that_is_sent_twice_counts_once() {
         .finish_run(run.run, &finish(&run, OutcomeClass::Timeout, &[]))
         .await;
     assert!(matches!(other, Err(UploadError::Lost)), "{other:?}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_leaves_out_holds_nobody_up() {
+    let stage = Stage::start(&chain()).await;
+    stage.namespace("n", &["a/main"], Scope::Transitive).await;
+    let worker = pair(&stage).await;
+    let run = worker.claim().await;
+    worker.fail(&run, OutcomeClass::Package).await;
+    let waive = async |reason: &str| {
+        let request = WaiveRequest {
+            pkgbases: vec!["a".parse().unwrap()],
+            reason: reason.to_owned(),
+        };
+        stage.client().waive(&name("n"), &request).await
+    };
+    assert!(waive(" ").await.is_err(), "a reason is wanted");
+    let waived = waive("known upstream").await.unwrap();
+    assert_eq!((waived.builds, waived.dependents), (1, 1));
+    // Nothing is released here, so what needs it cannot be installed; but it is tried.
+    let query = BuildQuery::default();
+    let builds = stage.client().builds(&name("n"), 1, &query).await.unwrap();
+    let status = |pkgbase: &str| {
+        let mut builds = builds.items.iter();
+        let build = builds
+            .find(|build| build.pkgbase.as_str() == pkgbase)
+            .unwrap();
+        (build.status, build.reason.clone())
+    };
+    let reason = Some("waived: known upstream".to_owned());
+    assert_eq!(status("a"), (BuildStatus::Waived, reason));
+    assert_eq!(status("b").0, BuildStatus::Pending);
+    assert!(waive("again").await.is_err(), "it is left out already");
     stage.stop().await;
 }

@@ -1,6 +1,6 @@
 //! `bbtw cancel`, `pause`, `resume`, `archive` and `retry`
 
-use buildbtw_api::namespaces::{Namespace, RetryRequest};
+use buildbtw_api::namespaces::{Namespace, RetryRequest, WaiveRequest};
 use buildbtw_api::{NamespaceName, NamespaceStatus};
 
 use crate::cli;
@@ -99,5 +99,30 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
             )?;
             writeln!(out, "  watch  bbtw watch {name}")
         }
+    })
+}
+
+/// Leaves builds out.
+pub async fn waive(session: &Session, arguments: &cli::Waive) -> Outcome {
+    let name = &arguments.namespace;
+    let request = WaiveRequest {
+        pkgbases: arguments.pkgbases.clone(),
+        reason: arguments.reason.clone(),
+    };
+    let waived = session.client.waive(name, &request).await?;
+    if session.json {
+        return session.print_json(&waived);
+    }
+    session.print(|out| {
+        let builds = count(waived.builds as usize, "build");
+        let dependents = match waived.dependents {
+            0 => String::new(),
+            _ => format!(
+                ", and {} can go on that could not before",
+                waived.dependents
+            ),
+        };
+        writeln!(out, "{builds} left out{dependents}.")?;
+        writeln!(out, "  watch  bbtw watch {name}")
     })
 }

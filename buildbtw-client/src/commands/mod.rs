@@ -39,6 +39,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Pause(arguments) => lifecycle::pause(session, &arguments.namespace).await,
         Command::Resume(arguments) => lifecycle::resume(session, &arguments.namespace).await,
         Command::Archive(arguments) => lifecycle::archive(session, &arguments.namespace).await,
+        Command::Waive(arguments) => lifecycle::waive(session, arguments).await,
         Command::Retry(arguments) => lifecycle::retry(session, arguments).await,
         Command::Sources(arguments) => sources::run(session, arguments).await,
         Command::Workers => workers::run(session).await,

@@ -27,6 +27,7 @@ async fn help_teaches() {
         "pause",
         "resume",
         "retry",
+        "waive",
         "archive",
         "sources",
         "workers",

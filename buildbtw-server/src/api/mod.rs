@@ -4,6 +4,7 @@
 mod builds;
 mod events;
 pub mod extract;
+mod failures;
 mod guard;
 mod health;
 mod namespaces;
@@ -63,7 +64,8 @@ pub fn router(server: Server) -> Router {
         .route("/namespaces/{name}/cancel", post(namespaces::cancel))
         .route("/namespaces/{name}/pause", post(namespaces::pause))
         .route("/namespaces/{name}/resume", post(namespaces::resume))
-        .route("/namespaces/{name}/retry", post(namespaces::retry))
+        .route("/namespaces/{name}/retry", post(failures::retry))
+        .route("/namespaces/{name}/waive", post(failures::waive))
         .route("/namespaces/{name}/archive", post(namespaces::archive))
         .route(
             "/namespaces/{name}/iterations/{number}/plan",

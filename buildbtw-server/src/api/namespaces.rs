@@ -4,8 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::namespaces::{
-    CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page, Retried,
-    RetryRequest,
+    CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
 };
 use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
 use sqlx::SqliteConnection;
@@ -13,7 +12,7 @@ use sqlx::SqliteConnection;
 use super::extract::{self, Json, Path, Query};
 use crate::Server;
 use crate::db::namespaces::StoredNamespace;
-use crate::db::{DbError, DbResult, iterations, namespaces};
+use crate::db::{DbResult, iterations, namespaces};
 use crate::dispatch::steps;
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
@@ -320,70 +319,4 @@ pub async fn resume(
         tracing::warn!(namespace = %name, %error, "the origins of a resumed namespace cannot be followed");
     }
     changed(&server, &namespace).await
-}
-
-/// Runs failures of the current iteration again.
-#[utoipa::path(post, path = "/api/v1/namespaces/{name}/retry", tag = "namespaces", params(("name" = String, Path)),
-    request_body = RetryRequest, responses((status = 200, body = Retried), (status = "4XX", body = Problem)))]
-pub async fn retry(
-    State(server): State<Server>,
-    Path(name): Path<NamespaceName>,
-    Json(request): Json<RetryRequest>,
-) -> HttpResult<Json<Retried>> {
-    let _turn = server.namespaces.lock().await;
-    let mut tx = server.db.write().await?;
-    let namespace = namespaces::by_name(&mut tx, &name)
-        .await?
-        .ok_or_else(|| extract::unknown_namespace(&name))?;
-    if matches!(
-        namespace.status,
-        NamespaceStatus::Cancelled | NamespaceStatus::Archived
-    ) {
-        let detail = format!("namespace {name} is {}", namespace.status);
-        let problem = HttpProblem::new(ProblemType::Conflict, detail);
-        return Err(if namespace.status == NamespaceStatus::Cancelled {
-            problem.hint(format!("`bbtw resume {name}` goes on with it"))
-        } else {
-            problem.hint("make a new one with `bbtw new`")
-        });
-    }
-    let mut current = None;
-    for iteration in iterations::of_namespace(&mut tx, namespace.key).await? {
-        if iteration.status()? == IterationStatus::Current {
-            current = Some(iteration);
-        }
-    }
-    let current = current.ok_or_else(|| {
-        HttpProblem::new(
-            ProblemType::Conflict,
-            format!("namespace {name} has no iteration that is worked on"),
-        )
-    })?;
-    let members = crate::db::builds::pkgbases(&mut tx, current.key).await?;
-    if let Some(unknown) = request
-        .pkgbases
-        .iter()
-        .find(|pkgbase| !members.contains(pkgbase.as_ref()))
-    {
-        let detail = format!(
-            "{unknown} is not built in iteration {} of {name}",
-            current.number
-        );
-        return Err(HttpProblem::new(ProblemType::UnknownPackage, detail)
-            .hint(format!("`bbtw show {name}` lists what is")));
-    }
-    let chosen = |pkgbase: &str| {
-        request.pkgbases.is_empty()
-            || request
-                .pkgbases
-                .iter()
-                .any(|chosen| chosen.as_ref() == pkgbase)
-    };
-    let (builds, dependents) =
-        steps::retry_iteration(&mut tx, current.key, chosen, request.force).await?;
-    namespaces::settle(&mut tx, namespace.key).await?;
-    tx.commit().await.map_err(DbError::from)?;
-    server.feed.wake();
-    server.dispatch.wake();
-    Ok(Json(Retried { builds, dependents }))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{builds, events, health, namespaces, plans, runs, sources, workers};
+use super::{builds, events, failures, health, namespaces, plans, runs, sources, workers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,7 +23,8 @@ use super::{builds, events, health, namespaces, plans, runs, sources, workers};
         namespaces::cancel,
         namespaces::pause,
         namespaces::resume,
-        namespaces::retry,
+        failures::retry,
+        failures::waive,
         namespaces::archive,
         builds::list,
         builds::get,

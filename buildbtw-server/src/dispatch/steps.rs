@@ -144,6 +144,35 @@ pub async fn resume_iteration(db: &mut SqliteConnection, iteration: IterationKey
     Ok(())
 }
 
+/// Leaves builds of an iteration out, as if their released packages were new; hands back how many,
+/// and how many go on that could not before. Builds that are handed out or over stay as they are.
+pub async fn waive_builds(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    chosen: impl Fn(&str) -> bool,
+    reason: &str,
+) -> DbResult<(u32, u32)> {
+    let waivable: Vec<BuildStatus> = BuildStatus::ALL
+        .iter()
+        .copied()
+        .filter(|status| {
+            *status != BuildStatus::Cancelled && status.may_become(BuildStatus::Waived)
+        })
+        .collect();
+    let mut waived = 0;
+    for build in builds::in_statuses(&mut *db, iteration, &waivable).await? {
+        if !chosen(&build.pkgbase) {
+            continue;
+        }
+        builds::set_status(&mut *db, &build, BuildStatus::Waived, Some(reason)).await?;
+        release(&mut *db, build.key).await?;
+        waived += 1;
+    }
+    // What waited for nothing but these goes on; nothing is tried again that failed by itself.
+    let (_, dependents) = retry_iteration(db, iteration, |_| false, false).await?;
+    Ok((waived, dependents))
+}
+
 /// Puts failed builds of an iteration back to work, and what waited for them; hands back how many
 /// of each. Without names all failures are meant; impossible builds only with `force`.
 pub async fn retry_iteration(
