@@ -69,6 +69,12 @@ impl Bits {
             .sum()
     }
 
+    /// Whether some number is in both sets.
+    pub fn meets(&self, other: &Bits) -> bool {
+        let mut words = self.words.iter().zip(&other.words);
+        words.any(|(word, other)| word & other != 0)
+    }
+
     pub fn unite(&mut self, other: &Bits) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word |= other;

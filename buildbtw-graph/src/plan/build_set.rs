@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::bits::Bits;
 use super::chains::{Chain, Chains};
+use super::conflicts::Conflicts;
 use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
@@ -83,11 +84,17 @@ pub(super) fn make_build_set(
     let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
     let needs = all_needs(&graph);
     let hard = hard_pairs(&graph, &needs);
-    let acyclic = break_cycles(&needs, &hard, ground.options.rounds);
+    let (acyclic, conflicts) = rayon::join(
+        || break_cycles(&needs, &hard, ground.options.rounds),
+        || Conflicts::new(&graph, &mixed),
+    );
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &mut set, warnings);
-    let obstacles = obstacles(ground, &mixed, &graph, &members, &needs, &acyclic, &mut set);
+    let (obstacles, risks) = obstacles(
+        ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
+    );
+    set.risks.extend(risks);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
     let (order, rows);

@@ -32,9 +32,8 @@ pub(super) struct Conflicts {
     /// by the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// The pairs as such numbers.
-    numbered: Vec<(usize, usize)>,
-    count: usize,
+    /// For each of these numbers, those of the packages that it refuses.
+    refuses: Vec<Bits>,
 }
 
 impl Conflicts {
@@ -51,6 +50,10 @@ impl Conflicts {
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
+        let mut refuses = vec![Bits::new(count); count];
+        for (one, other) in numbered {
+            refuses[one].insert(other);
+        }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let parts = components(graph.nodes.len(), |node, at| {
@@ -77,8 +80,7 @@ impl Conflicts {
             pairs,
             reach,
             part,
-            numbered,
-            count,
+            refuses,
         }
     }
 
@@ -92,14 +94,13 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.count);
-        if self.count > 0 {
+        let mut row = Bits::new(self.refuses.len());
+        if !self.refuses.is_empty() {
             for node in roots.iter().filter_map(|root| root.chosen) {
                 row.unite(&self.reach[self.part[node as usize] as usize]);
             }
         }
-        let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
-        self.numbered.iter().find(both)?;
+        row.iter().find(|&one| self.refuses[one].meets(&row))?;
         let mut transaction = Transaction {
             mixed,
             member,

@@ -17,7 +17,6 @@ mod sift;
 mod staged;
 mod tangle;
 
-use settle::settle;
 use tangle::{CHECK, CLASSES};
 pub use tangle::{Harm, Pair, Tangle};
 
@@ -101,7 +100,7 @@ fn untangle(
     result: &mut Acyclic,
     all: &mut [Bits],
 ) {
-    let settled = settle(tangle, &tangle.order(rounds));
+    let settled = tangle.settled(rounds);
     let real = |number: usize| nodes[number] as usize;
     for &(class, build, later) in &settled.dropped {
         all[real(build)].remove(real(later));

@@ -7,10 +7,13 @@
 use super::super::arrange::Problem;
 use super::super::bits::Bits;
 use super::super::components::components_of_rows;
-use super::settle::{Settled, settle_class};
+use super::settle::{Settled, note_unchecked, settle_class};
 use super::tangle::Tangle;
 
-pub(super) fn staged(tangle: &Tangle) -> Vec<u32> {
+/// The line, with what it gives up. Settling the line again would come to the
+/// same: it agrees with all that is kept, and every pair that is given up closes
+/// a cycle with kept pairs that hurt at least as much.
+pub(super) fn staged(tangle: &Tangle) -> Settled {
     let size = tangle.size();
     let mut settled = Settled::new((0..size as u32).collect());
     let mut kept = vec![Bits::new(size); size];
@@ -20,7 +23,8 @@ pub(super) fn staged(tangle: &Tangle) -> Vec<u32> {
             settle_class(class, wanted, &mut kept, &mut settled);
         }
     }
-    settled.line
+    note_unchecked(tangle, &kept, &mut settled);
+    settled
 }
 
 /// A line that agrees with what is kept, and with much of what is wanted.

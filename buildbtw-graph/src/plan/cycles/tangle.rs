@@ -2,7 +2,7 @@
 
 use super::super::bits::Bits;
 use super::super::needs::Needs;
-use super::settle::settle;
+use super::settle::{Settled, settle};
 use super::{exact, search};
 use crate::source::RelationKind;
 
@@ -165,8 +165,13 @@ impl Tangle {
     /// for up to [`Tangle::EXACT`] builds, else the better the more rounds of
     /// improvement there are.
     pub fn order(&self, rounds: usize) -> Vec<u32> {
+        self.settled(rounds).line
+    }
+
+    /// The same order with what is given up for it.
+    pub(super) fn settled(&self, rounds: usize) -> Settled {
         if self.size <= Self::EXACT {
-            exact::best_order(self)
+            settle(self, &exact::best_order(self))
         } else {
             search::order(self, rounds)
         }
