@@ -1,6 +1,5 @@
 //! The plan: from two worlds and some changes to build sets.
 
-mod arrange;
 mod bits;
 mod build_set;
 mod chains;

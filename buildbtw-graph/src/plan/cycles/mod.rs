@@ -7,6 +7,7 @@
 //! for one of both, and so on. What would close a cycle stays out, and at the
 //! end no pair that was left out could be put back.
 
+mod arrange;
 mod eject;
 mod exact;
 mod greedy;
