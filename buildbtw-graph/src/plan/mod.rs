@@ -7,6 +7,7 @@ mod components;
 mod conflicts;
 mod cycles;
 mod difference;
+mod differs;
 mod graph;
 mod mixed;
 mod needs;
@@ -16,6 +17,7 @@ mod order;
 mod output;
 mod pkgrel;
 mod reports;
+mod round;
 mod set;
 mod why;
 mod worlds;
@@ -278,6 +280,9 @@ fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet>
             .iter()
             .map(|worlds| rebuild_set(worlds, options, &shared))
             .collect();
+        if worlds.len() == 1 {
+            return sets;
+        }
         let known = shared.len();
         for (worlds, set) in worlds.iter().zip(&sets) {
             for (pkgbase, because) in &set.members {
@@ -292,7 +297,7 @@ fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet>
                 }
             }
         }
-        if worlds.len() == 1 || shared.len() == known {
+        if shared.len() == known {
             return sets;
         }
     }
