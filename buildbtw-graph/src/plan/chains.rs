@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::bits::Bits;
 use super::graph::{Graph, Root};
+use super::needs::Reach;
 use crate::relation::Relation;
 use crate::source::RelationKind;
 
@@ -48,16 +49,18 @@ struct Visit {
 /// Finds chains, for one build after the other.
 pub(super) struct Chains<'g, 'a> {
     graph: &'g Graph<'a>,
+    reach: &'g Reach,
     visits: [Vec<Visit>; 2],
     walk: u32,
     queue: VecDeque<u32>,
 }
 
 impl<'g, 'a> Chains<'g, 'a> {
-    pub fn new(graph: &'g Graph<'a>) -> Self {
+    pub fn new(graph: &'g Graph<'a>, reach: &'g Reach) -> Self {
         let nodes = graph.nodes.len();
         Chains {
             graph,
+            reach,
             visits: [vec![Visit::default(); nodes], vec![Visit::default(); nodes]],
             walk: 0,
             queue: VecDeque::new(),
@@ -104,6 +107,10 @@ impl<'g, 'a> Chains<'g, 'a> {
                     if left == 0 {
                         break;
                     }
+                }
+                // What leads to no target leads to nothing on the way to one.
+                if !self.reach.of(number, full).meets(&targets) {
+                    continue;
                 }
                 let weak = if full { &node.weak[..] } else { &[] };
                 for &next in node.strong.iter().chain(weak) {
