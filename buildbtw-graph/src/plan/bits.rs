@@ -53,11 +53,6 @@ impl Bits {
         None
     }
 
-    /// A bound that all numbers in it are below of.
-    pub fn bound(&self) -> usize {
-        self.words.len() * 64
-    }
-
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
@@ -87,12 +82,6 @@ impl Bits {
         }
     }
 
-    pub fn intersect(&mut self, other: &Bits) {
-        for (word, other) in self.words.iter_mut().zip(&other.words) {
-            *word &= other;
-        }
-    }
-
     /// The greatest number in it.
     pub fn last(&self) -> Option<usize> {
         let at = self.words.iter().rposition(|&word| word != 0)?;
@@ -101,13 +90,20 @@ impl Bits {
 
     /// Only the numbers in it that are below `bound`.
     pub fn below(&self, bound: usize) -> Bits {
-        let mut words = self.words[..bound.div_ceil(64)].to_vec();
-        if let Some(last) = words.last_mut()
+        let mut below = Bits {
+            words: self.words[..bound.div_ceil(64)].to_vec(),
+        };
+        below.cut(bound);
+        below
+    }
+
+    /// Takes out what is not below `bound`, which ends in the last word.
+    pub fn cut(&mut self, bound: usize) {
+        if let Some(last) = self.words.last_mut()
             && !bound.is_multiple_of(64)
         {
             *last &= (1 << (bound % 64)) - 1;
         }
-        Bits { words }
     }
 
     /// The smallest number in it that is not below `from`.

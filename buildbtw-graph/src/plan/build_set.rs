@@ -92,19 +92,21 @@ pub(super) fn make_build_set(
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &mut set, warnings);
-    let (obstacles, risks) = obstacles(
-        ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
-    );
-    set.risks.extend(risks);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
-    let (order, rows);
-    if tasks.len() == members.len() {
-        order = reduce(&acyclic.waits_for, &acyclic.line);
-    } else {
-        rows = task_rows(&acyclic, &needs, &affected, &second);
-        order = reduce(&rows, &line_of(&rows));
-    }
+    let find_order = || {
+        if tasks.len() == members.len() {
+            return reduce(&acyclic.waits_for, &acyclic.line);
+        }
+        let rows = task_rows(&acyclic, &needs, &affected, &second);
+        reduce(&rows, &line_of(&rows))
+    };
+    let (order, (obstacles, risks)) = rayon::join(find_order, || {
+        obstacles(
+            ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
+        )
+    });
+    set.risks.extend(risks);
     let names = Names {
         members: members
             .iter()

@@ -35,6 +35,16 @@ impl Needs {
         all
     }
 
+    /// All it installs of what has a number below `bound`.
+    pub fn all_below(&self, bound: usize) -> Bits {
+        let mut all = self.depends.below(bound);
+        for part in [&self.makedepends, &self.implicit, &self.check] {
+            all.unite(part);
+        }
+        all.cut(bound);
+        all
+    }
+
     /// All it installs when the check is skipped.
     pub fn without_check(&self) -> Bits {
         let mut all = self.depends.clone();

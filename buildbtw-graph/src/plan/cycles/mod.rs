@@ -21,6 +21,8 @@ mod tangle;
 use tangle::{CHECK, CLASSES};
 pub use tangle::{Harm, Pair, Tangle};
 
+use rayon::prelude::*;
+
 use super::bits::Bits;
 use super::components::components_of_rows;
 use super::needs::Needs;
@@ -88,8 +90,10 @@ pub(super) fn tangles(needs: &[Needs], hard: &[Bits]) -> Vec<Tangle> {
 
 /// For each build the members it installs.
 fn rows(needs: &[Needs]) -> Vec<Bits> {
-    let row = |one: &Needs| one.all().below(needs.len());
-    needs.iter().map(row).collect()
+    needs
+        .par_iter()
+        .map(|one| one.all_below(needs.len()))
+        .collect()
 }
 
 /// Decides about one strongly connected part and writes it into the result.
