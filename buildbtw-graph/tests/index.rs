@@ -150,7 +150,7 @@ fn a_repository_that_changes_is_found_as_one_that_is_indexed_anew() {
     let grown = empty
         .with_changes(&[], [old_c.clone(), b.clone()])
         .with_changes(&[], [a.clone()])
-        .with_changes(&[old_c.pkgname.clone()], [new_c.clone()]);
+        .with_changes(std::slice::from_ref(&old_c.pkgname), [new_c.clone()]);
     let anew = |own: &[ReleasedPackage]| {
         ReleasedIndex::new(vec![repository("own", own), repository("base", &base)])
     };
@@ -158,7 +158,7 @@ fn a_repository_that_changes_is_found_as_one_that_is_indexed_anew() {
         findings(&grown),
         findings(&anew(&[a.clone(), b.clone(), new_c.clone()]))
     );
-    let shrunk = grown.with_changes(&[b.pkgname.clone()], []);
+    let shrunk = grown.with_changes(std::slice::from_ref(&b.pkgname), []);
     assert_eq!(findings(&shrunk), findings(&anew(&[a, new_c])));
     assert_eq!(findings(&empty), findings(&anew(&[])));
 }
