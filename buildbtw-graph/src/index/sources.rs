@@ -106,6 +106,11 @@ impl SourceIndex {
         slot.bases.first().map(|place| place.container)
     }
 
+    /// A bound that the numbers of all sources are below of.
+    pub(crate) fn places(&self) -> usize {
+        self.inner.sources.len()
+    }
+
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
         self.inner.names.get(name)
     }

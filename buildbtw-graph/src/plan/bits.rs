@@ -53,11 +53,6 @@ impl Bits {
         None
     }
 
-    /// A bound that all numbers in it are below of.
-    pub fn bound(&self) -> usize {
-        self.words.len() * 64
-    }
-
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
@@ -67,6 +62,12 @@ impl Bits {
             .iter()
             .map(|word| word.count_ones() as usize)
             .sum()
+    }
+
+    /// Whether some number is in both sets.
+    pub fn meets(&self, other: &Bits) -> bool {
+        let mut words = self.words.iter().zip(&other.words);
+        words.any(|(word, other)| word & other != 0)
     }
 
     pub fn unite(&mut self, other: &Bits) {
@@ -81,12 +82,6 @@ impl Bits {
         }
     }
 
-    pub fn intersect(&mut self, other: &Bits) {
-        for (word, other) in self.words.iter_mut().zip(&other.words) {
-            *word &= other;
-        }
-    }
-
     /// The greatest number in it.
     pub fn last(&self) -> Option<usize> {
         let at = self.words.iter().rposition(|&word| word != 0)?;
@@ -95,13 +90,20 @@ impl Bits {
 
     /// Only the numbers in it that are below `bound`.
     pub fn below(&self, bound: usize) -> Bits {
-        let mut words = self.words[..bound.div_ceil(64)].to_vec();
-        if let Some(last) = words.last_mut()
+        let mut below = Bits {
+            words: self.words[..bound.div_ceil(64)].to_vec(),
+        };
+        below.cut(bound);
+        below
+    }
+
+    /// Takes out what is not below `bound`, which ends in the last word.
+    pub fn cut(&mut self, bound: usize) {
+        if let Some(last) = self.words.last_mut()
             && !bound.is_multiple_of(64)
         {
             *last &= (1 << (bound % 64)) - 1;
         }
-        Bits { words }
     }
 
     /// The smallest number in it that is not below `from`.
@@ -115,16 +117,52 @@ impl Bits {
         Some(at * 64 + word.trailing_zeros() as usize)
     }
 
+    /// The numbers that are in both sets, rising.
+    pub fn iter_both(&self, other: &Bits) -> impl Iterator<Item = usize> {
+        let words = self.words.iter().zip(&other.words).enumerate();
+        words.flat_map(|(at, (&word, &other))| each_of_word(at, word & other))
+    }
+
+    /// The numbers in it that are not below `from`, rising.
+    pub fn iter_from(&self, from: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.next_from(from), |&at| self.next_from(at + 1))
+    }
+
+    /// The numbers in it that are below `bound`, falling.
+    pub fn iter_down(&self, bound: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.last_below(bound), |&at| self.last_below(at))
+    }
+
+    /// The greatest number in it that is below `bound`.
+    fn last_below(&self, bound: usize) -> Option<usize> {
+        let mut at = bound / 64;
+        let mut mask = (1 << (bound % 64)) - 1;
+        loop {
+            let word = self.words.get(at).map_or(0, |word| word & mask);
+            if word != 0 {
+                return Some(at * 64 + 63 - word.leading_zeros() as usize);
+            }
+            mask = u64::MAX;
+            at = at.checked_sub(1)?;
+        }
+    }
+
     /// The numbers in it, rising.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.words.iter().enumerate().flat_map(|(at, &word)| {
-            std::iter::successors((word != 0).then_some(word), |word| {
-                let rest = word & (word - 1);
-                (rest != 0).then_some(rest)
-            })
-            .map(move |word| at * 64 + word.trailing_zeros() as usize)
-        })
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(at, &word)| each_of_word(at, word))
     }
+}
+
+/// The numbers that a word of a set stands for, rising.
+fn each_of_word(at: usize, mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros() as usize;
+        (word != 0).then(|| {
+            word &= word - 1;
+            at * 64 + bit
+        })
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +183,11 @@ mod tests {
         other.insert(63);
         assert_eq!(bits.next_from(64), Some(130));
         assert_eq!(bits.next_from(200), None);
+        assert_eq!(bits.iter_from(63).collect::<Vec<_>>(), [63, 130, 199]);
+        assert_eq!(bits.iter_down(130).collect::<Vec<_>>(), [63, 0]);
+        assert_eq!(bits.iter_down(0).count(), 0);
+        assert_eq!(bits.iter_down(256).count(), 4);
+        assert_eq!(bits.iter_both(&Bits::full(130)).count(), 2);
         assert_eq!(bits.last(), Some(199));
         assert_eq!(bits.below(130).last(), Some(63));
         assert_eq!(bits.below(128).last(), Some(63));

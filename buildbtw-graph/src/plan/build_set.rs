@@ -6,10 +6,11 @@ use rayon::prelude::*;
 
 use super::bits::Bits;
 use super::chains::{Chain, Chains};
+use super::conflicts::Conflicts;
 use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
-use super::needs::{Needs, all_needs};
+use super::needs::{Needs, Reach, all_needs};
 use super::obstacles::{Obstacles, obstacles};
 use super::options::PlanOptions;
 use super::order::{Order, line_of, reduce};
@@ -67,7 +68,7 @@ pub(super) fn tangles_of(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<Tang
     let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
     let refers = |member: usize| chosen[member].refers_to.is_some();
     let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
-    let needs = all_needs(&graph);
+    let needs = all_needs(&graph, &Reach::new(&graph));
     tangles(&needs, &hard_pairs(&graph, &needs))
 }
 
@@ -81,22 +82,31 @@ pub(super) fn make_build_set(
     let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
     let refers = |member: usize| chosen[member].refers_to.is_some();
     let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
-    let needs = all_needs(&graph);
+    let reach = Reach::new(&graph);
+    let needs = all_needs(&graph, &reach);
     let hard = hard_pairs(&graph, &needs);
-    let acyclic = break_cycles(&needs, &hard, ground.options.rounds);
+    let (acyclic, conflicts) = rayon::join(
+        || break_cycles(&needs, &hard, ground.options.rounds),
+        || Conflicts::new(&graph, &mixed),
+    );
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &mut set, warnings);
-    let obstacles = obstacles(ground, &mixed, &graph, &members, &needs, &acyclic, &mut set);
     let affected = affected(ground.options, &acyclic);
     let (tasks, second) = tasks(&affected);
-    let (order, rows);
-    if tasks.len() == members.len() {
-        order = reduce(&acyclic.waits_for, &acyclic.line);
-    } else {
-        rows = task_rows(&acyclic, &needs, &affected, &second);
-        order = reduce(&rows, &line_of(&rows));
-    }
+    let find_order = || {
+        if tasks.len() == members.len() {
+            return reduce(&acyclic.waits_for, &acyclic.line);
+        }
+        let rows = task_rows(&acyclic, &needs, &affected, &second);
+        reduce(&rows, &line_of(&rows))
+    };
+    let (order, (obstacles, risks)) = rayon::join(find_order, || {
+        obstacles(
+            ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
+        )
+    });
+    set.risks.extend(risks);
     let names = Names {
         members: members
             .iter()
@@ -104,7 +114,7 @@ pub(super) fn make_build_set(
             .collect(),
         tasks: &tasks,
     };
-    set.edges = edges(&graph, &acyclic, &order, &names);
+    set.edges = edges(&graph, &reach, &acyclic, &order, &names);
     set.waves = order.wave.iter().copied().max().unwrap_or(0);
     set.critical_path = order
         .longest_chain()
@@ -228,7 +238,13 @@ impl Names<'_> {
 }
 
 /// The pairs of the order and those that were given up, each with its chain.
-fn edges(graph: &Graph<'_>, acyclic: &Acyclic, order: &Order, names: &Names<'_>) -> Vec<Edge> {
+fn edges(
+    graph: &Graph<'_>,
+    reach: &Reach,
+    acyclic: &Acyclic,
+    order: &Order,
+    names: &Names<'_>,
+) -> Vec<Edge> {
     let members = acyclic.waits_for.len();
     let mut dropped: Vec<Vec<u32>> = vec![Vec::new(); members];
     for pair in &acyclic.dropped {
@@ -283,7 +299,7 @@ fn edges(graph: &Graph<'_>, acyclic: &Acyclic, order: &Order, names: &Names<'_>)
     tasks.sort_unstable_by_key(|&task| names.place(task as u32));
     tasks
         .into_par_iter()
-        .map_init(|| Chains::new(graph), of_task)
+        .map_init(|| Chains::new(graph, reach), of_task)
         .flatten_iter()
         .collect()
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::bits::Bits;
 use super::graph::{Graph, Root};
+use super::needs::Reach;
 use crate::relation::Relation;
 use crate::source::RelationKind;
 
@@ -35,6 +36,9 @@ fn belongs(root: &Root<'_>, step: RelationKind) -> bool {
     }
 }
 
+/// Up to so many targets are looked up one by one.
+const FEW: usize = 8;
+
 const NOWHERE: u32 = u32::MAX;
 
 /// How a node was come by in the walk of that number.
@@ -48,16 +52,18 @@ struct Visit {
 /// Finds chains, for one build after the other.
 pub(super) struct Chains<'g, 'a> {
     graph: &'g Graph<'a>,
+    reach: &'g Reach,
     visits: [Vec<Visit>; 2],
     walk: u32,
     queue: VecDeque<u32>,
 }
 
 impl<'g, 'a> Chains<'g, 'a> {
-    pub fn new(graph: &'g Graph<'a>) -> Self {
+    pub fn new(graph: &'g Graph<'a>, reach: &'g Reach) -> Self {
         let nodes = graph.nodes.len();
         Chains {
             graph,
+            reach,
             visits: [vec![Visit::default(); nodes], vec![Visit::default(); nodes]],
             walk: 0,
             queue: VecDeque::new(),
@@ -68,7 +74,8 @@ impl<'g, 'a> Chains<'g, 'a> {
     pub fn find(&mut self, build: u32, mut targets: Bits) -> Vec<Chain<'a>> {
         self.walk += 1;
         let mut chains = Vec::new();
-        let mut left = targets.count();
+        let mut targets_left: Vec<u32> = targets.iter().map(|to| to as u32).collect();
+        let mut left = targets_left.len();
         let graph = self.graph;
         let roots: Vec<&Root<'a>> = graph.all_roots(build as usize).collect();
         for (step, full) in STEPS {
@@ -94,6 +101,7 @@ impl<'g, 'a> Chains<'g, 'a> {
                     && targets.contains(member as usize)
                 {
                     targets.remove(member as usize);
+                    targets_left.retain(|&to| to != member);
                     left -= 1;
                     chains.push(Chain {
                         to: member,
@@ -104,6 +112,16 @@ impl<'g, 'a> Chains<'g, 'a> {
                     if left == 0 {
                         break;
                     }
+                }
+                // What leads to no target leads to nothing on the way to one.
+                // A row is long: few targets are looked up one by one.
+                let reach = self.reach.of(number, full);
+                let leads_on = match left <= FEW {
+                    true => targets_left.iter().any(|&to| reach.contains(to as usize)),
+                    false => reach.meets(&targets),
+                };
+                if !leads_on {
+                    continue;
                 }
                 let weak = if full { &node.weak[..] } else { &[] };
                 for &next in node.strong.iter().chain(weak) {

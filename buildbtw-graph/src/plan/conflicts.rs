@@ -14,7 +14,7 @@ use super::bits::Bits;
 use super::components::components;
 use super::graph::{Graph, Root};
 use super::mixed::Mixed;
-use super::worlds::{Package, World, resolve};
+use super::worlds::{Package, World};
 use crate::relation::{Provision, Relation};
 
 /// Two packages that cannot be installed together, each with the relation of
@@ -32,9 +32,8 @@ pub(super) struct Conflicts {
     /// by the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// The pairs as such numbers.
-    numbered: Vec<(usize, usize)>,
-    count: usize,
+    /// For each of these numbers, those of the packages that it refuses.
+    refuses: Vec<Bits>,
 }
 
 impl Conflicts {
@@ -51,6 +50,10 @@ impl Conflicts {
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
+        let mut refuses = vec![Bits::new(count); count];
+        for (one, other) in numbered {
+            refuses[one].insert(other);
+        }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let parts = components(graph.nodes.len(), |node, at| {
@@ -77,8 +80,7 @@ impl Conflicts {
             pairs,
             reach,
             part,
-            numbered,
-            count,
+            refuses,
         }
     }
 
@@ -92,15 +94,15 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.count);
-        if self.count > 0 {
+        let mut row = Bits::new(self.refuses.len());
+        if !self.refuses.is_empty() {
             for node in roots.iter().filter_map(|root| root.chosen) {
                 row.unite(&self.reach[self.part[node as usize] as usize]);
             }
         }
-        let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
-        self.numbered.iter().find(both)?;
+        row.iter().find(|&one| self.refuses[one].meets(&row))?;
         let mut transaction = Transaction {
+            graph,
             mixed,
             member,
             targets: Vec::new(),
@@ -150,6 +152,7 @@ fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
 
 /// What pacman installs for some targets.
 struct Transaction<'t, 'a> {
+    graph: &'t Graph<'a>,
     mixed: &'t Mixed<'a>,
     member: u32,
     targets: Vec<(Package<'a>, &'a Relation)>,
@@ -179,7 +182,7 @@ impl<'a> Transaction<'_, 'a> {
                 }
                 let mut targets = self.targets.iter().map(|&(target, _)| target);
                 let wanted = targets.find(|&target| does(target));
-                let found = wanted.or_else(|| resolve(self.mixed, relation).chosen);
+                let found = wanted.or_else(|| self.graph.led_to(relation));
                 stack.extend(found.and_then(|found| self.take(found, root)));
             }
         }
@@ -224,10 +227,11 @@ impl<'a> Transaction<'_, 'a> {
         pairs: impl Iterator<Item = (Package<'a>, Package<'a>)>,
     ) -> Option<Conflict<'a>> {
         let on = self.mixed.on();
-        let place = |wanted: Package<'a>| {
-            let mut taken = self.taken.iter();
-            taken.position(|(package, _)| package.is(wanted))
-        };
+        let taken = self.taken.iter().enumerate();
+        let places: HashMap<usize, usize, FxBuildHasher> = taken
+            .map(|(at, (package, _))| (package.address(), at))
+            .collect();
+        let place = |wanted: Package<'a>| places.get(&wanted.address()).copied();
         // pacman meets them in the order of the transaction.
         let mut met: Vec<(usize, usize)> = pairs
             .filter_map(|(one, other)| Some((place(one)?, place(other)?)))

@@ -1,6 +1,5 @@
 //! The plan: from two worlds and some changes to build sets.
 
-mod arrange;
 mod bits;
 mod build_set;
 mod chains;
@@ -8,6 +7,7 @@ mod components;
 mod conflicts;
 mod cycles;
 mod difference;
+mod differs;
 mod graph;
 mod mixed;
 mod needs;
@@ -17,6 +17,7 @@ mod order;
 mod output;
 mod pkgrel;
 mod reports;
+mod round;
 mod set;
 mod why;
 mod worlds;
@@ -35,6 +36,7 @@ pub use output::{
 
 pub use why::{Link, Why, WhyNot, why};
 
+use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use self::build_set::{Chosen, Ground, make_build_set, tangles_of};
@@ -164,24 +166,19 @@ fn on_each_architecture(
         &options.implicit
     };
     let mut primary: BTreeMap<PkgBase, (Version, Option<String>)> = BTreeMap::new();
+    let architectures = worlds.len();
     for (number, (worlds, set)) in worlds.iter().zip(sets).enumerate() {
-        let mut chosen = Vec::with_capacity(set.members.len());
-        for (pkgbase, because) in set.members {
-            let Some(source) = worlds.sources.get(&pkgbase) else {
-                continue;
-            };
+        let members: Vec<(PkgBase, Because)> = set.members.into_iter().collect();
+        let decide = |(pkgbase, because): (PkgBase, Because)| {
+            let source = worlds.sources.get(&pkgbase)?;
             let known = primary
                 .get(&pkgbase)
                 .filter(|_| number > 0 && source.is_any_only());
-            chosen.push(choose(
-                worlds,
-                options,
-                source,
-                because,
-                known,
-                &mut warnings,
-            ));
-        }
+            Some(choose(worlds, options, source, because, known))
+        };
+        let decided: Vec<_> = members.into_par_iter().filter_map(decide).collect();
+        let (chosen, doubts): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
+        warnings.extend(doubts.into_iter().flatten());
         let ground = Ground {
             sources: worlds.sources,
             released: worlds.released,
@@ -189,7 +186,7 @@ fn on_each_architecture(
             implicit,
         };
         make(&ground, &chosen, set.broken, &mut warnings);
-        if number == 0 {
+        if number == 0 && architectures > 1 {
             let decided = |c: &Chosen<'_>| {
                 (
                     c.source.pkgbase.clone(),
@@ -279,6 +276,9 @@ fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet>
             .iter()
             .map(|worlds| rebuild_set(worlds, options, &shared))
             .collect();
+        if worlds.len() == 1 {
+            return sets;
+        }
         let known = shared.len();
         for (worlds, set) in worlds.iter().zip(&sets) {
             for (pkgbase, because) in &set.members {
@@ -293,21 +293,21 @@ fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet>
                 }
             }
         }
-        if worlds.len() == 1 || shared.len() == known {
+        if shared.len() == known {
             return sets;
         }
     }
 }
 
-/// Decides about the version of a member.
+/// Decides about the version of a member; says what is doubtful about it.
 fn choose<'a>(
     worlds: &Worlds<'a>,
     options: &PlanOptions,
     source: &'a SourcePackage,
     because: Because,
     known: Option<&(Version, Option<String>)>,
-    warnings: &mut Vec<PlanWarning>,
-) -> Chosen<'a> {
+) -> (Chosen<'a>, Option<PlanWarning>) {
+    let mut doubt = None;
     let packages = worlds.released.packages_from(&source.pkgbase);
     let mut released: Vec<&Version> = packages.iter().map(|package| package.version()).collect();
     released.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -320,7 +320,7 @@ fn choose<'a>(
         (None, Pkgrel::Keep) => None,
         (None, Pkgrel::Become(pkgrel)) => Some(pkgrel),
         (None, Pkgrel::Doubtful(message)) => {
-            warnings.push(PlanWarning {
+            doubt = Some(PlanWarning {
                 pkgbase: Some(source.pkgbase.clone()),
                 message,
             });
@@ -336,12 +336,13 @@ fn choose<'a>(
         _ => None,
     };
     let last = version.pkgrel().unwrap_or("1");
-    Chosen {
+    let chosen = Chosen {
         first_pkgrel: pkgrel::first_pass(last, &released, &source.version),
         source: followed.map_or(Cow::Borrowed(source), Cow::Owned),
         because,
         version,
         pkgrel,
         refers_to: known.map(|_| options.architectures[0].clone()),
-    }
+    };
+    (chosen, doubt)
 }

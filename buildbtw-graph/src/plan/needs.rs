@@ -35,6 +35,16 @@ impl Needs {
         all
     }
 
+    /// All it installs of what has a number below `bound`.
+    pub fn all_below(&self, bound: usize) -> Bits {
+        let mut all = self.depends.below(bound);
+        for part in [&self.makedepends, &self.implicit, &self.check] {
+            all.unite(part);
+        }
+        all.cut(bound);
+        all
+    }
+
     /// All it installs when the check is skipped.
     pub fn without_check(&self) -> Bits {
         let mut all = self.depends.clone();
@@ -45,7 +55,7 @@ impl Needs {
 }
 
 /// What each package brings along.
-struct Reach {
+pub(super) struct Reach {
     /// Through the packages that pacman would choose.
     strong: Vec<Bits>,
     strong_part: Vec<u32>,
@@ -55,7 +65,19 @@ struct Reach {
 }
 
 impl Reach {
-    fn of(&self, node: u32, full: bool) -> &Bits {
+    /// Works it out for all packages.
+    pub fn new(graph: &Graph<'_>) -> Self {
+        let ((strong, strong_part), (full, full_part)) =
+            rayon::join(|| reach(graph, false), || reach(graph, true));
+        Reach {
+            strong,
+            strong_part,
+            full,
+            full_part,
+        }
+    }
+
+    pub fn of(&self, node: u32, full: bool) -> &Bits {
         if full {
             &self.full[self.full_part[node as usize] as usize]
         } else {
@@ -103,20 +125,12 @@ fn insert_own(graph: &Graph<'_>, node: u32, row: &mut Bits) {
 }
 
 /// Works out the needs of all members.
-pub(super) fn all_needs(graph: &Graph<'_>) -> Vec<Needs> {
-    let (strong, strong_part) = reach(graph, false);
-    let (full, full_part) = reach(graph, true);
-    let reach = Reach {
-        strong,
-        strong_part,
-        full,
-        full_part,
-    };
+pub(super) fn all_needs(graph: &Graph<'_>, reach: &Reach) -> Vec<Needs> {
     let nodes = graph.nodes.len();
     (0..graph.roots.len())
         .into_par_iter()
         .map_init(
-            || Walk::new(graph, &reach, nodes),
+            || Walk::new(graph, reach, nodes),
             |walk, member| walk.needs(member),
         )
         .collect()

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::build_set::Ground;
 use super::conflicts::{Conflict, Conflicts};
 use super::cycles::{Acyclic, Dropped};
 use super::graph::{Extra, Graph, Root};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, own_without_check};
-use super::output::{BuildSet, Risk, Unbuildable, UnbuildableReason};
+use super::output::{Risk, Unbuildable, UnbuildableReason};
 use super::worlds::{Package, Released, resolve};
 use crate::relation::{Comparison, Provision, Relation};
 use crate::source::RelationKind;
@@ -34,7 +36,7 @@ impl Obstacles {
     }
 }
 
-/// Looks at both passes of every build and notes the risks.
+/// Looks at both passes of every build, and finds the risks.
 pub(super) fn obstacles<'a>(
     ground: &Ground<'a>,
     mixed: &Mixed<'a>,
@@ -42,15 +44,15 @@ pub(super) fn obstacles<'a>(
     members: &[Member<'a>],
     needs: &[Needs],
     acyclic: &Acyclic,
-    set: &mut BuildSet,
-) -> Vec<[Obstacles; 2]> {
+    conflicts: &Conflicts,
+) -> (Vec<[Obstacles; 2]>, Vec<Risk>) {
     let mut later: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
     let installed = |pair: &&Dropped| pair.kind != RelationKind::Checkdepends;
     for pair in acyclic.dropped.iter().filter(installed) {
         later[pair.build as usize].push(pair.later);
     }
-    let conflicts = Conflicts::new(graph, mixed);
     let look = |(build, later): (usize, Vec<u32>)| {
+        let mut risks = Vec::new();
         let pass = |nocheck: bool, unbuildable: Option<Unbuildable>| Look {
             ground,
             mixed,
@@ -65,28 +67,31 @@ pub(super) fn obstacles<'a>(
             },
         };
         let mut first = pass(acyclic.nocheck[build], None);
-        first.unresolved(&needs[build], members.len(), &mut set.risks);
+        first.unresolved(&needs[build], members.len(), &mut risks);
         let own = &needs[build].own;
         if first.nocheck && !own.is_empty() {
-            first.own(&own_without_check(graph, build), &mut set.risks);
+            first.own(&own_without_check(graph, build), &mut risks);
         } else {
-            first.own(own, &mut set.risks);
+            first.own(own, &mut risks);
         }
         first.missing(&needs[build], members, &later);
-        first.conflict(&conflicts);
+        first.conflict(conflicts);
         let first = first.found.tidy();
         if ground.options.passes < 2 {
-            return [first, Obstacles::default()];
+            return ([first, Obstacles::default()], risks);
         }
         // The second pass finds all that the plan makes, and runs its check.
         // Its transaction is another one, so other packages may conflict.
         let stays = |why: &Unbuildable| why.reason != UnbuildableReason::Conflict;
         let mut second = pass(false, first.unbuildable.clone().filter(stays));
-        second.unresolved(&needs[build], members.len(), &mut set.risks);
-        second.conflict(&conflicts);
-        [first, second.found.tidy()]
+        second.unresolved(&needs[build], members.len(), &mut risks);
+        second.conflict(conflicts);
+        ([first, second.found.tidy()], risks)
     };
-    later.into_iter().enumerate().map(look).collect()
+    let looked: Vec<([Obstacles; 2], Vec<Risk>)> =
+        later.into_par_iter().enumerate().map(look).collect();
+    let (found, risks): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+    (found, risks.into_iter().flatten().collect())
 }
 
 struct Look<'l, 'a> {

@@ -4,7 +4,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::arrange::transposed;
 use super::bits::Bits;
 
 /// An order of tasks, written with as few pairs as possible.
@@ -13,6 +12,17 @@ pub(super) struct Order {
     pub direct: Vec<Vec<u32>>,
     /// The wave of each task; all it waits for lies in lower ones, from 1 on.
     pub wave: Vec<u32>,
+}
+
+/// The rows of the opposite direction.
+fn transposed(rows: &[Bits]) -> Vec<Bits> {
+    let mut columns = vec![Bits::new(rows.len()); rows.len()];
+    for (row, bits) in rows.iter().enumerate() {
+        for column in bits.iter() {
+            columns[column].insert(row);
+        }
+    }
+    columns
 }
 
 /// All tasks in a line, each behind what its row holds, else rising.

@@ -2,9 +2,9 @@
 //! change breaks, which ones nothing satisfies, and where there was a choice.
 
 use super::build_set::Ground;
+use super::differs::no_longer;
 use super::graph::{Finding, Graph};
 use super::output::{Ambiguous, Broken, BuildSet, PlanWarning, Unresolved};
-use super::set::no_longer;
 use super::worlds::{Released, resolve};
 
 /// Fills the lists of broken, unresolved and ambiguous relations.

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::mixed::{Member, Mixed};
+use super::differs::differences;
 use super::options::{PlanOptions, Scope, Via};
-use super::output::{Because, Broken, Dependent, PlanWarning, World as Origin};
-use super::worlds::{Package, Released, Resolution, Sources, World, resolve};
-use crate::names::{PkgBase, PkgName};
+use super::output::{Because, Broken, PlanWarning, World as Origin};
+use super::round::{Reason, Rebuilt, Round, Seen, address};
+use super::worlds::{Package, Released, Sources, World, resolve};
+use crate::index::Place;
+use crate::names::PkgBase;
 use crate::relation::Relation;
 use crate::source::{RelationKind, SourcePackage, SplitPackage};
 
@@ -29,23 +31,15 @@ pub(super) struct Worlds<'a> {
 }
 
 impl<'a> Worlds<'a> {
-    /// A package as the sources have it.
-    fn package(
-        &self,
-        pkgbase: &PkgBase,
-        pkgname: &PkgName,
-    ) -> Option<(&'a SourcePackage, &'a SplitPackage)> {
-        let source = self.sources.get(pkgbase)?;
-        let mut packages = source.packages.iter();
-        let package = packages.find(|package| package.pkgname == *pkgname)?;
-        package
-            .is_made_for(self.sources.on)
-            .then_some((source, package))
+    /// A source's number among the default branches; a changed one has none.
+    pub fn number_of(&self, source: &SourcePackage) -> Option<u32> {
+        let pkgbase = &source.pkgbase;
+        let mut overlay = self.sources.overlay.into_iter();
+        match overlay.any(|changed| changed.number(pkgbase).is_some()) {
+            true => None,
+            false => self.sources.base.number(pkgbase),
+        }
     }
-}
-
-fn address(package: &SplitPackage) -> usize {
-    std::ptr::from_ref(package).addr()
 }
 
 /// The members of one architecture's build set, and what was noticed on the way.
@@ -59,49 +53,19 @@ pub(super) struct RebuildSet {
     pub warnings: Vec<PlanWarning>,
 }
 
-/// A package that is rebuilt.
-type Rebuilt = (PkgBase, PkgName);
-
-/// What one round of looking for dependents found.
-#[derive(Default)]
-struct Round {
-    /// New members, each with the best reason.
-    members: BTreeMap<PkgBase, Dependent>,
-    /// Packages that are rebuilt with them.
-    rebuilt: BTreeSet<Rebuilt>,
-    /// The packages (by address) whose dependents were or will be looked for:
-    /// they need no second reason.
-    seen: FxHashSet<usize>,
-    /// The packages (by address) that were put among the rebuilt ones.
-    joined: FxHashSet<usize>,
-    warnings: BTreeSet<PlanWarning>,
-}
-
-impl Round {
-    /// Whether a reason could be better than the known one: most are not.
-    fn may_be_better(&self, owner: &PkgBase, of: &PkgBase, world: Origin) -> bool {
-        let known = self.members.get(owner);
-        known.is_none_or(|known| (world, of) <= (known.world, &known.of))
-    }
-
-    fn note(&mut self, owner: &PkgBase, reason: Dependent) {
-        let better = |known: &Dependent| (reason.world, &reason) < (known.world, known);
-        if self.members.get(owner).is_none_or(better) {
-            self.members.insert(owner.clone(), reason);
-        }
-    }
-}
+/// From so many entries on, a list is looked through on all cores.
+const MANY: usize = 512;
 
 /// Works out who is rebuilt. `also` are sources that are rebuilt for another
 /// architecture's sake.
-pub(super) fn rebuild_set(
-    worlds: &Worlds<'_>,
+pub(super) fn rebuild_set<'a>(
+    worlds: &Worlds<'a>,
     options: &PlanOptions,
     also: &BTreeMap<PkgBase, Because>,
 ) -> RebuildSet {
     let on = worlds.sources.on;
     let mut set = RebuildSet::default();
-    let mut frontier = BTreeSet::new();
+    let mut frontier = Vec::new();
     let changed = worlds
         .changes
         .iter()
@@ -109,60 +73,73 @@ pub(super) fn rebuild_set(
     let also = also
         .iter()
         .map(|(pkgbase, because)| (pkgbase, because.clone()));
+    let mut members: FxHashMap<usize, (&SourcePackage, Because)> = FxHashMap::default();
     for (pkgbase, because) in changed.chain(also) {
         let Some(source) = worlds.sources.get(pkgbase) else {
             continue;
         };
         if source.builds_on(on) {
-            set.members.entry(pkgbase.clone()).or_insert(because);
+            members.entry(address(source)).or_insert((source, because));
             frontier.extend(all_packages(worlds, source));
         }
     }
     let mut round = Round::default();
     differences(worlds, options, &mut round, &mut set.broken);
-    let mut seen = frontier.clone();
+    let mut known = FxHashSet::default();
+    frontier.retain(|rebuilt| known.insert(rebuilt.key()));
+    let mut seen = Seen::new(worlds.sources.base.places());
     if options.scope != Scope::None {
         loop {
-            for (pkgbase, pkgname) in &frontier {
-                let package = worlds.package(pkgbase, pkgname);
-                round
-                    .seen
-                    .extend(package.map(|(_, package)| address(package)));
+            for rebuilt in &frontier {
+                if let Some((item, package)) = rebuilt.package().filter(|(_, p)| p.is_made_for(on))
+                {
+                    seen.add(rebuilt.number, item, package);
+                }
             }
-            for (pkgbase, pkgname) in &frontier {
-                dependents_in_sources(worlds, options.via, (pkgbase, pkgname), &mut round);
-                dependents_in_released(worlds, options.via, (pkgbase, pkgname), &mut round);
+            let search = Search {
+                worlds,
+                via: options.via,
+                seen: &seen,
+            };
+            round.unite(search.dependents_of_all(&frontier));
+            for (at, (source, reason)) in round.members.drain() {
+                members
+                    .entry(at)
+                    .or_insert_with(|| (source, Because::Dependent(reason.written_out())));
             }
-            for (pkgbase, reason) in std::mem::take(&mut round.members) {
-                set.members
-                    .entry(pkgbase)
-                    .or_insert(Because::Dependent(reason));
-            }
+            round.joined.clear();
             frontier = std::mem::take(&mut round.rebuilt);
-            frontier.retain(|rebuilt| seen.insert(rebuilt.clone()));
+            frontier.retain(|rebuilt| known.insert(rebuilt.key()));
             if frontier.is_empty() || options.scope == Scope::Direct {
                 break;
             }
         }
     }
     set.warnings = round.warnings.into_iter().collect();
+    let members = members.into_values();
+    set.members = members
+        .map(|(source, because)| (source.pkgbase.clone(), because))
+        .collect();
     let members = &set.members;
     set.broken
         .retain(|broken| !members.contains_key(&broken.pkgbase));
     set
 }
 
-fn all_packages(worlds: &Worlds<'_>, source: &SourcePackage) -> Vec<Rebuilt> {
-    source
-        .pkgnames(worlds.sources.on)
-        .map(|package| (source.pkgbase.clone(), package.pkgname.clone()))
-        .collect()
+fn all_packages<'a>(worlds: &Worlds<'a>, source: &'a SourcePackage) -> Vec<Rebuilt<'a>> {
+    let number = worlds.number_of(source);
+    let rebuilt = |package: &'a SplitPackage| Rebuilt {
+        source,
+        pkgname: &package.pkgname,
+        number,
+    };
+    source.pkgnames(worlds.sources.on).map(rebuilt).collect()
 }
 
 /// Whether a relation of this kind makes a dependent. The pkgbase section's
 /// `depends` are inherited by the packages that do not replace them; by itself
 /// the section only says what is installed to build.
-fn makes_dependent(kind: RelationKind, of_package: bool, via: Via) -> bool {
+pub(super) fn makes_dependent(kind: RelationKind, of_package: bool, via: Via) -> bool {
     match kind {
         RelationKind::Depends if of_package => true,
         RelationKind::Depends | RelationKind::Makedepends => via.makedepends,
@@ -172,7 +149,7 @@ fn makes_dependent(kind: RelationKind, of_package: bool, via: Via) -> bool {
 }
 
 /// The relations to a name that a package, or a pkgbase section, has.
-fn relations_to<'a>(
+pub(super) fn relations_to<'a>(
     source: &'a SourcePackage,
     package: Option<&'a SplitPackage>,
     name: &str,
@@ -194,68 +171,142 @@ fn relations_to<'a>(
     }
 }
 
-/// Who depends on a rebuilt package, by the `.SRCINFO`s.
-fn dependents_in_sources(
-    worlds: &Worlds<'_>,
+/// Looks for the dependents of one round's packages.
+struct Search<'s, 'a> {
+    worlds: &'s Worlds<'a>,
     via: Via,
-    (pkgbase, pkgname): (&PkgBase, &PkgName),
-    round: &mut Round,
-) {
-    let sources = &worlds.sources;
-    let Some((source, package)) = worlds.package(pkgbase, pkgname) else {
-        return;
-    };
-    let rebuilt = Package::Source(source, package, &source.version);
-    let names: BTreeSet<&str> = rebuilt.names(sources.on).collect();
-    for name in names {
-        // Many have the same relation.
-        let mut known: FxHashMap<&Relation, bool> = FxHashMap::default();
-        for (owner, package) in sources.wanting(name) {
-            if package.is_some_and(|package| round.seen.contains(&address(package))) {
-                continue;
+    seen: &'s Seen,
+}
+
+impl<'a> Search<'_, 'a> {
+    fn dependents_of_all(&self, frontier: &[Rebuilt<'a>]) -> Round<'a> {
+        if frontier.len() > MANY {
+            let (one, other) = frontier.split_at(frontier.len() / 2);
+            let (mut one, other) = rayon::join(
+                || self.dependents_of_all(one),
+                || self.dependents_of_all(other),
+            );
+            one.unite(other);
+            return one;
+        }
+        let mut round = Round::default();
+        for rebuilt in frontier {
+            self.dependents_in_sources(rebuilt, &mut round);
+            self.dependents_in_released(rebuilt, &mut round);
+        }
+        round
+    }
+
+    /// Who depends on a rebuilt package, by the `.SRCINFO`s.
+    fn dependents_in_sources(&self, rebuilt: &Rebuilt<'a>, round: &mut Round<'a>) {
+        let sources = &self.worlds.sources;
+        let Some((_, package)) = rebuilt
+            .package()
+            .filter(|(_, package)| package.is_made_for(sources.on))
+        else {
+            return;
+        };
+        let source = rebuilt.source;
+        let rebuilt = Package::Source(source, package, &source.version);
+        let mut names: Vec<&'a str> = rebuilt.names(sources.on).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            if let Some(slot) = sources.base.slot(name) {
+                self.users_of(name, rebuilt, &slot.wanted_by, round);
             }
-            for (_, relation) in relations_to(owner, package, name, worlds, via) {
-                let leads_here = *known.entry(relation).or_insert_with(|| {
-                    let chosen = resolve(sources, relation).chosen;
-                    chosen.is_some_and(|chosen| chosen.is(rebuilt))
-                });
-                if leads_here {
-                    join(
-                        worlds,
-                        round,
-                        owner,
-                        package,
-                        relation,
-                        pkgbase,
-                        Origin::Sources,
-                    );
+            let Some(overlay) = sources.overlay else {
+                continue;
+            };
+            let mut known = FxHashMap::default();
+            for &place in overlay.slot(name).map_or(&[][..], |slot| &slot.wanted_by) {
+                let (owner, package) = overlay.package(place);
+                if !package.is_some_and(|package| self.seen.has_changed(package)) {
+                    let user = (owner, package, None);
+                    self.user(name, rebuilt, user, &mut known, round);
                 }
             }
         }
     }
-}
 
-/// Who depends on a rebuilt package, by the released repositories.
-fn dependents_in_released(
-    worlds: &Worlds<'_>,
-    via: Via,
-    (pkgbase, pkgname): (&PkgBase, &PkgName),
-    round: &mut Round,
-) {
-    // Several repositories may have the package, and a version may lead to a
-    // later one.
-    let mut rebuilt = Vec::new();
-    worlds.released.named(pkgname.as_str(), &mut rebuilt);
-    let names: BTreeSet<&str> = rebuilt
-        .into_iter()
-        .flat_map(|package| package.names(worlds.released.on()))
-        .collect();
-    for name in names {
-        for (owner, kind, relation) in released_relations_to(worlds, name) {
-            if makes_dependent(kind, true, via) {
-                let chosen = resolve(&worlds.released, relation).chosen;
-                if chosen.is_some_and(|chosen| chosen.pkgname() == pkgname) {
-                    join_released(worlds, round, owner, kind, relation, pkgbase);
+    /// Those of the default branches, which may be thousands.
+    fn users_of(&self, name: &str, of: Package<'a>, places: &[Place], round: &mut Round<'a>) {
+        if places.len() > MANY {
+            let (one, other) = places.split_at(places.len() / 2);
+            let mut second = Round::default();
+            rayon::join(
+                || self.users_of(name, of, one, round),
+                || self.users_of(name, of, other, &mut second),
+            );
+            round.unite(second);
+            return;
+        }
+        let sources = &self.worlds.sources;
+        let sections = self.via.makedepends || self.via.checkdepends;
+        // Many have the same relation.
+        let mut known = FxHashMap::default();
+        for &place in places {
+            let is_section = place.item == Place::BUILD;
+            if (is_section && !sections)
+                || self.seen.has(place)
+                || sources.hides.contains(&place.container)
+            {
+                continue;
+            }
+            let (owner, package) = sources.base.package(place);
+            let user = (owner, package, Some(place.container));
+            self.user(name, of, user, &mut known, round);
+        }
+    }
+
+    /// Lets a user join if one of its relations leads to the rebuilt package.
+    fn user(
+        &self,
+        name: &str,
+        rebuilt: Package<'a>,
+        user: User<'a>,
+        known: &mut FxHashMap<&'a Relation, bool>,
+        round: &mut Round<'a>,
+    ) {
+        let (owner, package, _) = user;
+        let sources = &self.worlds.sources;
+        let on = sources.on;
+        if !owner.builds_on(on) || package.is_some_and(|package| !package.is_made_for(on)) {
+            return;
+        }
+        for (_, relation) in relations_to(owner, package, name, self.worlds, self.via) {
+            let leads_here = *known.entry(relation).or_insert_with(|| {
+                let chosen = resolve(sources, relation).chosen;
+                chosen.is_some_and(|chosen| chosen.is(rebuilt))
+            });
+            if leads_here {
+                join(self.worlds, round, user, relation, rebuilt.pkgbase());
+            }
+        }
+    }
+
+    /// Who depends on a rebuilt package, by the released repositories.
+    fn dependents_in_released(&self, rebuilt: &Rebuilt<'a>, round: &mut Round<'a>) {
+        let worlds = self.worlds;
+        if !matches!(worlds.released, Released::Repositories(..)) {
+            return;
+        }
+        // Several repositories may have the package, and a version may lead to
+        // a later one.
+        let mut found = Vec::new();
+        worlds.released.named(rebuilt.pkgname.as_str(), &mut found);
+        let names: BTreeSet<&str> = found
+            .into_iter()
+            .flat_map(|package| package.names(worlds.released.on()))
+            .collect();
+        for name in names {
+            for (owner, kind, relation) in released_relations_to(worlds, name) {
+                if makes_dependent(kind, true, self.via) {
+                    let chosen = resolve(&worlds.released, relation).chosen;
+                    if chosen.is_some_and(|chosen| chosen.pkgname() == rebuilt.pkgname) {
+                        let of = &rebuilt.source.pkgbase;
+                        join_released(worlds, round, owner, kind, relation, of);
+                    }
                 }
             }
         }
@@ -264,7 +315,7 @@ fn dependents_in_released(
 
 /// The relations to a name in the released repositories. Where the default
 /// branches stand for them, the sources have been asked already.
-fn released_relations_to<'a>(
+pub(super) fn released_relations_to<'a>(
     worlds: &Worlds<'a>,
     name: &str,
 ) -> Vec<(Package<'a>, RelationKind, &'a Relation)> {
@@ -286,34 +337,42 @@ fn released_relations_to<'a>(
     found
 }
 
+/// Who has a relation: a source, its package or (with `None`) its pkgbase
+/// section, and the source's number among the default branches.
+pub(super) type User<'a> = (&'a SourcePackage, Option<&'a SplitPackage>, Option<u32>);
+
 /// A source's package (or pkgbase section) joins.
-fn join(
-    worlds: &Worlds<'_>,
-    round: &mut Round,
-    owner: &SourcePackage,
-    package: Option<&SplitPackage>,
-    relation: &Relation,
-    of: &PkgBase,
-    world: Origin,
+pub(super) fn join<'a>(
+    worlds: &Worlds<'a>,
+    round: &mut Round<'a>,
+    (owner, package, number): User<'a>,
+    relation: &'a Relation,
+    of: &'a PkgBase,
 ) {
-    let of_build = || owner.pkgnames(worlds.sources.on).next();
+    let of_build = || {
+        owner
+            .packages
+            .iter()
+            .find(|p| p.is_made_for(worlds.sources.on))
+    };
     let Some(named) = package.or_else(of_build) else {
         return;
     };
-    if round.may_be_better(&owner.pkgbase, of, world) {
-        let reason = Dependent {
-            of: of.clone(),
-            pkgname: named.pkgname.clone(),
-            relation: relation.to_string(),
-            world,
-        };
-        round.note(&owner.pkgbase, reason);
-    }
+    let reason = Reason {
+        of,
+        pkgname: &named.pkgname,
+        relation,
+        world: Origin::Sources,
+    };
+    round.note(owner, reason);
     match package {
         Some(package) => {
             if round.joined.insert(address(package)) {
-                let rebuilt = (owner.pkgbase.clone(), package.pkgname.clone());
-                round.rebuilt.insert(rebuilt);
+                round.rebuilt.push(Rebuilt {
+                    source: owner,
+                    pkgname: &package.pkgname,
+                    number,
+                });
             }
         }
         // Built anew against something else, all its packages may change.
@@ -322,13 +381,13 @@ fn join(
 }
 
 /// A released package joins: its source is rebuilt.
-fn join_released(
-    worlds: &Worlds<'_>,
-    round: &mut Round,
-    owner: Package<'_>,
+pub(super) fn join_released<'a>(
+    worlds: &Worlds<'a>,
+    round: &mut Round<'a>,
+    owner: Package<'a>,
     kind: RelationKind,
-    relation: &Relation,
-    of: &PkgBase,
+    relation: &'a Relation,
+    of: &'a PkgBase,
 ) {
     let on = worlds.sources.on;
     let by_base = worlds
@@ -350,149 +409,20 @@ fn join_released(
         });
         return;
     };
-    let reason = Dependent {
-        of: of.clone(),
-        pkgname: owner.pkgname().clone(),
-        relation: relation.to_string(),
+    let reason = Reason {
+        of,
+        pkgname: owner.pkgname(),
+        relation,
         world: Origin::Released,
     };
-    round.note(&source.pkgbase, reason);
+    round.note(source, reason);
     if kind == RelationKind::Depends {
-        round
-            .rebuilt
-            .insert((source.pkgbase.clone(), owner.pkgname().clone()));
+        round.rebuilt.push(Rebuilt {
+            source,
+            pkgname: owner.pkgname(),
+            number: worlds.number_of(source),
+        });
     } else {
         round.rebuilt.extend(all_packages(worlds, source));
-    }
-}
-
-/// Whoever has a relation that resolves differently after the change joins;
-/// where nothing satisfies it any more, it is broken.
-fn differences(
-    worlds: &Worlds<'_>,
-    options: &PlanOptions,
-    round: &mut Round,
-    broken: &mut Vec<Broken>,
-) {
-    let on = worlds.sources.on;
-    let changed = worlds.changes.iter().map(|source| Member {
-        source,
-        version: &source.version,
-    });
-    let mixed = Mixed::new(worlds.sources, worlds.released, changed);
-    for change in worlds.changes {
-        let mut names: BTreeSet<&str> = BTreeSet::new();
-        let mut old = worlds.released.packages_from(&change.pkgbase);
-        for source in [Some(change), worlds.before.get(&change.pkgbase)]
-            .into_iter()
-            .flatten()
-        {
-            let packages = source.pkgnames(on);
-            old.extend(packages.map(|p| Package::Source(source, p, &source.version)));
-        }
-        for package in old {
-            names.extend(package.names(on));
-        }
-        for name in names {
-            for (owner, package) in worlds.sources.wanting(name) {
-                if mixed.number(&owner.pkgbase).is_some() {
-                    continue;
-                }
-                for (_, relation) in relations_to(owner, package, name, worlds, options.via) {
-                    let before = resolve(&worlds.before, relation);
-                    let after = resolve(&worlds.sources, relation);
-                    if differ(&before, &after) {
-                        join(
-                            worlds,
-                            round,
-                            owner,
-                            package,
-                            relation,
-                            &change.pkgbase,
-                            Origin::Sources,
-                        );
-                        note_broken(worlds, owner, package, relation, &before, &after, broken);
-                    }
-                }
-            }
-            for (owner, kind, relation) in released_relations_to(worlds, name) {
-                if mixed.number(owner.pkgbase()).is_some()
-                    || !makes_dependent(kind, true, options.via)
-                {
-                    continue;
-                }
-                let before = resolve(&worlds.released, relation);
-                let after = resolve(&mixed, relation);
-                if differ(&before, &after) {
-                    join_released(worlds, round, owner, kind, relation, &change.pkgbase);
-                    if let (Some(was), None) = (before.chosen, after.chosen) {
-                        broken.push(Broken {
-                            pkgbase: owner.pkgbase().clone(),
-                            pkgname: Some(owner.pkgname().clone()),
-                            kind,
-                            relation: relation.to_string(),
-                            reason: no_longer(was, &worlds.sources),
-                        });
-                    }
-                }
-            }
-        }
-    }
-    broken.sort();
-    broken.dedup();
-}
-
-fn note_broken(
-    worlds: &Worlds<'_>,
-    owner: &SourcePackage,
-    package: Option<&SplitPackage>,
-    relation: &Relation,
-    before: &Resolution<'_>,
-    after: &Resolution<'_>,
-    broken: &mut Vec<Broken>,
-) {
-    if let (Some(was), None) = (before.chosen, after.chosen) {
-        let mut listed = owner.build_relations(worlds.sources.on);
-        let mut of_build = || {
-            listed
-                .find(|(_, listed)| *listed == relation)
-                .map(|(kind, _)| kind)
-        };
-        let kind = match package {
-            Some(_) => RelationKind::Depends,
-            None => of_build().unwrap_or(RelationKind::Makedepends),
-        };
-        broken.push(Broken {
-            pkgbase: owner.pkgbase.clone(),
-            pkgname: package.map(|package| package.pkgname.clone()),
-            kind,
-            relation: relation.to_string(),
-            reason: no_longer(was, &worlds.sources),
-        });
-    }
-}
-
-fn differ(before: &Resolution<'_>, after: &Resolution<'_>) -> bool {
-    match (before.chosen, after.chosen) {
-        (None, None) => false,
-        (Some(before), Some(after)) => before.pkgname() != after.pkgname(),
-        _ => true,
-    }
-}
-
-/// What satisfied a relation before, and what is there now.
-pub(super) fn no_longer<'a>(was: Package<'_>, now: &impl World<'a>) -> String {
-    let mut found = Vec::new();
-    now.named(was.pkgname().as_str(), &mut found);
-    let (name, version) = (was.pkgname(), was.version());
-    match found.first() {
-        Some(now) if now.version() == version => {
-            format!("{name} {version} satisfied it, and no longer provides it")
-        }
-        Some(now) => format!(
-            "{name} {version} satisfied it; {name} {} does not",
-            now.version()
-        ),
-        None => format!("{name} {version} satisfied it; no source makes {name} any more"),
     }
 }

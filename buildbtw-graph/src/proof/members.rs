@@ -321,10 +321,11 @@ impl<'s, 'w> Search<'s, 'w> {
         let mut in_root: FxHashMap<&Relation, Option<&PkgName>> = FxHashMap::default();
         for &name in &names {
             for (source, split) in worlds.wanting(name, false, |_| false) {
-                let differs = self.counting(source, split).any(|relation| {
+                let mut named = self.counting(source, split).filter(|r| r.name == name);
+                let differs = named.any(|relation| {
                     let was = leads_to(&mut before, &Before(worlds), relation, worlds);
                     let is = leads_to(&mut self.after, &After(worlds), relation, worlds);
-                    relation.name == name && was.map(Pkg::name) != is.map(Pkg::name)
+                    was.map(Pkg::name) != is.map(Pkg::name)
                 });
                 if differs {
                     self.join(source, split);

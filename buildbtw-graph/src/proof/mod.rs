@@ -28,7 +28,7 @@ use rayon::prelude::*;
 use self::build::{Place, check_build};
 use self::conflicts::Conflicts;
 use self::members::rebuild_sets;
-use self::order::{Builds, order};
+use self::order::{Builds, Order, order};
 use self::packages::Packages;
 use self::replay::Replay;
 use self::root::Member;
@@ -63,10 +63,19 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
         .iter()
         .map(|on| Worlds::new(input, on))
         .collect();
-    let sets = rebuild_sets(&worlds, input.options);
-    for (worlds, members) in worlds.iter().zip(&sets) {
-        if let Some(set) = plan.architectures.get(worlds.on) {
-            let mut found = prove_set(input, plan, worlds, members, set);
+    // The replay does not ask who must be rebuilt, so both go on at once; where
+    // the wrong builds are planned, what it finds is of no interest.
+    let (sets, found) = rayon::join(
+        || rebuild_sets(&worlds, input.options),
+        || -> Vec<Option<Found<'_>>> {
+            let set = |worlds: &Worlds<'_>| plan.architectures.get(worlds.on);
+            let prove = |worlds| Some(prove_set(input, plan, worlds, set(worlds)?));
+            worlds.iter().map(prove).collect()
+        },
+    );
+    for (members, found) in sets.iter().zip(found) {
+        if let Some(found) = found {
+            let mut found = found.with_members(members);
             found.truncate(MOST_FLAWS);
             flaws.append(&mut found);
         }
@@ -74,31 +83,69 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
     if flaws.is_empty() { Ok(()) } else { Err(flaws) }
 }
 
-fn prove_set<'w>(
+/// What was found about a build set, but for who belongs into it.
+struct Found<'p> {
+    /// The sources that are planned.
+    planned: BTreeSet<&'p PkgBase>,
+    in_builds: Vec<Flaw>,
+    in_order: Vec<Flaw>,
+    /// Of a set without such flaws.
+    in_replay: Vec<Flaw>,
+}
+
+impl Found<'_> {
+    /// All flaws, when these sources must be rebuilt.
+    fn with_members(self, members: &BTreeSet<&PkgBase>) -> Vec<Flaw> {
+        let mut flaws = self.in_builds;
+        let missing = members.difference(&self.planned);
+        flaws.extend(missing.map(|&pkgbase| Flaw::MissingBuild {
+            pkgbase: pkgbase.clone(),
+        }));
+        let extra = self.planned.difference(members);
+        flaws.extend(extra.map(|&pkgbase| Flaw::ExtraBuild {
+            pkgbase: pkgbase.clone(),
+        }));
+        flaws.extend(self.in_order);
+        if flaws.is_empty() {
+            flaws = self.in_replay;
+        }
+        flaws
+    }
+}
+
+fn prove_set<'p>(
+    input: &PlanInput<'_>,
+    plan: &'p Plan,
+    worlds: &Worlds<'_>,
+    set: &'p BuildSet,
+) -> Found<'p> {
+    let mut in_builds = Vec::new();
+    let builds = Builds::new(set, &mut in_builds);
+    let mut found = Found {
+        planned: (0..builds.members()).map(|at| builds.pkgbase(at)).collect(),
+        in_builds,
+        in_order: Vec::new(),
+        in_replay: Vec::new(),
+    };
+    let order = order(&builds, &mut found.in_order);
+    if let Some(order) = order
+        && found.in_builds.is_empty()
+        && found.in_order.is_empty()
+    {
+        found.in_replay = replay(input, plan, worlds, &builds, &order);
+    }
+    found
+}
+
+fn replay<'w>(
     input: &PlanInput<'w>,
     plan: &Plan,
     worlds: &Worlds<'w>,
-    members: &BTreeSet<&'w PkgBase>,
-    set: &BuildSet,
+    builds: &Builds<'_>,
+    order: &Order,
 ) -> Vec<Flaw> {
-    let options = input.options;
+    let (options, set) = (input.options, builds.set);
     let mut flaws = Vec::new();
-    let builds = Builds::new(set, &mut flaws);
-    let planned: BTreeSet<&PkgBase> = (0..builds.members()).map(|at| builds.pkgbase(at)).collect();
-    let missing = members.iter().filter(|&&member| !planned.contains(member));
-    flaws.extend(missing.map(|&pkgbase| Flaw::MissingBuild {
-        pkgbase: pkgbase.clone(),
-    }));
-    let extra = planned.iter().filter(|&&member| !members.contains(member));
-    flaws.extend(extra.map(|&pkgbase| Flaw::ExtraBuild {
-        pkgbase: pkgbase.clone(),
-    }));
-    let Some(order) = order(&builds, &mut flaws) else {
-        return flaws;
-    };
-    if !flaws.is_empty() {
-        return flaws;
-    }
     let place = Place {
         worlds,
         primary: &options.architectures[0],
@@ -108,7 +155,7 @@ fn prove_set<'w>(
         .into_par_iter()
         .map(|number| {
             let mut flaws = Vec::new();
-            let form = check_build(&place, &builds, number, &mut flaws);
+            let form = check_build(&place, builds, number, &mut flaws);
             (form.filter(|_| number < builds.members()), flaws)
         })
         .collect();
@@ -143,8 +190,8 @@ fn prove_set<'w>(
         options,
         warnings: &plan.warnings,
         worlds,
-        builds: &builds,
-        order: &order,
+        builds,
+        order,
         twice: builds.twice(),
         packages: &packages,
         conflicts: &Conflicts::new(&packages),

@@ -44,20 +44,30 @@ pub(super) struct Links {
 
 impl Links {
     fn new(rows: &[Bits]) -> Self {
+        Links::of_lists(rows.iter().map(|row| row.iter().map(|other| other as u32)))
+    }
+
+    /// The links of each node, one node after the other.
+    pub fn of_lists<L: Iterator<Item = u32>>(lists: impl Iterator<Item = L>) -> Self {
         let mut links = Links {
             start: vec![0],
             to: Vec::new(),
         };
-        for row in rows {
-            links.to.extend(row.iter().map(|other| other as u32));
+        for list in lists {
+            links.to.extend(list);
             links.start.push(links.to.len() as u32);
         }
         links
     }
 
+    /// The number of nodes.
+    pub fn size(&self) -> usize {
+        self.start.len() - 1
+    }
+
     /// The same links in the opposite direction.
-    fn reversed(&self) -> Links {
-        let size = self.start.len() - 1;
+    pub fn reversed(&self) -> Links {
+        let size = self.size();
         let mut start = vec![0u32; size + 1];
         for &other in &self.to {
             start[other as usize + 1] += 1;

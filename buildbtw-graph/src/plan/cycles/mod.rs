@@ -7,6 +7,7 @@
 //! for one of both, and so on. What would close a cycle stays out, and at the
 //! end no pair that was left out could be put back.
 
+mod arrange;
 mod eject;
 mod exact;
 mod greedy;
@@ -17,9 +18,10 @@ mod sift;
 mod staged;
 mod tangle;
 
-use settle::settle;
 use tangle::{CHECK, CLASSES};
 pub use tangle::{Harm, Pair, Tangle};
+
+use rayon::prelude::*;
 
 use super::bits::Bits;
 use super::components::components_of_rows;
@@ -88,8 +90,10 @@ pub(super) fn tangles(needs: &[Needs], hard: &[Bits]) -> Vec<Tangle> {
 
 /// For each build the members it installs.
 fn rows(needs: &[Needs]) -> Vec<Bits> {
-    let row = |one: &Needs| one.all().below(needs.len());
-    needs.iter().map(row).collect()
+    needs
+        .par_iter()
+        .map(|one| one.all_below(needs.len()))
+        .collect()
 }
 
 /// Decides about one strongly connected part and writes it into the result.
@@ -101,7 +105,7 @@ fn untangle(
     result: &mut Acyclic,
     all: &mut [Bits],
 ) {
-    let settled = settle(tangle, &tangle.order(rounds));
+    let settled = tangle.settled(rounds);
     let real = |number: usize| nodes[number] as usize;
     for &(class, build, later) in &settled.dropped {
         all[real(build)].remove(real(later));

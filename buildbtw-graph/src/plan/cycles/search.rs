@@ -8,42 +8,37 @@
 use super::eject::eject;
 use super::greedy::greedy;
 use super::links::{Class, classes};
-use super::settle::settle;
+use super::settle::{Settled, settle};
 use super::sift::Sifting;
 use super::staged::staged;
-use super::tangle::{Harm, Tangle};
+use super::tangle::Tangle;
 
 /// How many neighbouring builds move together, one length after the other.
 const RUNS: [usize; 5] = [1, 2, 4, 8, 1];
 
 /// The better one of two lines, improved by so many rounds; without rounds
 /// only the first one.
-pub(super) fn order(tangle: &Tangle, rounds: usize) -> Vec<u32> {
+pub(super) fn order(tangle: &Tangle, rounds: usize) -> Settled {
     if rounds == 0 {
         return staged(tangle);
     }
     let classes = classes(tangle);
     let (staged, greedy) = rayon::join(
-        || improved(tangle, &classes, rounds, staged(tangle)),
+        || improved(tangle, &classes, rounds, staged(tangle).line),
         || improved(tangle, &classes, rounds, greedy(&classes, tangle.size())),
     );
-    if greedy.0 < staged.0 {
-        greedy.1
+    if greedy.harm() < staged.harm() {
+        greedy
     } else {
-        staged.1
+        staged
     }
 }
 
 /// Sifts, tries chains, and puts back what closes no cycle, in turns.
-fn improved(
-    tangle: &Tangle,
-    classes: &[Class],
-    rounds: usize,
-    mut line: Vec<u32>,
-) -> (Harm, Vec<u32>) {
-    let mut harm = Harm::default();
+fn improved(tangle: &Tangle, classes: &[Class], rounds: usize, line: Vec<u32>) -> Settled {
+    let mut settled = Settled::new(line);
     for round in 0..rounds {
-        let mut sifting = Sifting::new(classes, line);
+        let mut sifting = Sifting::new(classes, settled.line);
         for length in RUNS {
             sifting.round(length, round % 2 == 1);
         }
@@ -51,9 +46,7 @@ fn improved(
         if round > 0 {
             eject(&mut sifting, round);
         }
-        let settled = settle(tangle, sifting.line());
-        harm = settled.harm();
-        line = settled.line;
+        settled = settle(tangle, sifting.line());
     }
-    (harm, line)
+    settled
 }

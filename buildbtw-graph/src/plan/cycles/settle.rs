@@ -60,15 +60,24 @@ pub(super) fn settle(tangle: &Tangle, order: &[u32]) -> Settled {
             settle_class(class, wanted, &mut kept, &mut settled);
         }
     }
-    if settled.nocheck.contains(&true) {
-        let waiting = Waiting::new(&kept, &settled.line);
-        for build in (0..size).filter(|&build| settled.nocheck[build]) {
+    note_unchecked(tangle, &kept, &mut settled);
+    settled
+}
+
+/// Notes what skipped checks give up, once all that is kept is known.
+pub(super) fn note_unchecked(tangle: &Tangle, kept: &[Bits], settled: &mut Settled) {
+    if !settled.nocheck.contains(&true) {
+        return;
+    }
+    let waiting = Waiting::new(kept, &settled.line);
+    let unchecked = (0..tangle.size()).filter(|&build| settled.nocheck[build]);
+    settled.unchecked = unchecked
+        .flat_map(|build| {
             let later = tangle.pairs[CHECK][build].iter();
             let later = later.filter(|&other| waiting.waits(other, build));
-            settled.unchecked.extend(later.map(|other| (build, other)));
-        }
-    }
-    settled
+            later.map(|other| (build, other)).collect::<Vec<_>>()
+        })
+        .collect();
 }
 
 /// Puts the pairs of one class in, next to those that are kept already and
@@ -99,6 +108,10 @@ pub(super) fn settle_class(
             later.iter().for_each(|&other| kept[build].remove(other));
             against.push((build, later));
         }
+    }
+    // Nothing to decide: who waits for whom need not be known.
+    if against.is_empty() {
+        return;
     }
     against.sort_unstable_by_key(|&(build, _)| place[build]);
     let mut waiting = Waiting::new(kept, &settled.line);

@@ -4,13 +4,17 @@
 //! the next class. Only strongly connected parts of both have to be arranged,
 //! and those of the first classes are small.
 
-use super::super::arrange::Problem;
 use super::super::bits::Bits;
 use super::super::components::components_of_rows;
-use super::settle::{Settled, settle_class};
+use super::arrange::Problem;
+use super::links::Links;
+use super::settle::{Settled, note_unchecked, settle_class};
 use super::tangle::Tangle;
 
-pub(super) fn staged(tangle: &Tangle) -> Vec<u32> {
+/// The line, with what it gives up. Settling the line again would come to the
+/// same: it agrees with all that is kept, and every pair that is given up closes
+/// a cycle with kept pairs that hurt at least as much.
+pub(super) fn staged(tangle: &Tangle) -> Settled {
     let size = tangle.size();
     let mut settled = Settled::new((0..size as u32).collect());
     let mut kept = vec![Bits::new(size); size];
@@ -20,7 +24,8 @@ pub(super) fn staged(tangle: &Tangle) -> Vec<u32> {
             settle_class(class, wanted, &mut kept, &mut settled);
         }
     }
-    settled.line
+    note_unchecked(tangle, &kept, &mut settled);
+    settled
 }
 
 /// A line that agrees with what is kept, and with much of what is wanted.
@@ -34,26 +39,23 @@ fn arranged(kept: &[Bits], wanted: &[Bits]) -> Vec<u32> {
             line.extend(nodes);
             continue;
         }
-        let problem = Problem {
-            kept: restricted(kept, &nodes),
-            wanted: restricted(wanted, &nodes),
-        };
-        line.extend(problem.arrange().into_iter().map(|number| nodes[number]));
+        let problem = Problem::new(restricted(kept, &nodes), restricted(wanted, &nodes));
+        let arranged = problem.arrange().into_iter();
+        line.extend(arranged.map(|number| nodes[number as usize]));
     }
     line
 }
 
 /// The rows of some nodes, with only those nodes in them, numbered anew.
-fn restricted(rows: &[Bits], nodes: &[u32]) -> Vec<Bits> {
-    let mut number = vec![None; rows.len()];
+fn restricted(rows: &[Bits], nodes: &[u32]) -> Links {
+    let mut inside = Bits::new(rows.len());
+    let mut number = vec![0; rows.len()];
     for (at, &node) in nodes.iter().enumerate() {
-        number[node as usize] = Some(at);
+        inside.insert(node as usize);
+        number[node as usize] = at as u32;
     }
-    let restrict = |&node: &u32| {
-        let mut row = Bits::new(nodes.len());
-        let inside = rows[node as usize].iter().filter_map(|other| number[other]);
-        inside.for_each(|other| row.insert(other));
-        row
-    };
-    nodes.iter().map(restrict).collect()
+    Links::of_lists(nodes.iter().map(|&node| {
+        let row = rows[node as usize].iter_both(&inside);
+        row.map(|other| number[other])
+    }))
 }

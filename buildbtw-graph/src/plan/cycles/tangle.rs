@@ -1,8 +1,10 @@
 //! A strongly connected part of a build set, and what an order of it gives up.
 
+use rayon::prelude::*;
+
 use super::super::bits::Bits;
 use super::super::needs::Needs;
-use super::settle::settle;
+use super::settle::{Settled, settle};
 use super::{exact, search};
 use crate::source::RelationKind;
 
@@ -94,38 +96,37 @@ impl Tangle {
         for (at, &node) in nodes.iter().enumerate() {
             number[node as usize] = at;
         }
-        let local = |wanted: Bits, own: usize| {
-            let mut row = Bits::new(size);
-            let others = wanted.iter().map(|other| number[other]);
-            others
-                .filter(|&other| other != own)
-                .for_each(|other| row.insert(other));
-            row
-        };
-        let mut pairs: [Vec<Bits>; CLASSES.len()] = Default::default();
-        for (own, &node) in nodes.iter().enumerate() {
+        let classes_of = |(own, &node): (usize, &u32)| {
             let needs = &needs[node as usize];
             let hard = &hard[node as usize];
-            let hurts = !hard.is_empty();
-            for (&(kind, is_hard), rows) in CLASSES.iter().zip(&mut pairs) {
-                if is_hard && !hurts {
-                    rows.push(Bits::new(size));
-                    continue;
+            let row = |(kind, is_hard): (RelationKind, bool)| {
+                let mut row = Bits::new(size);
+                if is_hard && hard.is_empty() {
+                    return row;
                 }
-                let mut wanted = match kind {
+                let wanted = match kind {
                     RelationKind::Depends => &needs.depends,
                     RelationKind::Makedepends => &needs.makedepends,
                     RelationKind::Checkdepends => &needs.check,
                     RelationKind::Implicit => &needs.implicit,
+                };
+                for other in wanted.iter_both(&inside) {
+                    let belongs =
+                        kind == RelationKind::Checkdepends || hard.contains(other) == is_hard;
+                    if belongs && number[other] != own {
+                        row.insert(number[other]);
+                    }
                 }
-                .below(inside.bound());
-                wanted.intersect(&inside);
-                if is_hard {
-                    wanted.intersect(hard);
-                } else if kind != RelationKind::Checkdepends && hurts {
-                    wanted.subtract(hard);
-                }
-                rows.push(local(wanted, own));
+                row
+            };
+            CLASSES.map(row)
+        };
+        let of_nodes: Vec<[Bits; CLASSES.len()]> =
+            nodes.par_iter().enumerate().map(classes_of).collect();
+        let mut pairs: [Vec<Bits>; CLASSES.len()] = Default::default();
+        for rows in of_nodes {
+            for (row, rows) in rows.into_iter().zip(&mut pairs) {
+                rows.push(row);
             }
         }
         for rows in &mut pairs {
@@ -165,8 +166,13 @@ impl Tangle {
     /// for up to [`Tangle::EXACT`] builds, else the better the more rounds of
     /// improvement there are.
     pub fn order(&self, rounds: usize) -> Vec<u32> {
+        self.settled(rounds).line
+    }
+
+    /// The same order with what is given up for it.
+    pub(super) fn settled(&self, rounds: usize) -> Settled {
         if self.size <= Self::EXACT {
-            exact::best_order(self)
+            settle(self, &exact::best_order(self))
         } else {
             search::order(self, rounds)
         }
