@@ -1,4 +1,5 @@
-//! Installations that pacman refuses because two packages conflict.
+//! Installations that pacman refuses because two packages conflict, or because
+//! two targets lead to different packages of one name.
 //!
 //! Few packages of a build set conflict with another one of it. Which of those
 //! an installation may contain is worked out for all builds at once; only where
@@ -26,8 +27,11 @@ pub(super) struct Conflict<'a> {
 
 /// The conflicts among the packages of a graph.
 pub(super) struct Conflicts {
-    /// Pairs of nodes; the first one says that it conflicts.
-    pairs: Vec<(u32, u32)>,
+    /// Pairs of nodes; the first one says that it conflicts, in the relation
+    /// of that number.
+    pairs: Vec<(u32, u32, u32)>,
+    /// The nodes that share their name with others.
+    namesakes: FxHashSet<u32>,
     /// What each package brings along of the packages in pairs, each package
     /// by the number it has among them.
     reach: Vec<Bits>,
@@ -48,7 +52,7 @@ impl Conflicts {
         };
         let numbered: Vec<(usize, usize)> = pairs
             .iter()
-            .map(|&(one, other)| (number(one), number(other)))
+            .map(|&(one, _, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
         let (mut reach, mut part) = (Vec::new(), Vec::new());
@@ -75,6 +79,7 @@ impl Conflicts {
         }
         Conflicts {
             pairs,
+            namesakes: namesakes(graph),
             reach,
             part,
             numbered,
@@ -92,6 +97,9 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
+        if let Some(twice) = self.twice(roots, graph) {
+            return Some(twice);
+        }
         let mut row = Bits::new(self.count);
         if self.count > 0 {
             for node in roots.iter().filter_map(|root| root.chosen) {
@@ -118,27 +126,66 @@ impl Conflicts {
         transaction.fill();
         let package = |node: u32| graph.nodes[node as usize].package;
         let pairs = self.pairs.iter();
-        transaction.conflict(pairs.map(|&(one, other)| (package(one), package(other))))
+        transaction.conflict(pairs.map(|&(one, by, other)| (package(one), by, package(other))))
+    }
+
+    /// Two targets that lead to different packages of one name, which pacman
+    /// refuses before it looks at anything else.
+    fn twice<'a>(&self, roots: &[&Root<'a>], graph: &Graph<'a>) -> Option<Conflict<'a>> {
+        if self.namesakes.is_empty() {
+            return None;
+        }
+        let mut met: Vec<(Package<'a>, &Relation)> = Vec::new();
+        for root in roots {
+            let Some(node) = root.chosen.filter(|node| self.namesakes.contains(node)) else {
+                continue;
+            };
+            let package = graph.nodes[node as usize].package;
+            let mut known = met.iter();
+            match known.find(|(known, _)| known.pkgname() == package.pkgname()) {
+                Some(&one) if !one.0.is(package) => {
+                    let other = (package, root.relation);
+                    return Some(Conflict { one, other });
+                }
+                _ => met.push((package, root.relation)),
+            }
+        }
+        None
     }
 }
 
-fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
-    let on = mixed.on();
-    let mut unwanted: HashMap<&str, Vec<(u32, &Relation)>, FxBuildHasher> = HashMap::default();
+fn namesakes(graph: &Graph<'_>) -> FxHashSet<u32> {
+    let mut found = FxHashSet::default();
+    let mut names: HashMap<&str, u32, FxBuildHasher> = HashMap::default();
     for (number, node) in graph.nodes.iter().enumerate() {
-        for relation in node.package.conflicts(on) {
+        let number = number as u32;
+        let first = *names
+            .entry(node.package.pkgname().as_str())
+            .or_insert(number);
+        if first != number {
+            found.extend([first, number]);
+        }
+    }
+    found
+}
+
+fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32, u32)> {
+    let on = mixed.on();
+    let mut unwanted: HashMap<&str, Vec<(u32, u32, &Relation)>, FxBuildHasher> = HashMap::default();
+    for (number, node) in graph.nodes.iter().enumerate() {
+        for (by, relation) in (0..).zip(node.package.conflicts(on)) {
             let known = unwanted.entry(&relation.name).or_default();
-            known.push((number as u32, relation));
+            known.push((number as u32, by, relation));
         }
     }
     let mut pairs = Vec::new();
     for (number, node) in graph.nodes.iter().enumerate() {
         for name in node.package.names(on) {
-            for &(other, relation) in unwanted.get(name).map_or(&[][..], Vec::as_slice) {
+            for &(other, by, relation) in unwanted.get(name).map_or(&[][..], Vec::as_slice) {
                 // Nothing conflicts with itself by what it provides.
                 let itself = graph.nodes[other as usize].package.pkgname();
                 if node.package.pkgname() != itself && node.package.satisfies(relation, on) {
-                    pairs.push((other, number as u32));
+                    pairs.push((other, by, number as u32));
                 }
             }
         }
@@ -221,20 +268,21 @@ impl<'a> Transaction<'_, 'a> {
     /// that cannot be solved so.
     fn conflict(
         mut self,
-        pairs: impl Iterator<Item = (Package<'a>, Package<'a>)>,
+        pairs: impl Iterator<Item = (Package<'a>, u32, Package<'a>)>,
     ) -> Option<Conflict<'a>> {
         let on = self.mixed.on();
         let place = |wanted: Package<'a>| {
             let mut taken = self.taken.iter();
             taken.position(|(package, _)| package.is(wanted))
         };
-        // pacman meets them in the order of the transaction.
-        let mut met: Vec<(usize, usize)> = pairs
-            .filter_map(|(one, other)| Some((place(one)?, place(other)?)))
+        // pacman meets them in the order of the transaction, and of each
+        // package's conflicts.
+        let mut met: Vec<(usize, u32, usize)> = pairs
+            .filter_map(|(one, by, other)| Some((place(one)?, by, place(other)?)))
             .collect();
         met.sort_unstable();
         let all = self.taken.clone();
-        for (one, other) in met {
+        for (one, _, other) in met {
             let (one, other) = (all[one], all[other]);
             let is_left = |wanted: Package<'a>| {
                 let mut taken = self.taken.iter();

@@ -310,6 +310,20 @@ impl<'a> Look<'_, 'a> {
         let found = conflicts.find(self.number, &roots, &assumed, self.graph, self.mixed);
         if let Some(Conflict { one, other }) = found {
             let ((one, by_one), (other, by_other)) = (one, other);
+            if one.pkgname() == other.pkgname() {
+                self.stop(
+                    UnbuildableReason::Conflict,
+                    format!(
+                        "{by_one} installs {one} {}, and {by_other} installs {one} {}; pacman \
+                         refuses two packages of one name; take {by_one} or {by_other} out of \
+                         the package, or change them so that one package satisfies both",
+                        one.version(),
+                        other.version(),
+                        one = one.pkgname(),
+                    ),
+                );
+                return;
+            }
             let (one, other) = (one.pkgname(), other.pkgname());
             let (both, way_out) = if by_one == by_other {
                 let both = format!("{by_one} installs both {one} and {other}");

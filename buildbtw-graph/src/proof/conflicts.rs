@@ -1,4 +1,5 @@
-//! Packages that pacman does not install together.
+//! Packages that pacman does not install together: those that conflict, and
+//! targets of one name.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -10,11 +11,16 @@ use crate::names::PkgName;
 use crate::plan::PlannedBuild;
 use crate::relation::{Provision, Relation};
 
+/// A node that refuses another one, by which of its conflicts it does so, and
+/// the other one.
+type Pair = (u32, usize, u32);
+
 /// Which packages of a graph do not stand beside each other.
 pub(super) struct Conflicts<'p, 'w> {
     packages: &'p Packages<'w>,
-    /// Pairs of nodes of which the first one refuses the second.
-    pairs: Vec<(u32, u32)>,
+    pairs: Vec<Pair>,
+    /// Whether a node is one of several with its name.
+    ambiguous: Vec<bool>,
     /// For each node in a pair, by its place in the list of them, the places of
     /// the others.
     against: Vec<Row>,
@@ -27,12 +33,12 @@ impl<'p, 'w> Conflicts<'p, 'w> {
     /// Finds the pairs, and what leads to them. Most packages are in none.
     pub fn new(packages: &'p Packages<'w>) -> Self {
         let pairs = pairs(packages);
-        let mut quarrelling: Vec<u32> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
+        let mut quarrelling: Vec<u32> = pairs.iter().flat_map(|&(a, _, b)| [a, b]).collect();
         quarrelling.sort_unstable();
         quarrelling.dedup();
         let place = |node: u32| quarrelling.binary_search(&node).ok();
         let mut against = vec![Row::new(quarrelling.len()); quarrelling.len()];
-        for &(one, other) in &pairs {
+        for &(one, _, other) in &pairs {
             if let (Some(one), Some(other)) = (place(one), place(other)) {
                 against[one].add(other);
                 against[other].add(one);
@@ -58,6 +64,7 @@ impl<'p, 'w> Conflicts<'p, 'w> {
         Conflicts {
             packages,
             pairs,
+            ambiguous: ambiguous(packages),
             against,
             part: parts.of,
             brings,
@@ -68,6 +75,16 @@ impl<'p, 'w> Conflicts<'p, 'w> {
     /// together, if there are any.
     pub fn conflict(&self, member: usize, build: &PlannedBuild) -> Option<[&'w PkgName; 2]> {
         let chosen = self.packages.chosen_targets(member, build);
+        // pacman does not even begin with two targets of one name.
+        let name = |node: u32| self.packages.nodes[node as usize].pkg.name();
+        let mut unclear: Vec<u32> = chosen.clone();
+        unclear.retain(|&node| self.ambiguous[node as usize]);
+        unclear.sort_unstable_by_key(|&node| (name(node), node));
+        unclear.dedup();
+        let mut neighbours = unclear.windows(2);
+        if let Some(two) = neighbours.find(|two| name(two[0]) == name(two[1])) {
+            return Some([name(two[0]), name(two[1])]);
+        }
         let mut row = Row::new(self.against.len());
         for &node in &chosen {
             row.absorb(&self.brings[self.part[node as usize] as usize]);
@@ -82,23 +99,32 @@ impl<'p, 'w> Conflicts<'p, 'w> {
     }
 }
 
-fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
+fn ambiguous(packages: &Packages<'_>) -> Vec<bool> {
+    let mut counts: FxHashMap<&str, usize> = FxHashMap::default();
+    let name = |number: usize| packages.nodes[number].pkg.name().as_str();
+    let all = 0..packages.nodes.len();
+    all.clone()
+        .for_each(|number| *counts.entry(name(number)).or_default() += 1);
+    all.map(|number| counts[name(number)] > 1).collect()
+}
+
+fn pairs(packages: &Packages<'_>) -> Vec<Pair> {
     let on = packages.on;
-    let mut refused: FxHashMap<&str, Vec<(u32, &Relation)>> = FxHashMap::default();
+    let mut refused: FxHashMap<&str, Vec<(u32, usize, &Relation)>> = FxHashMap::default();
     for (number, node) in packages.nodes.iter().enumerate() {
-        for relation in node.pkg.conflicts(on) {
+        for (by, relation) in node.pkg.conflicts(on).enumerate() {
             let entry = refused.entry(relation.name.as_str()).or_default();
-            entry.push((number as u32, relation));
+            entry.push((number as u32, by, relation));
         }
     }
     let mut pairs = Vec::new();
     for (number, node) in packages.nodes.iter().enumerate() {
         for name in node.pkg.names(on) {
-            for &(other, relation) in refused.get(name).into_iter().flatten() {
+            for &(other, by, relation) in refused.get(name).into_iter().flatten() {
                 let refuses = packages.nodes[other as usize].pkg;
                 // A package may provide what it refuses to others.
                 if refuses.name() != node.pkg.name() && node.pkg.does(relation, on) {
-                    pairs.push((other, number as u32));
+                    pairs.push((other, by, number as u32));
                 }
             }
         }
@@ -199,17 +225,17 @@ impl<'p, 'w> Transaction<'p, 'w> {
 
     /// Leaves out what another package stands in for, as pacman does, and says
     /// which two remain that cannot be installed together.
-    fn conflict(mut self, pairs: &[(u32, u32)]) -> Option<[&'w PkgName; 2]> {
+    fn conflict(mut self, pairs: &[Pair]) -> Option<[&'w PkgName; 2]> {
         let pkg = |number: u32| self.packages.nodes[number as usize].pkg;
         let on = self.packages.on;
         let here = |node: u32| self.taken.iter().position(|&number| number == node);
-        let mut met: Vec<(usize, usize, (u32, u32))> = pairs
+        let mut met: Vec<((usize, usize, usize), u32, u32)> = pairs
             .iter()
-            .filter_map(|&(one, other)| Some((here(one)?, here(other)?, (one, other))))
+            .filter_map(|&(one, by, other)| Some(((here(one)?, by, here(other)?), one, other)))
             .collect();
         // As pacman comes to them: what is left out before conflicts no more.
         met.sort_unstable();
-        for (_, _, (one, other)) in met {
+        for (_, one, other) in met {
             if !self.taken.contains(&one) || !self.taken.contains(&other) {
                 continue;
             }
