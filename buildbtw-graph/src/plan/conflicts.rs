@@ -1,7 +1,8 @@
 //! Installations that pacman refuses because two packages conflict, or because
-//! two targets lead to different packages of one name.
+//! it would need two packages of one name.
 //!
-//! Few packages of a build set conflict with another one of it. Which of those
+//! Few packages of a build set conflict with another one of it, or share its
+//! name. Which of those
 //! an installation may contain is worked out for all builds at once; only where
 //! two meet is it worked out what pacman would really install: it takes what
 //! is in the transaction already before what it would choose otherwise, and of
@@ -15,7 +16,7 @@ use super::bits::Bits;
 use super::components::components;
 use super::graph::{Graph, Root};
 use super::mixed::Mixed;
-use super::worlds::{Package, World, resolve};
+use super::worlds::{Package, Resolution, World, resolve};
 use crate::relation::{Provision, Relation};
 
 /// Two packages that cannot be installed together, each with the relation of
@@ -25,34 +26,30 @@ pub(super) struct Conflict<'a> {
     pub other: (Package<'a>, &'a Relation),
 }
 
-/// The conflicts among the packages of a graph.
+/// The packages of a graph that quarrel: they conflict, or have one name.
 pub(super) struct Conflicts {
-    /// Pairs of nodes; the first one says that it conflicts, in the relation
-    /// of that number.
-    pairs: Vec<(u32, u32, u32)>,
-    /// The nodes that share their name with others.
-    namesakes: FxHashSet<u32>,
-    /// What each package brings along of the packages in pairs, each package
-    /// by the number it has among them.
+    /// What each package brings along of those that quarrel, each of them by
+    /// the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// The pairs as such numbers.
-    numbered: Vec<(usize, usize)>,
+    /// Who quarrels with whom, as such numbers.
+    pairs: Vec<(usize, usize)>,
     count: usize,
 }
 
 impl Conflicts {
-    /// Finds all pairs of packages that conflict.
+    /// Finds all pairs of packages that quarrel.
     pub fn new(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Self {
-        let pairs = conflicting_pairs(graph, mixed);
+        let mut pairs = conflicting_pairs(graph, mixed);
+        pairs.extend(namesakes(graph));
         let mut numbers: HashMap<u32, usize, FxBuildHasher> = HashMap::default();
         let mut number = |node: u32| {
             let next = numbers.len();
             *numbers.entry(node).or_insert(next)
         };
-        let numbered: Vec<(usize, usize)> = pairs
+        let pairs: Vec<(usize, usize)> = pairs
             .iter()
-            .map(|&(one, _, other)| (number(one), number(other)))
+            .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
         let (mut reach, mut part) = (Vec::new(), Vec::new());
@@ -78,11 +75,9 @@ impl Conflicts {
             part = parts.of;
         }
         Conflicts {
-            pairs,
-            namesakes: namesakes(graph),
             reach,
             part,
-            numbered,
+            pairs,
             count,
         }
     }
@@ -97,9 +92,6 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        if let Some(twice) = self.twice(roots, graph) {
-            return Some(twice);
-        }
         let mut row = Bits::new(self.count);
         if self.count > 0 {
             for node in roots.iter().filter_map(|root| root.chosen) {
@@ -107,7 +99,7 @@ impl Conflicts {
             }
         }
         let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
-        self.numbered.iter().find(both)?;
+        self.pairs.iter().find(both)?;
         let mut transaction = Transaction {
             mixed,
             member,
@@ -123,69 +115,45 @@ impl Conflicts {
                 transaction.targets.push((package, root.relation));
             }
         }
+        if let Some(twice) = transaction.twice() {
+            return Some(twice);
+        }
         transaction.fill();
-        let package = |node: u32| graph.nodes[node as usize].package;
-        let pairs = self.pairs.iter();
-        transaction.conflict(pairs.map(|&(one, by, other)| (package(one), by, package(other))))
-    }
-
-    /// Two targets that lead to different packages of one name, which pacman
-    /// refuses before it looks at anything else.
-    fn twice<'a>(&self, roots: &[&Root<'a>], graph: &Graph<'a>) -> Option<Conflict<'a>> {
-        if self.namesakes.is_empty() {
-            return None;
-        }
-        let mut met: Vec<(Package<'a>, &Relation)> = Vec::new();
-        for root in roots {
-            let Some(node) = root.chosen.filter(|node| self.namesakes.contains(node)) else {
-                continue;
-            };
-            let package = graph.nodes[node as usize].package;
-            let mut known = met.iter();
-            match known.find(|(known, _)| known.pkgname() == package.pkgname()) {
-                Some(&one) if !one.0.is(package) => {
-                    let other = (package, root.relation);
-                    return Some(Conflict { one, other });
-                }
-                _ => met.push((package, root.relation)),
-            }
-        }
-        None
+        transaction.unmet().or_else(|| transaction.conflict())
     }
 }
 
-fn namesakes(graph: &Graph<'_>) -> FxHashSet<u32> {
-    let mut found = FxHashSet::default();
-    let mut names: HashMap<&str, u32, FxBuildHasher> = HashMap::default();
+/// Pairs of packages of one name, from different repositories or sources.
+fn namesakes(graph: &Graph<'_>) -> Vec<(u32, u32)> {
+    let mut found = Vec::new();
+    let mut names: HashMap<&str, Vec<u32>, FxBuildHasher> = HashMap::default();
+    names.reserve(graph.nodes.len());
     for (number, node) in graph.nodes.iter().enumerate() {
         let number = number as u32;
-        let first = *names
-            .entry(node.package.pkgname().as_str())
-            .or_insert(number);
-        if first != number {
-            found.extend([first, number]);
-        }
+        let known = names.entry(node.package.pkgname().as_str()).or_default();
+        found.extend(known.iter().map(|&other| (other, number)));
+        known.push(number);
     }
     found
 }
 
-fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32, u32)> {
+fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
     let on = mixed.on();
-    let mut unwanted: HashMap<&str, Vec<(u32, u32, &Relation)>, FxBuildHasher> = HashMap::default();
+    let mut unwanted: HashMap<&str, Vec<(u32, &Relation)>, FxBuildHasher> = HashMap::default();
     for (number, node) in graph.nodes.iter().enumerate() {
-        for (by, relation) in (0..).zip(node.package.conflicts(on)) {
+        for relation in node.package.conflicts(on) {
             let known = unwanted.entry(&relation.name).or_default();
-            known.push((number as u32, by, relation));
+            known.push((number as u32, relation));
         }
     }
     let mut pairs = Vec::new();
     for (number, node) in graph.nodes.iter().enumerate() {
         for name in node.package.names(on) {
-            for &(other, by, relation) in unwanted.get(name).map_or(&[][..], Vec::as_slice) {
+            for &(other, relation) in unwanted.get(name).map_or(&[][..], Vec::as_slice) {
                 // Nothing conflicts with itself by what it provides.
                 let itself = graph.nodes[other as usize].package.pkgname();
                 if node.package.pkgname() != itself && node.package.satisfies(relation, on) {
-                    pairs.push((other, by, number as u32));
+                    pairs.push((other, number as u32));
                 }
             }
         }
@@ -226,7 +194,7 @@ impl<'a> Transaction<'_, 'a> {
                 }
                 let mut targets = self.targets.iter().map(|&(target, _)| target);
                 let wanted = targets.find(|&target| does(target));
-                let found = wanted.or_else(|| resolve(self.mixed, relation).chosen);
+                let found = wanted.or_else(|| self.find(relation));
                 stack.extend(found.and_then(|found| self.take(found, root)));
             }
         }
@@ -254,67 +222,125 @@ impl<'a> Transaction<'_, 'a> {
         Some((package, needs))
     }
 
+    /// What pacman takes: never a second package of a name.
+    fn find(&self, relation: &Relation) -> Option<Package<'a>> {
+        let is_free = |package: Package<'a>| !self.names.contains(package.pkgname().as_str());
+        let Resolution { chosen, others } = resolve(self.mixed, relation);
+        let chosen = chosen?;
+        if is_free(chosen) {
+            return Some(chosen);
+        }
+        let named = chosen.pkgname().as_str() == relation.name;
+        let mut found = Vec::new();
+        if named {
+            self.mixed.providing(&relation.name, &mut found);
+        }
+        let provides = |package: &Package<'a>| {
+            package.pkgname().as_str() != relation.name
+                && package.provides_for(relation, self.mixed.on())
+        };
+        found.retain(provides);
+        let mut all = others.into_iter().chain(found);
+        all.find(|&package| is_free(package))
+    }
+
+    /// Two targets that lead to different packages of one name, which pacman
+    /// refuses before it looks at anything else.
+    fn twice(&self) -> Option<Conflict<'a>> {
+        let mut met: HashMap<&str, (Package<'a>, &'a Relation), FxBuildHasher> = HashMap::default();
+        for &other in &self.targets {
+            let one = *met.entry(other.0.pkgname().as_str()).or_insert(other);
+            if !one.0.is(other.0) {
+                return Some(Conflict { one, other });
+            }
+        }
+        None
+    }
+
+    /// A need that only another package of a name than the one that is
+    /// installed would meet.
+    fn unmet(&self) -> Option<Conflict<'a>> {
+        let on = self.mixed.on();
+        for &(package, root) in &self.taken {
+            if self.mixed.member_of(package) == Some(self.member) {
+                continue;
+            }
+            for relation in package.depends(on) {
+                if package.satisfies(relation, on) || self.is_met(relation) {
+                    continue;
+                }
+                // What nothing satisfies is said elsewhere.
+                let Some(wanted) = resolve(self.mixed, relation).chosen else {
+                    continue;
+                };
+                let mut taken = self.taken.iter();
+                let instead = taken.find(|(other, _)| other.pkgname() == wanted.pkgname());
+                if let Some(&one) = instead {
+                    let other = (wanted, root);
+                    return Some(Conflict { one, other });
+                }
+            }
+        }
+        None
+    }
+
     fn is_met(&self, relation: &Relation) -> bool {
         let named = self.by_name.get(relation.name.as_str());
         let mut named = named.into_iter().flatten();
         named.any(|package| package.satisfies(relation, self.mixed.on()))
-            || self
-                .assumed
-                .iter()
-                .any(|provision| relation.satisfied_by_provision(provision))
+            || self.is_assumed(relation)
+    }
+
+    fn is_assumed(&self, relation: &Relation) -> bool {
+        let mut assumed = self.assumed.iter();
+        assumed.any(|provision| relation.satisfied_by_provision(provision))
     }
 
     /// Leaves out what others provide, and answers with the first conflict
     /// that cannot be solved so.
-    fn conflict(
-        mut self,
-        pairs: impl Iterator<Item = (Package<'a>, u32, Package<'a>)>,
-    ) -> Option<Conflict<'a>> {
+    fn conflict(&self) -> Option<Conflict<'a>> {
         let on = self.mixed.on();
-        let place = |wanted: Package<'a>| {
-            let mut taken = self.taken.iter();
-            taken.position(|(package, _)| package.is(wanted))
-        };
-        // pacman meets them in the order of the transaction, and of each
-        // package's conflicts.
-        let mut met: Vec<(usize, u32, usize)> = pairs
-            .filter_map(|(one, by, other)| Some((place(one)?, by, place(other)?)))
-            .collect();
-        met.sort_unstable();
-        let all = self.taken.clone();
-        for (one, _, other) in met {
-            let (one, other) = (all[one], all[other]);
-            let is_left = |wanted: Package<'a>| {
-                let mut taken = self.taken.iter();
-                taken.any(|(package, _)| package.is(wanted))
-            };
-            if !is_left(one.0) || !is_left(other.0) {
-                continue;
-            }
-            let conflict = Some(Conflict { one, other });
-            let out = if stands_in(one.0, other.0, self.mixed) {
-                other.0
-            } else if stands_in(other.0, one.0, self.mixed) {
-                one.0
-            } else {
-                return conflict;
-            };
-            self.taken.retain(|(package, _)| !package.is(out));
-            // Whoever stands in may do less than what it takes the place of.
-            let lost = |relation: &&Relation| {
-                let mut left = self.taken.iter();
-                out.satisfies(relation, on)
-                    && !left.any(|(package, _)| package.satisfies(relation, on))
-            };
-            let mut needs = self
-                .taken
-                .iter()
-                .flat_map(|(package, _)| package.depends(on));
-            if needs.any(|relation| lost(&relation)) {
-                return conflict;
+        let mut out: Vec<(Package<'a>, Conflict<'a>)> = Vec::new();
+        // pacman goes by the packages, their conflicts, and whom these meet.
+        for &one in &self.taken {
+            for relation in one.0.conflicts(on) {
+                let met = self.by_name.get(relation.name.as_str());
+                for &other in met.into_iter().flatten() {
+                    let is_out = |package: Package<'a>| out.iter().any(|(o, _)| o.is(package));
+                    if other.pkgname() == one.0.pkgname()
+                        || !other.satisfies(relation, on)
+                        || is_out(one.0)
+                        || is_out(other)
+                    {
+                        continue;
+                    }
+                    let mut taken = self.taken.iter().copied();
+                    let other = taken.find(|(package, _)| package.is(other))?;
+                    let conflict = Conflict { one, other };
+                    if stands_in(one.0, other.0, self.mixed) {
+                        out.push((other.0, conflict));
+                    } else if stands_in(other.0, one.0, self.mixed) {
+                        out.push((one.0, conflict));
+                    } else {
+                        return Some(conflict);
+                    }
+                }
             }
         }
-        None
+        // Whoever stands in may do less than what it takes the place of.
+        let taken = self.taken.iter().map(|&(package, _)| package);
+        let left: Vec<Package<'a>> = taken
+            .filter(|&package| !out.iter().any(|(o, _)| o.is(package)))
+            .collect();
+        out.into_iter().find_map(|(out, conflict)| {
+            let lost = |relation: &Relation| {
+                out.satisfies(relation, on)
+                    && !left.iter().any(|package| package.satisfies(relation, on))
+                    && !self.is_assumed(relation)
+            };
+            let mut needs = left.iter().flat_map(|package| package.depends(on));
+            needs.any(lost).then_some(conflict)
+        })
     }
 }
 

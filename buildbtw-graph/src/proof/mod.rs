@@ -31,7 +31,7 @@ use self::members::rebuild_sets;
 use self::order::{Builds, order};
 use self::packages::Packages;
 use self::replay::Replay;
-use self::root::Member;
+use self::root::{Member, Root};
 use self::worlds::Worlds;
 use crate::names::{Architecture, PkgBase};
 use crate::plan::{BuildSet, Plan, PlanInput};
@@ -138,7 +138,8 @@ fn prove_set<'w>(
     } else {
         &options.implicit
     };
-    let packages = Packages::gather(worlds, &as_built, implicit, &elsewhere);
+    let root = Root::new(worlds, &as_built);
+    let packages = Packages::gather(worlds, &root, &as_built, implicit, &elsewhere);
     let replay = Replay {
         options,
         warnings: &plan.warnings,
@@ -147,7 +148,7 @@ fn prove_set<'w>(
         order: &order,
         twice: builds.twice(),
         packages: &packages,
-        conflicts: &Conflicts::new(&packages),
+        conflicts: &Conflicts::new(&packages, &root),
     };
     replay.run(&mut flaws);
     flaws

@@ -232,18 +232,3 @@ fn bad_input_is_refused_with_a_reason() {
     };
     assert_eq!(refused(&[], passes), PlanError::BadPasses(3));
 }
-
-#[test]
-fn two_targets_of_one_name_are_not_installed_together() {
-    let sources = [
-        source("app 1-1", &["makedepends = lib", "makedepends = lib<2"]),
-        source("fine 1-1", &["makedepends = lib<2"]),
-    ];
-    let released: &[&[&str]] = &[&["lib 2-1"], &["lib 1-1"]];
-    let made = plan_of(&sources, released, &sources, &options());
-    let set = x86_64(&made);
-    let why = build(set, "app").unbuildable.clone().unwrap();
-    assert_eq!(why.reason, UnbuildableReason::Conflict);
-    assert!(why.hint.contains("lib 2-1") && why.hint.contains("lib 1-1"), "{}", why.hint);
-    assert_eq!(build(set, "fine").unbuildable, None);
-}
