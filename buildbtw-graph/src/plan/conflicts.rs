@@ -21,6 +21,7 @@ use crate::relation::{Provision, Relation};
 
 /// Two packages that cannot be installed together, each with the relation of
 /// the build that leads to it.
+#[derive(Clone, Copy)]
 pub(super) struct Conflict<'a> {
     pub one: (Package<'a>, &'a Relation),
     pub other: (Package<'a>, &'a Relation),
@@ -108,6 +109,7 @@ impl Conflicts {
             taken: Vec::new(),
             names: FxHashSet::default(),
             by_name: HashMap::default(),
+            detour: None,
         };
         for root in roots {
             if let Some(chosen) = root.chosen {
@@ -174,6 +176,8 @@ struct Transaction<'t, 'a> {
     taken: Vec<(Package<'a>, &'a Relation)>,
     names: FxHashSet<&'a str>,
     by_name: HashMap<&'a str, Vec<Package<'a>>, FxBuildHasher>,
+    /// Where it first could not take what it would have taken by itself.
+    detour: Option<Conflict<'a>>,
 }
 
 impl<'a> Transaction<'_, 'a> {
@@ -194,8 +198,15 @@ impl<'a> Transaction<'_, 'a> {
                 }
                 let mut targets = self.targets.iter().map(|&(target, _)| target);
                 let wanted = targets.find(|&target| does(target));
-                let found = wanted.or_else(|| self.find(relation));
-                stack.extend(found.and_then(|found| self.take(found, root)));
+                let found = wanted.or_else(|| self.find(relation, root));
+                let Some(found) = found else { continue };
+                let taken = self.take(found, root);
+                // pacman thinks no further where a target is not the package
+                // of its name that came first.
+                if taken.is_none() && self.detour.is_none() {
+                    self.detour = self.instead_of(found, root);
+                }
+                stack.extend(taken);
             }
         }
     }
@@ -223,12 +234,14 @@ impl<'a> Transaction<'_, 'a> {
     }
 
     /// What pacman takes: never a second package of a name.
-    fn find(&self, relation: &Relation) -> Option<Package<'a>> {
-        let is_free = |package: Package<'a>| !self.names.contains(package.pkgname().as_str());
+    fn find(&mut self, relation: &Relation, root: &'a Relation) -> Option<Package<'a>> {
         let Resolution { chosen, others } = resolve(self.mixed, relation);
         let chosen = chosen?;
-        if is_free(chosen) {
+        if !self.names.contains(chosen.pkgname().as_str()) {
             return Some(chosen);
+        }
+        if self.detour.is_none() {
+            self.detour = self.instead_of(chosen, root);
         }
         let named = chosen.pkgname().as_str() == relation.name;
         let mut found = Vec::new();
@@ -241,7 +254,17 @@ impl<'a> Transaction<'_, 'a> {
         };
         found.retain(provides);
         let mut all = others.into_iter().chain(found);
-        all.find(|&package| is_free(package))
+        all.find(|package| !self.names.contains(package.pkgname().as_str()))
+    }
+
+    /// The package that is installed where another one of its name is wanted.
+    fn instead_of(&self, wanted: Package<'a>, root: &'a Relation) -> Option<Conflict<'a>> {
+        let mut taken = self.taken.iter();
+        let one = taken.find(|(other, _)| other.pkgname() == wanted.pkgname());
+        one.map(|&one| Conflict {
+            one,
+            other: (wanted, root),
+        })
     }
 
     /// Two targets that lead to different packages of one name, which pacman
@@ -257,8 +280,8 @@ impl<'a> Transaction<'_, 'a> {
         None
     }
 
-    /// A need that only another package of a name than the one that is
-    /// installed would meet.
+    /// A need that is not met because of two packages of one name: one of them
+    /// would meet it, or something else was taken in its place.
     fn unmet(&self) -> Option<Conflict<'a>> {
         let on = self.mixed.on();
         for &(package, root) in &self.taken {
@@ -269,15 +292,11 @@ impl<'a> Transaction<'_, 'a> {
                 if package.satisfies(relation, on) || self.is_met(relation) {
                     continue;
                 }
-                // What nothing satisfies is said elsewhere.
-                let Some(wanted) = resolve(self.mixed, relation).chosen else {
-                    continue;
-                };
-                let mut taken = self.taken.iter();
-                let instead = taken.find(|(other, _)| other.pkgname() == wanted.pkgname());
-                if let Some(&one) = instead {
-                    let other = (wanted, root);
-                    return Some(Conflict { one, other });
+                let wanted = resolve(self.mixed, relation).chosen;
+                let instead = wanted.and_then(|wanted| self.instead_of(wanted, root));
+                // Without a detour, what nothing satisfies is said elsewhere.
+                if let Some(conflict) = instead.or(self.detour) {
+                    return Some(conflict);
                 }
             }
         }

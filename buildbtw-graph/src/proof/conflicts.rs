@@ -133,6 +133,8 @@ struct Transaction<'c, 'p, 'w> {
     /// What was taken, by every name it goes by.
     named: FxHashMap<&'w str, Vec<Pkg<'w>>>,
     names: FxHashSet<&'w str>,
+    /// The first package that was not found because of its name.
+    passed_over: Option<[&'w PkgName; 2]>,
 }
 
 impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
@@ -159,6 +161,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             taken: Vec::new(),
             named: FxHashMap::default(),
             names: FxHashSet::default(),
+            passed_over: None,
         };
         for target in transaction.targets.clone() {
             transaction.install(target);
@@ -198,7 +201,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
     }
 
     /// What is found for a relation when no name may come twice.
-    fn free(&self, relation: &Relation) -> Option<Pkg<'w>> {
+    fn free(&mut self, relation: &Relation) -> Option<Pkg<'w>> {
         let mut found = Vec::new();
         self.conflicts
             .root
@@ -211,6 +214,11 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         provided.retain(|pkg| pkg.name().as_str() != relation.name);
         provided.retain(|pkg| pkg.provides(relation, self.on()));
         found.extend(provided);
+        if let Some(first) = found.first()
+            && self.names.contains(first.name().as_str())
+        {
+            self.passed_over.get_or_insert([first.name(); 2]);
+        }
         let mut found = found.into_iter();
         found.find(|pkg| !self.names.contains(pkg.name().as_str()))
     }
@@ -234,10 +242,14 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             }
             let mut targets = self.targets.iter().copied();
             let wanted = targets.find(|other| other.does(relation, on));
-            if let Some(next) = wanted.or_else(|| self.free(relation))
-                && self.take(next)
-            {
+            let Some(next) = wanted.or_else(|| self.free(relation)) else {
+                continue;
+            };
+            if self.take(next) {
                 open.push((next, next.depends(on)));
+            } else {
+                // A target whose name was taken before its turn.
+                self.passed_over.get_or_insert([next.name(); 2]);
             }
         }
     }
@@ -249,12 +261,14 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         let needs = all.flat_map(|pkg| pkg.depends(on).map(move |relation| (pkg, relation)));
         let mut unmet =
             needs.filter(|(pkg, relation)| !pkg.does(relation, on) && !self.is_met(relation));
-        // What nothing at all satisfies is a matter of its own.
         unmet.find_map(|(_, relation)| {
-            let wanted = *satisfiers(self.conflicts.root, relation, on).first()?;
-            let mut taken = self.taken.iter();
-            let instead = taken.find(|other| other.name() == wanted.name())?;
-            Some([instead.name(), wanted.name()])
+            let wanted = satisfiers(self.conflicts.root, relation, on);
+            let wanted = wanted.first().map(|wanted| wanted.name());
+            let mut taken = self.taken.iter().map(|pkg| pkg.name());
+            let instead = taken.find(|&name| Some(name) == wanted);
+            // What nothing at all satisfies is a matter of its own, unless the
+            // one who needs it took the place of another package.
+            instead.map(|name| [name; 2]).or(self.passed_over)
         })
     }
 
