@@ -83,29 +83,33 @@ pub fn resolve_installation<'a>(
 ) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Uninstallable>> {
     let targets = request.find_targets()?;
     let mut transaction = Found::default();
+    let mut complete = true;
     for &(repository, package) in &targets.packages {
-        resolve_closure(request, &targets, &mut transaction, (repository, package));
+        complete &= resolve_closure(request, &targets, &mut transaction, (repository, package));
     }
-    request.check_needs(&transaction.packages)?;
+    if !complete {
+        request.check_needs(&transaction.packages)?;
+    }
     let left = transaction.without_stood_in()?;
-    if left.len() < transaction.packages.len() {
-        // What stands in may do less than what it takes the place of.
-        request.check_needs(&left)?;
-    }
+    // What stands in may do less than what it takes the place of, and another
+    // package of a target's name may have come before it.
+    request.check_needs(&left)?;
     Ok(left)
 }
 
-/// Adds a package and, depth first, what it needs. What cannot be found is left
-/// out; the needs of all that was added are looked at in the end.
+/// Adds a package and, depth first, what it needs; says whether all was found.
+/// A target counts as found even when its name is taken; the needs of all that
+/// was added are looked at in the end.
 fn resolve_closure<'a>(
     request: &InstallRequest<'a>,
     targets: &Found<'a>,
     transaction: &mut Found<'a>,
     start: (usize, &'a ReleasedPackage),
-) {
+) -> bool {
     if !transaction.add(start.0, start.1) {
-        return;
+        return true;
     }
+    let mut complete = true;
     // A stack of its own instead of recursion: a chain may be of any length.
     let mut stack = vec![(start.1, start.1.depends.iter())];
     while let Some((package, depends)) = stack.last_mut() {
@@ -119,12 +123,14 @@ fn resolve_closure<'a>(
         }
         let wanted = targets.satisfy(relation);
         let found = wanted.or_else(|| request.find(relation, transaction));
+        complete &= found.is_some();
         if let Some((repository, found)) = found
             && transaction.add(repository, found)
         {
             stack.push((found, found.depends.iter()));
         }
     }
+    complete
 }
 
 impl<'a> InstallRequest<'a> {

@@ -57,11 +57,18 @@ fn planned(case: &Case) -> Planned {
     }
 }
 
+/// Cases that were wrong once; the packages of one name in them meet in ways
+/// that are drawn rarely.
+const RARE: [u64; 7] = [990, 1115, 1354, 1438, 6607, 9945, 10741];
+
 #[test]
 fn pacman_refuses_the_same_for_conflicts() {
     let seen: Mutex<BTreeMap<&str, u64>> = Mutex::default();
     let cases = number_of_cases(500);
-    in_parallel(cases, Pacman::new, |pacman, seed| {
+    let all = cases + RARE.len() as u64;
+    in_parallel(all, Pacman::new, |pacman, number| {
+        let rare = number.checked_sub(cases);
+        let seed = rare.map_or(number, |at| RARE[at as usize]);
         let wrong = |case: &Case| {
             let real = pacman.install(case);
             let expected = expected(case);
@@ -94,6 +101,6 @@ fn pacman_refuses_the_same_for_conflicts() {
         Case::draw(seed, Kind::Conflicts).must_agree(wrong);
     });
     let seen = seen.into_inner().unwrap();
-    println!("{cases} cases: {seen:?}");
+    println!("{all} cases: {seen:?}");
     assert_eq!(seen.len(), 5, "{seen:?}");
 }
