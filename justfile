@@ -93,6 +93,26 @@ test *ARGS:
         /^ *Summary \[|^test result: ok/ && match($0, /[0-9]+ passed/) { passed += substr($0, RSTART) }
         END { print ""; print passed + 0 " tests passed"; exit passed == 0 }'
 
+# Read, plan and prove mutated .SRCINFO files for so many seconds; BUILDBTW_CORPUS as for the tests
+[group('check')]
+fuzz SECONDS="600":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
+    [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
+    cargo test -p buildbtw-graph --test rubbish --no-run
+    # What needs more memory than this, or a round more time, has failed.
+    ulimit -v 4000000
+    export BUILDBTW_CASES=${BUILDBTW_CASES:-5000}
+    end=$((SECONDS + $1)) rounds=0
+    while ((SECONDS < end)); do
+        export BUILDBTW_SEED=$((RANDOM << 45 | RANDOM << 30 | RANDOM << 15 | RANDOM))
+        echo "BUILDBTW_SEED=$BUILDBTW_SEED BUILDBTW_CASES=$BUILDBTW_CASES"
+        timeout --kill-after=10 600 cargo test -q -p buildbtw-graph --test rubbish
+        rounds=$((rounds + 1))
+    done
+    echo "$rounds rounds of $BUILDBTW_CASES cases each: no panic, no hang, every plan proved"
+
 # Run the benchmarks, in release builds; BUILDBTW_CORPUS as for the tests
 [group('check')]
 bench *ARGS:

@@ -13,6 +13,7 @@ use crate::index::ReleasedIndex;
 use crate::names::PkgName;
 use crate::relation::{Provision, Relation};
 use crate::released::ReleasedPackage;
+use crate::version::Version;
 
 /// What is to be installed, from where.
 pub struct InstallRequest<'a> {
@@ -27,97 +28,88 @@ pub struct InstallRequest<'a> {
     pub hidden: &'a dyn Fn(&ReleasedPackage, usize) -> bool,
 }
 
-/// A relation that nothing in the repositories satisfies.
+/// Why pacman would refuse an installation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Unsatisfied {
-    /// The relation.
-    pub relation: Relation,
-    /// The package that has it; `None` for a target.
-    pub wanted_by: Option<PkgName>,
+pub enum Uninstallable {
+    /// Nothing in the repositories satisfies a relation.
+    #[error("nothing satisfies {relation}, which {} needs", wanting(.wanted_by))]
+    Unsatisfied {
+        /// The relation.
+        relation: Relation,
+        /// The package that has it; `None` for a target.
+        wanted_by: Option<PkgName>,
+    },
+    /// A target leads to another package of a name that was asked for already.
+    #[error(
+        "{target} leads to {pkgname} {version}, but another target leads to {pkgname} {other}, \
+         and pacman installs one package of a name"
+    )]
+    Twice {
+        /// The later target.
+        target: Relation,
+        /// The name.
+        pkgname: PkgName,
+        /// What the later target leads to.
+        version: Version,
+        /// What the earlier one leads to.
+        other: Version,
+    },
+    /// Two packages conflict, and neither stands in for the other one.
+    #[error("{one} and {other} would both be installed, and they conflict")]
+    Conflict {
+        /// The package that says so.
+        one: PkgName,
+        /// The package that it does not want beside it.
+        other: PkgName,
+    },
 }
 
-impl std::fmt::Display for Unsatisfied {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.wanted_by {
-            Some(package) => write!(
-                f,
-                "nothing satisfies {}, which {package} needs",
-                self.relation
-            ),
-            None => write!(
-                f,
-                "nothing satisfies {}, which the build needs",
-                self.relation
-            ),
-        }
-    }
+fn wanting(package: &Option<PkgName>) -> &str {
+    package.as_ref().map_or("the build", PkgName::as_str)
 }
 
 /// Works out what pacman would install, with the number of each package's
 /// repository, in the order in which pacman comes across the packages.
 ///
-/// Conflicts are not looked at, nor that pacman refuses two targets that lead
-/// to packages of one name in different repositories (here the first one
-/// counts): those show when pacman itself is run.
+/// Where two packages conflict and one provides the other's name, the other one
+/// is left out.
 ///
 /// # Errors
 ///
-/// All relations that nothing satisfies, in the order they were met.
+/// Why pacman would refuse: what it meets first, of its kind all there is, in
+/// the order it was met.
 pub fn resolve_installation<'a>(
     request: &InstallRequest<'a>,
-) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Unsatisfied>> {
-    let mut targets = Found::default();
-    let mut unsatisfied = Vec::new();
-    for target in request.targets {
-        let found = request.find(target, &Found::default());
-        let group = if found.is_none() {
-            request.group(target)
-        } else {
-            Vec::new()
-        };
-        // What is assumed satisfies packages, but is no target, as for pacman.
-        if found.is_none() && group.is_empty() {
-            unsatisfied.push(Unsatisfied {
-                relation: target.clone(),
-                wanted_by: None,
-            });
-        }
-        for (repository, package) in found.into_iter().chain(group) {
-            targets.add(repository, package);
-        }
-    }
+) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Uninstallable>> {
+    let targets = request.find_targets()?;
     let mut transaction = Found::default();
+    let mut complete = true;
     for &(repository, package) in &targets.packages {
-        resolve_closure(request, &targets, &mut transaction, (repository, package));
+        complete &= resolve_closure(request, &targets, &mut transaction, (repository, package));
     }
-    for (_, package) in &transaction.packages {
-        for relation in &package.depends {
-            if !request.is_met(package, relation, &transaction) {
-                unsatisfied.push(Unsatisfied {
-                    relation: relation.clone(),
-                    wanted_by: Some(package.pkgname.clone()),
-                });
-            }
-        }
+    if !complete {
+        request.check_needs(&transaction.packages)?;
     }
-    if unsatisfied.is_empty() {
-        Ok(transaction.packages)
-    } else {
-        Err(unsatisfied)
-    }
+    let left = transaction.without_stood_in()?;
+    // What stands in may do less than what it takes the place of, and another
+    // package of a target's name may have come before it.
+    request.check_needs(&left)?;
+    Ok(left)
 }
 
-/// Adds a package and, depth first, what it needs. What cannot be found is left
-/// out; the needs of all that was added are looked at in the end.
+/// Adds a package and, depth first, what it needs; says whether all was found.
+/// A target counts as found even when its name is taken; the needs of all that
+/// was added are looked at in the end.
 fn resolve_closure<'a>(
     request: &InstallRequest<'a>,
     targets: &Found<'a>,
     transaction: &mut Found<'a>,
     start: (usize, &'a ReleasedPackage),
-) {
+) -> bool {
     if !transaction.add(start.0, start.1) {
-        return;
+        return true;
     }
+    let mut complete = true;
     // A stack of its own instead of recursion: a chain may be of any length.
     let mut stack = vec![(start.1, start.1.depends.iter())];
     while let Some((package, depends)) = stack.last_mut() {
@@ -131,15 +123,86 @@ fn resolve_closure<'a>(
         }
         let wanted = targets.satisfy(relation);
         let found = wanted.or_else(|| request.find(relation, transaction));
+        complete &= found.is_some();
         if let Some((repository, found)) = found
             && transaction.add(repository, found)
         {
             stack.push((found, found.depends.iter()));
         }
     }
+    complete
 }
 
 impl<'a> InstallRequest<'a> {
+    /// What the targets themselves lead to.
+    fn find_targets(&self) -> Result<Found<'a>, Vec<Uninstallable>> {
+        let mut targets = Found::default();
+        let mut refused = Vec::new();
+        for target in self.targets {
+            let found = self.find(target, &Found::default());
+            let group = if found.is_none() {
+                self.group(target)
+            } else {
+                Vec::new()
+            };
+            // What is assumed satisfies packages, but is no target, as for pacman.
+            if found.is_none() && group.is_empty() {
+                refused.push(Uninstallable::Unsatisfied {
+                    relation: target.clone(),
+                    wanted_by: None,
+                });
+            }
+            for (repository, package) in found.into_iter().chain(group) {
+                if targets.add(repository, package) {
+                    continue;
+                }
+                let same_name = |&&(_, other): &&(usize, &ReleasedPackage)| {
+                    other.pkgname == package.pkgname && !std::ptr::eq(other, package)
+                };
+                if let Some((_, other)) = targets.packages.iter().find(same_name) {
+                    refused.push(Uninstallable::Twice {
+                        target: target.clone(),
+                        pkgname: package.pkgname.clone(),
+                        version: package.version.clone(),
+                        other: other.version.clone(),
+                    });
+                }
+            }
+        }
+        if refused.is_empty() {
+            Ok(targets)
+        } else {
+            Err(refused)
+        }
+    }
+
+    /// Whether packages satisfy all their relations themselves.
+    fn check_needs(
+        &self,
+        packages: &[(usize, &ReleasedPackage)],
+    ) -> Result<(), Vec<Uninstallable>> {
+        let mut all = Found::default();
+        for &(repository, package) in packages {
+            all.add(repository, package);
+        }
+        let mut unsatisfied = Vec::new();
+        for (_, package) in packages {
+            for relation in &package.depends {
+                if !self.is_met(package, relation, &all) {
+                    unsatisfied.push(Uninstallable::Unsatisfied {
+                        relation: relation.clone(),
+                        wanted_by: Some(package.pkgname.clone()),
+                    });
+                }
+            }
+        }
+        if unsatisfied.is_empty() {
+            Ok(())
+        } else {
+            Err(unsatisfied)
+        }
+    }
+
     fn is_assumed(&self, relation: &Relation) -> bool {
         self.assumed
             .iter()
@@ -182,11 +245,17 @@ impl<'a> InstallRequest<'a> {
         if target.constraint.is_some() {
             return Vec::new();
         }
-        self.stack
-            .packages()
+        let all = self.stack.packages();
+        let mut found: Vec<(usize, &ReleasedPackage)> = all
             .filter(|(_, package)| package.groups.contains(&target.name))
             .filter(|(number, package)| !(self.hidden)(package, *number))
-            .collect()
+            .collect();
+        // Inside a repository pacman goes by name; of the same name it takes
+        // the first one.
+        found.sort_by_key(|&(number, package)| (number, &package.pkgname));
+        let mut names = FxHashSet::default();
+        found.retain(|(_, package)| names.insert(&package.pkgname));
+        found
     }
 }
 
@@ -224,4 +293,49 @@ impl<'a> Found<'a> {
             .map(|&number| self.packages[number])
             .find(|(_, package)| package.satisfies(relation))
     }
+
+    /// These packages less those that others conflict with and stand in for.
+    fn without_stood_in(&self) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Uninstallable>> {
+        let mut out: FxHashSet<&str> = FxHashSet::default();
+        // pacman goes by the packages, their conflicts, and whom these meet.
+        for &(_, one) in &self.packages {
+            for relation in &one.conflicts {
+                let met = self.by_any_name.get(relation.name.as_str());
+                for &number in met.into_iter().flatten() {
+                    let (_, other) = self.packages[number];
+                    let is_out = |package: &ReleasedPackage| out.contains(package.pkgname.as_str());
+                    // Nothing conflicts with itself by what it provides.
+                    if other.pkgname == one.pkgname
+                        || !other.satisfies(relation)
+                        || is_out(one)
+                        || is_out(other)
+                    {
+                        continue;
+                    }
+                    if stands_in(one, other) {
+                        out.insert(other.pkgname.as_str());
+                    } else if stands_in(other, one) {
+                        out.insert(one.pkgname.as_str());
+                    } else {
+                        return Err(vec![Uninstallable::Conflict {
+                            one: one.pkgname.clone(),
+                            other: other.pkgname.clone(),
+                        }]);
+                    }
+                }
+            }
+        }
+        let left = self.packages.iter().copied();
+        Ok(left
+            .filter(|(_, package)| !out.contains(package.pkgname.as_str()))
+            .collect())
+    }
+}
+
+/// Whether a package provides another one's name.
+fn stands_in(package: &ReleasedPackage, other: &ReleasedPackage) -> bool {
+    package.satisfies(&Relation {
+        name: other.pkgname.to_string(),
+        constraint: None,
+    })
 }

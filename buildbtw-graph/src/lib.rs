@@ -25,7 +25,7 @@ mod version;
 
 pub use broken::{MadePackages, broken_by_packages};
 pub use index::{ReleasedIndex, SourceIndex};
-pub use install::{InstallRequest, Unsatisfied, resolve_installation};
+pub use install::{InstallRequest, Uninstallable, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, ChangedBuild, ChangedOrder, Commits,

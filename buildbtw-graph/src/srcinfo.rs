@@ -75,6 +75,12 @@ pub enum SrcinfoError {
         /// How many it has.
         count: usize,
     },
+    /// Two packages of one name, of which only one could be published.
+    #[error("the .SRCINFO has two packages named {pkgname}; name each once")]
+    Twice {
+        /// The name.
+        pkgname: String,
+    },
     /// Not the format, or a bad value in a field that planning needs.
     #[error("the .SRCINFO is not valid; write it anew with 'makepkg --printsrcinfo': {0}")]
     Syntax(String),
@@ -178,6 +184,13 @@ fn convert(info: &SourceInfoV1) -> Result<SourcePackage, SrcinfoError> {
         return Err(SrcinfoError::TooManyPackages {
             count: info.packages.len(),
         });
+    }
+    let mut names = BTreeSet::new();
+    for package in &info.packages {
+        let pkgname = package.name.to_string();
+        if let Some(pkgname) = names.replace(pkgname) {
+            return Err(SrcinfoError::Twice { pkgname });
+        }
     }
     let base = &info.base;
     let architectures = convert_architectures(&base.architectures)?;
@@ -304,6 +317,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_given_once() {
+        let twice = format!("{SPLIT}\npkgname = greet\n");
+        let error = read_srcinfo(&twice).unwrap_err();
+        assert!(
+            error.to_string().contains("two packages named greet"),
+            "{error}"
+        );
+    }
 
     const SPLIT: &str = "\
 pkgbase = greet

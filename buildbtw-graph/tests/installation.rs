@@ -184,3 +184,40 @@ fn a_long_chain_does_not_exhaust_the_stack() {
         50_001
     );
 }
+
+#[test]
+fn one_name_is_not_installed_twice() {
+    let stack = stack(&[&["lib 2-1 | new"], &["lib 1-1 | old"]]);
+    assert_eq!(install(&stack, "lib new", "").unwrap(), "0/lib=2-1");
+    assert_eq!(
+        install(&stack, "new old", "").unwrap_err(),
+        "old leads to lib 1-1, but another target leads to lib 2-1, and pacman installs one \
+         package of a name"
+    );
+}
+
+#[test]
+fn who_conflicts_stands_in_or_stands_in_the_way() {
+    let with_conflicts = |lines: [(&str, &str); 3]| {
+        let packages = lines.map(|(line, conflicts)| ReleasedPackage {
+            conflicts: relations(conflicts),
+            ..package(line)
+        });
+        let repository = ReleasedRepository {
+            name: "core".to_owned(),
+            packages: packages.to_vec(),
+        };
+        ReleasedIndex::new(vec![Arc::new(repository)])
+    };
+    let stack = with_conflicts([("a 1-1", "b"), ("b 1-1", ""), ("b-git 2-1 | b", "b")]);
+    assert_eq!(
+        install(&stack, "a b", "").unwrap_err(),
+        "a and b would both be installed, and they conflict"
+    );
+    assert_eq!(install(&stack, "b b-git", "").unwrap(), "0/b-git=2-1");
+    let stack = with_conflicts([("a 1-1 b=1", ""), ("b 1-1", ""), ("b-git 2-1 | b", "b")]);
+    assert_eq!(
+        install(&stack, "a b-git", "").unwrap_err(),
+        "nothing satisfies b=1, which a needs"
+    );
+}

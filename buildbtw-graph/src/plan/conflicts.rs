@@ -1,6 +1,8 @@
-//! Installations that pacman refuses because two packages conflict.
+//! Installations that pacman refuses because two packages conflict, or because
+//! it would need two packages of one name.
 //!
-//! Few packages of a build set conflict with another one of it. Which of those
+//! Few packages of a build set conflict with another one of it, or share its
+//! name. Which of those
 //! an installation may contain is worked out for all builds at once; only where
 //! two meet is it worked out what pacman would really install: it takes what
 //! is in the transaction already before what it would choose otherwise, and of
@@ -14,46 +16,43 @@ use super::bits::Bits;
 use super::components::components;
 use super::graph::{Graph, Root};
 use super::mixed::Mixed;
-use super::worlds::{Package, World};
+use super::worlds::{Package, Resolution, World, resolve};
 use crate::relation::{Provision, Relation};
 
 /// Two packages that cannot be installed together, each with the relation of
 /// the build that leads to it.
+#[derive(Clone, Copy)]
 pub(super) struct Conflict<'a> {
     pub one: (Package<'a>, &'a Relation),
     pub other: (Package<'a>, &'a Relation),
 }
 
-/// The conflicts among the packages of a graph.
+/// The packages of a graph that quarrel: they conflict, or have one name.
 pub(super) struct Conflicts {
-    /// Pairs of nodes; the first one says that it conflicts.
-    pairs: Vec<(u32, u32)>,
-    /// What each package brings along of the packages in pairs, each package
-    /// by the number it has among them.
+    /// What each package brings along of those that quarrel, each of them by
+    /// the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// For each of these numbers, those of the packages that it refuses.
-    refuses: Vec<Bits>,
+    /// Who quarrels with whom, as such numbers.
+    pairs: Vec<(usize, usize)>,
+    count: usize,
 }
 
 impl Conflicts {
-    /// Finds all pairs of packages that conflict.
+    /// Finds all pairs of packages that quarrel.
     pub fn new(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Self {
-        let pairs = conflicting_pairs(graph, mixed);
+        let mut pairs = conflicting_pairs(graph, mixed);
+        pairs.extend(namesakes(graph));
         let mut numbers: HashMap<u32, usize, FxBuildHasher> = HashMap::default();
         let mut number = |node: u32| {
             let next = numbers.len();
             *numbers.entry(node).or_insert(next)
         };
-        let numbered: Vec<(usize, usize)> = pairs
+        let pairs: Vec<(usize, usize)> = pairs
             .iter()
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
-        let mut refuses = vec![Bits::new(count); count];
-        for (one, other) in numbered {
-            refuses[one].insert(other);
-        }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let parts = components(graph.nodes.len(), |node, at| {
@@ -77,10 +76,10 @@ impl Conflicts {
             part = parts.of;
         }
         Conflicts {
-            pairs,
             reach,
             part,
-            refuses,
+            pairs,
+            count,
         }
     }
 
@@ -94,15 +93,15 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.refuses.len());
-        if !self.refuses.is_empty() {
+        let mut row = Bits::new(self.count);
+        if self.count > 0 {
             for node in roots.iter().filter_map(|root| root.chosen) {
                 row.unite(&self.reach[self.part[node as usize] as usize]);
             }
         }
-        row.iter().find(|&one| self.refuses[one].meets(&row))?;
+        let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
+        self.pairs.iter().find(both)?;
         let mut transaction = Transaction {
-            graph,
             mixed,
             member,
             targets: Vec::new(),
@@ -110,6 +109,7 @@ impl Conflicts {
             taken: Vec::new(),
             names: FxHashSet::default(),
             by_name: HashMap::default(),
+            detour: None,
         };
         for root in roots {
             if let Some(chosen) = root.chosen {
@@ -117,11 +117,26 @@ impl Conflicts {
                 transaction.targets.push((package, root.relation));
             }
         }
+        if let Some(twice) = transaction.twice() {
+            return Some(twice);
+        }
         transaction.fill();
-        let package = |node: u32| graph.nodes[node as usize].package;
-        let pairs = self.pairs.iter();
-        transaction.conflict(pairs.map(|&(one, other)| (package(one), package(other))))
+        transaction.unmet().or_else(|| transaction.conflict())
     }
+}
+
+/// Pairs of packages of one name, from different repositories or sources.
+fn namesakes(graph: &Graph<'_>) -> Vec<(u32, u32)> {
+    let mut found = Vec::new();
+    let mut names: HashMap<&str, Vec<u32>, FxBuildHasher> = HashMap::default();
+    names.reserve(graph.nodes.len());
+    for (number, node) in graph.nodes.iter().enumerate() {
+        let number = number as u32;
+        let known = names.entry(node.package.pkgname().as_str()).or_default();
+        found.extend(known.iter().map(|&other| (other, number)));
+        known.push(number);
+    }
+    found
 }
 
 fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
@@ -152,7 +167,6 @@ fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
 
 /// What pacman installs for some targets.
 struct Transaction<'t, 'a> {
-    graph: &'t Graph<'a>,
     mixed: &'t Mixed<'a>,
     member: u32,
     targets: Vec<(Package<'a>, &'a Relation)>,
@@ -162,6 +176,8 @@ struct Transaction<'t, 'a> {
     taken: Vec<(Package<'a>, &'a Relation)>,
     names: FxHashSet<&'a str>,
     by_name: HashMap<&'a str, Vec<Package<'a>>, FxBuildHasher>,
+    /// Where it first could not take what it would have taken by itself.
+    detour: Option<Conflict<'a>>,
 }
 
 impl<'a> Transaction<'_, 'a> {
@@ -182,8 +198,15 @@ impl<'a> Transaction<'_, 'a> {
                 }
                 let mut targets = self.targets.iter().map(|&(target, _)| target);
                 let wanted = targets.find(|&target| does(target));
-                let found = wanted.or_else(|| self.graph.led_to(relation));
-                stack.extend(found.and_then(|found| self.take(found, root)));
+                let found = wanted.or_else(|| self.find(relation, root));
+                let Some(found) = found else { continue };
+                let taken = self.take(found, root);
+                // pacman thinks no further where a target is not the package
+                // of its name that came first.
+                if taken.is_none() && self.detour.is_none() {
+                    self.detour = self.instead_of(found, root);
+                }
+                stack.extend(taken);
             }
         }
     }
@@ -210,67 +233,133 @@ impl<'a> Transaction<'_, 'a> {
         Some((package, needs))
     }
 
+    /// What pacman takes: never a second package of a name.
+    fn find(&mut self, relation: &Relation, root: &'a Relation) -> Option<Package<'a>> {
+        let Resolution { chosen, others } = resolve(self.mixed, relation);
+        let chosen = chosen?;
+        if !self.names.contains(chosen.pkgname().as_str()) {
+            return Some(chosen);
+        }
+        if self.detour.is_none() {
+            self.detour = self.instead_of(chosen, root);
+        }
+        let named = chosen.pkgname().as_str() == relation.name;
+        let mut found = Vec::new();
+        if named {
+            self.mixed.providing(&relation.name, &mut found);
+        }
+        let provides = |package: &Package<'a>| {
+            package.pkgname().as_str() != relation.name
+                && package.provides_for(relation, self.mixed.on())
+        };
+        found.retain(provides);
+        let mut all = others.into_iter().chain(found);
+        all.find(|package| !self.names.contains(package.pkgname().as_str()))
+    }
+
+    /// The package that is installed where another one of its name is wanted.
+    fn instead_of(&self, wanted: Package<'a>, root: &'a Relation) -> Option<Conflict<'a>> {
+        let mut taken = self.taken.iter();
+        let one = taken.find(|(other, _)| other.pkgname() == wanted.pkgname());
+        one.map(|&one| Conflict {
+            one,
+            other: (wanted, root),
+        })
+    }
+
+    /// Two targets that lead to different packages of one name, which pacman
+    /// refuses before it looks at anything else.
+    fn twice(&self) -> Option<Conflict<'a>> {
+        let mut met: HashMap<&str, (Package<'a>, &'a Relation), FxBuildHasher> = HashMap::default();
+        for &other in &self.targets {
+            let one = *met.entry(other.0.pkgname().as_str()).or_insert(other);
+            if !one.0.is(other.0) {
+                return Some(Conflict { one, other });
+            }
+        }
+        None
+    }
+
+    /// A need that is not met because of two packages of one name: one of them
+    /// would meet it, or something else was taken in its place.
+    fn unmet(&self) -> Option<Conflict<'a>> {
+        let on = self.mixed.on();
+        for &(package, root) in &self.taken {
+            if self.mixed.member_of(package) == Some(self.member) {
+                continue;
+            }
+            for relation in package.depends(on) {
+                if package.satisfies(relation, on) || self.is_met(relation) {
+                    continue;
+                }
+                let wanted = resolve(self.mixed, relation).chosen;
+                let instead = wanted.and_then(|wanted| self.instead_of(wanted, root));
+                // Without a detour, what nothing satisfies is said elsewhere.
+                if let Some(conflict) = instead.or(self.detour) {
+                    return Some(conflict);
+                }
+            }
+        }
+        None
+    }
+
     fn is_met(&self, relation: &Relation) -> bool {
         let named = self.by_name.get(relation.name.as_str());
         let mut named = named.into_iter().flatten();
         named.any(|package| package.satisfies(relation, self.mixed.on()))
-            || self
-                .assumed
-                .iter()
-                .any(|provision| relation.satisfied_by_provision(provision))
+            || self.is_assumed(relation)
+    }
+
+    fn is_assumed(&self, relation: &Relation) -> bool {
+        let mut assumed = self.assumed.iter();
+        assumed.any(|provision| relation.satisfied_by_provision(provision))
     }
 
     /// Leaves out what others provide, and answers with the first conflict
     /// that cannot be solved so.
-    fn conflict(
-        mut self,
-        pairs: impl Iterator<Item = (Package<'a>, Package<'a>)>,
-    ) -> Option<Conflict<'a>> {
+    fn conflict(&self) -> Option<Conflict<'a>> {
         let on = self.mixed.on();
-        let taken = self.taken.iter().enumerate();
-        let places: HashMap<usize, usize, FxBuildHasher> = taken
-            .map(|(at, (package, _))| (package.address(), at))
-            .collect();
-        let place = |wanted: Package<'a>| places.get(&wanted.address()).copied();
-        // pacman meets them in the order of the transaction.
-        let mut met: Vec<(usize, usize)> = pairs
-            .filter_map(|(one, other)| Some((place(one)?, place(other)?)))
-            .collect();
-        met.sort_unstable();
-        let all = self.taken.clone();
-        for (one, other) in met {
-            let (one, other) = (all[one], all[other]);
-            let is_left = |wanted: Package<'a>| {
-                let mut taken = self.taken.iter();
-                taken.any(|(package, _)| package.is(wanted))
-            };
-            if !is_left(one.0) || !is_left(other.0) {
-                continue;
-            }
-            let conflict = Some(Conflict { one, other });
-            let out = if stands_in(one.0, other.0, self.mixed) {
-                other.0
-            } else if stands_in(other.0, one.0, self.mixed) {
-                one.0
-            } else {
-                return conflict;
-            };
-            self.taken.retain(|(package, _)| !package.is(out));
-            // Whoever stands in may do less than what it takes the place of.
-            let lost = |relation: &&Relation| {
-                let mut left = self.taken.iter();
-                out.satisfies(relation, on)
-                    && !left.any(|(package, _)| package.satisfies(relation, on))
-            };
-            let mut needs = self
-                .taken
-                .iter()
-                .flat_map(|(package, _)| package.depends(on));
-            if needs.any(|relation| lost(&relation)) {
-                return conflict;
+        let mut out: Vec<(Package<'a>, Conflict<'a>)> = Vec::new();
+        // pacman goes by the packages, their conflicts, and whom these meet.
+        for &one in &self.taken {
+            for relation in one.0.conflicts(on) {
+                let met = self.by_name.get(relation.name.as_str());
+                for &other in met.into_iter().flatten() {
+                    let is_out = |package: Package<'a>| out.iter().any(|(o, _)| o.is(package));
+                    if other.pkgname() == one.0.pkgname()
+                        || !other.satisfies(relation, on)
+                        || is_out(one.0)
+                        || is_out(other)
+                    {
+                        continue;
+                    }
+                    let mut taken = self.taken.iter().copied();
+                    let other = taken.find(|(package, _)| package.is(other))?;
+                    let conflict = Conflict { one, other };
+                    if stands_in(one.0, other.0, self.mixed) {
+                        out.push((other.0, conflict));
+                    } else if stands_in(other.0, one.0, self.mixed) {
+                        out.push((one.0, conflict));
+                    } else {
+                        return Some(conflict);
+                    }
+                }
             }
         }
-        None
+        // Whoever stands in may do less than what it takes the place of.
+        let taken = self.taken.iter().map(|&(package, _)| package);
+        let left: Vec<Package<'a>> = taken
+            .filter(|&package| !out.iter().any(|(o, _)| o.is(package)))
+            .collect();
+        out.into_iter().find_map(|(out, conflict)| {
+            let lost = |relation: &Relation| {
+                out.satisfies(relation, on)
+                    && !left.iter().any(|package| package.satisfies(relation, on))
+                    && !self.is_assumed(relation)
+            };
+            let mut needs = left.iter().flat_map(|package| package.depends(on));
+            needs.any(lost).then_some(conflict)
+        })
     }
 }
 

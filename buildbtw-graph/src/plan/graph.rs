@@ -76,9 +76,6 @@ pub(super) struct Graph<'a> {
     /// Relations that nothing satisfies, and members' relations that more than
     /// one package satisfies.
     pub findings: Vec<Finding<'a>>,
-    /// The node that pacman would take for each relation of any build or package
-    /// in the graph, but for relations that their own package satisfies.
-    chosen: HashMap<&'a Relation, Option<u32>, FxBuildHasher>,
 }
 
 impl<'a> Graph<'a> {
@@ -86,12 +83,6 @@ impl<'a> Graph<'a> {
     /// what an installation contains, members first.
     pub fn universe(&self) -> usize {
         self.roots.len() + self.extras.len()
-    }
-
-    /// The package that pacman would take for a relation of the graph.
-    pub fn led_to(&self, relation: &Relation) -> Option<Package<'a>> {
-        let chosen = self.chosen.get(relation).copied().flatten()?;
-        Some(self.nodes[chosen as usize].package)
     }
 
     /// All relations that a member's build begins with.
@@ -147,7 +138,6 @@ pub(super) fn make_graph<'a>(
             elsewhere: (0..members.len()).map(&elsewhere).collect(),
             extras: Vec::new(),
             findings: Vec::new(),
-            chosen: HashMap::default(),
         },
         numbers: HashMap::default(),
         resolved: HashMap::default(),
@@ -173,10 +163,6 @@ pub(super) fn make_graph<'a>(
         }
     }
     maker.follow();
-    let resolved = maker.resolved.into_iter();
-    maker.graph.chosen = resolved
-        .map(|(relation, resolved)| (relation, resolved.chosen))
-        .collect();
     maker.graph
 }
 

@@ -122,8 +122,12 @@ impl<'a> Look<'_, 'a> {
             let root = self.roots.iter().find(|root| root.relation == relation);
             let text = relation.to_string();
             if options.bootstrap || options.host_tools {
-                let assumption = assumption_for(relation).to_string();
-                self.found.assumed.push(assumption);
+                let Some(assumption) = assumption_for(relation) else {
+                    let hint = format!("{relation} asks for a version older than any; edit it");
+                    self.stop(UnbuildableReason::Unresolved, hint);
+                    continue;
+                };
+                self.found.assumed.push(assumption.to_string());
                 self.found.left_out.push(text.clone());
                 if root.is_none() {
                     continue;
@@ -315,6 +319,23 @@ impl<'a> Look<'_, 'a> {
         let found = conflicts.find(self.number, &roots, &assumed, self.graph, self.mixed);
         if let Some(Conflict { one, other }) = found {
             let ((one, by_one), (other, by_other)) = (one, other);
+            if one.pkgname() == other.pkgname() {
+                let way_out = match by_one == by_other {
+                    true => format!("take {by_one} out of the package"),
+                    false => format!("take {by_one} or {by_other} out of the package"),
+                };
+                self.stop(
+                    UnbuildableReason::Conflict,
+                    format!(
+                        "{by_one} leads to {name} {}, and {by_other} leads to {name} {}; pacman \
+                         installs one package of a name; {way_out}, or change what needs which",
+                        one.version(),
+                        other.version(),
+                        name = one.pkgname(),
+                    ),
+                );
+                return;
+            }
             let (one, other) = (one.pkgname(), other.pkgname());
             let (both, way_out) = if by_one == by_other {
                 let both = format!("{by_one} installs both {one} and {other}");
@@ -343,31 +364,40 @@ impl<'a> Look<'_, 'a> {
     }
 }
 
-/// The provision that satisfies a relation and says as little more as possible.
-fn assumption_for(relation: &Relation) -> Provision {
-    let version = relation.constraint.as_ref().map(|constraint| {
-        let at = &constraint.version;
-        let near = match constraint.op {
-            Comparison::LessEqual | Comparison::Equal | Comparison::GreaterEqual => None,
-            Comparison::Greater => Some(close_to(at, ".1")),
-            Comparison::Less => Some(close_to(at, "alpha")),
-        };
-        near.flatten().unwrap_or_else(|| at.clone())
-    });
-    Provision {
+/// The provision that satisfies a relation and says as little more as possible;
+/// `None` when no version is old enough.
+fn assumption_for(relation: &Relation) -> Option<Provision> {
+    let provision = |version| Provision {
         name: relation.name.clone(),
         version,
-    }
+    };
+    let Some(constraint) = &relation.constraint else {
+        return Some(provision(None));
+    };
+    let at = &constraint.version;
+    let near = match constraint.op {
+        Comparison::LessEqual | Comparison::Equal | Comparison::GreaterEqual => vec![at.clone()],
+        Comparison::Greater => close_to(at, [".1"]),
+        Comparison::Less => close_to(at, ["alpha", ".alpha"]),
+    };
+    near.into_iter()
+        .map(|version| provision(Some(version)))
+        .find(|provision| relation.satisfied_by_provision(provision))
 }
 
-/// A version just beside another: with more at its end it is newer, with
-/// letters at its end older.
-fn close_to(version: &Version, ending: &str) -> Option<Version> {
-    let epoch = version
-        .epoch()
-        .map_or_else(String::new, |epoch| format!("{epoch}:"));
-    let near = format!("{epoch}{}{ending}", version.pkgver());
-    near.parse().ok()
+/// Versions just beside another: with more at its end it is newer, with letters
+/// at its end mostly older, and without its end, or epoch, too.
+fn close_to<const N: usize>(version: &Version, endings: [&str; N]) -> Vec<Version> {
+    let pkgver = version.pkgver();
+    let mut near: Vec<String> = endings.map(|ending| format!("{pkgver}{ending}")).to_vec();
+    let ends = pkgver.char_indices().rev().map(|(end, _)| end);
+    near.extend(ends.map(|end| pkgver[..end].to_owned()));
+    near.push("A".to_owned());
+    let epoch = version.epoch().map(|epoch| format!("{epoch}:"));
+    let epoch = epoch.unwrap_or_default();
+    let with_epoch = near.iter().map(|near| format!("{epoch}{near}"));
+    let texts = with_epoch.chain(std::iter::once("A".to_owned()));
+    texts.filter_map(|text| text.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -386,13 +416,17 @@ mod tests {
             "foo<1:0",
             "foo>1.0-4",
             "foo<0-1",
+            "foo<erl",
+            "foo<a",
+            "foo>erl",
         ] {
             let relation: Relation = text.parse().unwrap();
-            let assumed = assumption_for(&relation);
+            let assumed = assumption_for(&relation).unwrap();
             assert!(
                 relation.satisfied_by_provision(&assumed),
                 "{text}: {assumed}"
             );
         }
+        assert_eq!(assumption_for(&"foo<A".parse().unwrap()), None);
     }
 }

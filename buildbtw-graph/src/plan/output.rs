@@ -167,7 +167,7 @@ pub enum UnbuildableReason {
     Unresolved,
     /// It needs packages that nobody has released and that wait for it.
     Cycle,
-    /// Two packages of its installation conflict.
+    /// Two packages of its installation conflict, or have one name.
     Conflict,
 }
 

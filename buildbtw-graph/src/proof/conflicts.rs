@@ -1,31 +1,33 @@
-//! Packages that pacman does not install together.
+//! Packages that pacman does not install together: those that conflict, and
+//! those of one name.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lacks::assumed;
 use super::packages::Packages;
 use super::parts::parts;
+use super::root::Root;
 use super::row::Row;
-use crate::names::PkgName;
+use super::worlds::{By, Lookup, Pkg, satisfiers};
+use crate::names::{Architecture, PkgName};
 use crate::plan::PlannedBuild;
 use crate::relation::{Provision, Relation};
 
 /// Which packages of a graph do not stand beside each other.
 pub(super) struct Conflicts<'p, 'w> {
     packages: &'p Packages<'w>,
-    /// Pairs of nodes of which the first one refuses the second.
-    pairs: Vec<(u32, u32)>,
-    /// For each node in a pair, by its place in the list of them, the places of
-    /// the others.
+    root: &'p Root<'p, 'w>,
+    /// For each node that another one refuses, or has the name of, by its place
+    /// in the list of them, the places of the others.
     against: Vec<Row>,
     part: Vec<u32>,
-    /// The nodes of pairs that each part brings along, as places.
+    /// Those nodes that each part brings along, as places.
     brings: Vec<Row>,
 }
 
 impl<'p, 'w> Conflicts<'p, 'w> {
     /// Finds the pairs, and what leads to them. Most packages are in none.
-    pub fn new(packages: &'p Packages<'w>) -> Self {
+    pub fn new(packages: &'p Packages<'w>, root: &'p Root<'p, 'w>) -> Self {
         let pairs = pairs(packages);
         let mut quarrelling: Vec<u32> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
         quarrelling.sort_unstable();
@@ -57,7 +59,7 @@ impl<'p, 'w> Conflicts<'p, 'w> {
         }
         Conflicts {
             packages,
-            pairs,
+            root,
             against,
             part: parts.of,
             brings,
@@ -76,22 +78,35 @@ impl<'p, 'w> Conflicts<'p, 'w> {
         // what it would choose, and stops at the build's own packages.
         let suspicious = row.from(0).any(|place| self.against[place].meets(&row));
         suspicious.then(|| {
-            let transaction = Transaction::of(self.packages, member, &chosen, build);
-            transaction.conflict(&self.pairs)
+            let targets = chosen.iter();
+            let targets = targets.map(|&node| self.packages.nodes[node as usize].pkg);
+            Transaction::refused(self, member as u32, targets.collect(), build)
         })?
     }
 }
 
+/// Nodes that refuse each other, and those of one name.
 fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
     let on = packages.on;
     let mut refused: FxHashMap<&str, Vec<(u32, &Relation)>> = FxHashMap::default();
+    let mut called: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
     for (number, node) in packages.nodes.iter().enumerate() {
+        let entry = called.entry(node.pkg.name().as_str()).or_default();
+        entry.push(number as u32);
         for relation in node.pkg.conflicts(on) {
             let entry = refused.entry(relation.name.as_str()).or_default();
             entry.push((number as u32, relation));
         }
     }
     let mut pairs = Vec::new();
+    for numbers in called.into_values() {
+        let all = numbers.windows(2).map(|two| (two[0], two[1]));
+        pairs.extend(all);
+        // Three of one name are rare; the outer two meet as well.
+        if let [first, _, .., last] = numbers[..] {
+            pairs.push((first, last));
+        }
+    }
     for (number, node) in packages.nodes.iter().enumerate() {
         for name in node.pkg.names(on) {
             for &(other, relation) in refused.get(name).into_iter().flatten() {
@@ -103,138 +118,204 @@ fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
             }
         }
     }
-    pairs.sort_unstable();
-    pairs.dedup();
     pairs
 }
 
 /// What pacman does with a build's targets.
-struct Transaction<'p, 'w> {
-    packages: &'p Packages<'w>,
+struct Transaction<'c, 'p, 'w> {
+    conflicts: &'c Conflicts<'p, 'w>,
+    member: u32,
     /// What pacman is told to take as installed.
     assumed: Vec<Provision>,
+    targets: Vec<Pkg<'w>>,
     /// In the order in which pacman comes to them.
-    taken: Vec<u32>,
+    taken: Vec<Pkg<'w>>,
     /// What was taken, by every name it goes by.
-    named: FxHashMap<&'w str, Vec<u32>>,
+    named: FxHashMap<&'w str, Vec<Pkg<'w>>>,
     names: FxHashSet<&'w str>,
+    /// The first package that was not found because of its name.
+    passed_over: Option<[&'w PkgName; 2]>,
 }
 
-impl<'p, 'w> Transaction<'p, 'w> {
-    fn of(
-        packages: &'p Packages<'w>,
-        member: usize,
-        targets: &[u32],
+impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
+    /// Two packages because of which pacman refuses, if it does.
+    fn refused(
+        conflicts: &'c Conflicts<'p, 'w>,
+        member: u32,
+        targets: Vec<Pkg<'w>>,
         build: &PlannedBuild,
-    ) -> Self {
+    ) -> Option<[&'w PkgName; 2]> {
+        // pacman does not even begin with two targets of one name.
+        for (at, one) in targets.iter().enumerate() {
+            let mut others = targets[at + 1..].iter();
+            let same = |other: &&Pkg<'w>| other.name() == one.name() && other.key() != one.key();
+            if let Some(other) = others.find(same) {
+                return Some([one.name(), other.name()]);
+            }
+        }
         let mut transaction = Transaction {
-            packages,
+            conflicts,
+            member,
             assumed: assumed(build).collect(),
+            targets,
             taken: Vec::new(),
             named: FxHashMap::default(),
             names: FxHashSet::default(),
+            passed_over: None,
         };
-        for &target in targets {
-            transaction.install(target, member as u32, targets);
+        for target in transaction.targets.clone() {
+            transaction.install(target);
         }
-        transaction
+        transaction.missed().or_else(|| transaction.conflict())
     }
 
-    fn take(&mut self, number: u32) -> bool {
-        let pkg = self.packages.nodes[number as usize].pkg;
+    fn on(&self) -> &'w Architecture {
+        self.conflicts.packages.on
+    }
+
+    /// Whether a package is the build's own; its needs are not followed.
+    fn is_own(&self, pkg: Pkg<'w>) -> bool {
+        self.conflicts.root.maker(pkg) == Some(self.member)
+    }
+
+    fn take(&mut self, pkg: Pkg<'w>) -> bool {
         if !self.names.insert(pkg.name().as_str()) {
             return false;
         }
-        self.taken.push(number);
-        for name in pkg.names(self.packages.on) {
-            self.named.entry(name).or_default().push(number);
+        self.taken.push(pkg);
+        for name in pkg.names(self.on()) {
+            self.named.entry(name).or_default().push(pkg);
         }
         true
     }
 
-    fn does(&self, number: u32, relation: &Relation) -> bool {
-        let pkg = self.packages.nodes[number as usize].pkg;
-        pkg.does(relation, self.packages.on)
+    fn is_assumed(&self, relation: &Relation) -> bool {
+        let mut assumed = self.assumed.iter();
+        assumed.any(|provision| relation.satisfied_by_provision(provision))
     }
 
     fn is_met(&self, relation: &Relation) -> bool {
         let known = self.named.get(relation.name.as_str());
-        known.is_some_and(|known| known.iter().any(|&number| self.does(number, relation)))
-            || self
-                .assumed
-                .iter()
-                .any(|provision| relation.satisfied_by_provision(provision))
+        known.is_some_and(|known| known.iter().any(|pkg| pkg.does(relation, self.on())))
+            || self.is_assumed(relation)
+    }
+
+    /// What is found for a relation when no name may come twice.
+    fn free(&mut self, relation: &Relation) -> Option<Pkg<'w>> {
+        let mut found = Vec::new();
+        self.conflicts
+            .root
+            .look_up(&relation.name, By::Name, &mut found);
+        found.retain(|pkg| relation.accepts(pkg.version()));
+        let mut provided = Vec::new();
+        self.conflicts
+            .root
+            .look_up(&relation.name, By::Provision, &mut provided);
+        provided.retain(|pkg| pkg.name().as_str() != relation.name);
+        provided.retain(|pkg| pkg.provides(relation, self.on()));
+        found.extend(provided);
+        if let Some(first) = found.first()
+            && self.names.contains(first.name().as_str())
+        {
+            self.passed_over.get_or_insert([first.name(); 2]);
+        }
+        let mut found = found.into_iter();
+        found.find(|pkg| !self.names.contains(pkg.name().as_str()))
     }
 
     /// Installs a package with its needs. Whatever is there already, or was
     /// asked for, comes before anything else.
-    fn install(&mut self, target: u32, member: u32, targets: &[u32]) {
-        let packages = self.packages;
-        let needs = |number: u32| packages.nodes[number as usize].pkg.depends(packages.on);
+    fn install(&mut self, target: Pkg<'w>) {
+        let on = self.on();
         if !self.take(target) {
             return;
         }
-        let mut open = vec![(target, needs(target))];
-        while let Some((number, left)) = open.last_mut() {
-            let number = *number;
-            let own = packages.nodes[number as usize].member == Some(member);
-            let Some(relation) = left.next().filter(|_| !own) else {
+        let mut open = vec![(target, target.depends(on))];
+        while let Some((pkg, left)) = open.last_mut() {
+            let pkg = *pkg;
+            let Some(relation) = left.next().filter(|_| !self.is_own(pkg)) else {
                 open.pop();
                 continue;
             };
-            if self.does(number, relation) || self.is_met(relation) {
+            if pkg.does(relation, on) || self.is_met(relation) {
                 continue;
             }
-            let wanted = targets
-                .iter()
-                .copied()
-                .find(|&other| self.does(other, relation));
-            if let Some(next) = wanted.or_else(|| packages.led_to(relation))
-                && self.take(next)
-            {
-                open.push((next, needs(next)));
+            let mut targets = self.targets.iter().copied();
+            let wanted = targets.find(|other| other.does(relation, on));
+            let Some(next) = wanted.or_else(|| self.free(relation)) else {
+                continue;
+            };
+            if self.take(next) {
+                open.push((next, next.depends(on)));
+            } else {
+                // A target whose name was taken before its turn.
+                self.passed_over.get_or_insert([next.name(); 2]);
             }
         }
     }
 
+    /// A package that is needed, but whose name another one has taken.
+    fn missed(&self) -> Option<[&'w PkgName; 2]> {
+        let on = self.on();
+        let all = self.taken.iter().filter(|&&pkg| !self.is_own(pkg));
+        let needs = all.flat_map(|pkg| pkg.depends(on).map(move |relation| (pkg, relation)));
+        let mut unmet =
+            needs.filter(|(pkg, relation)| !pkg.does(relation, on) && !self.is_met(relation));
+        unmet.find_map(|(_, relation)| {
+            let wanted = satisfiers(self.conflicts.root, relation, on);
+            let wanted = wanted.first().map(|wanted| wanted.name());
+            let mut taken = self.taken.iter().map(|pkg| pkg.name());
+            let instead = taken.find(|&name| Some(name) == wanted);
+            // What nothing at all satisfies is a matter of its own, unless the
+            // one who needs it took the place of another package.
+            instead.map(|name| [name; 2]).or(self.passed_over)
+        })
+    }
+
     /// Leaves out what another package stands in for, as pacman does, and says
     /// which two remain that cannot be installed together.
-    fn conflict(mut self, pairs: &[(u32, u32)]) -> Option<[&'w PkgName; 2]> {
-        let pkg = |number: u32| self.packages.nodes[number as usize].pkg;
-        let on = self.packages.on;
-        let here = |node: u32| self.taken.iter().position(|&number| number == node);
-        let mut met: Vec<(usize, usize, (u32, u32))> = pairs
-            .iter()
-            .filter_map(|&(one, other)| Some((here(one)?, here(other)?, (one, other))))
-            .collect();
-        // As pacman comes to them: what is left out before conflicts no more.
-        met.sort_unstable();
-        for (_, _, (one, other)) in met {
-            if !self.taken.contains(&one) || !self.taken.contains(&other) {
+    fn conflict(&self) -> Option<[&'w PkgName; 2]> {
+        let on = self.on();
+        let refusals = self.taken.iter().flat_map(|&one| {
+            let relations = one.conflicts(on);
+            relations.flat_map(move |relation| {
+                let met = self.named.get(relation.name.as_str()).into_iter().flatten();
+                let met =
+                    met.filter(move |other| other.name() != one.name() && other.does(relation, on));
+                met.map(move |&other| (one, other))
+            })
+        });
+        let mut left_out: Vec<(Pkg<'w>, [&'w PkgName; 2])> = Vec::new();
+        for (one, other) in refusals {
+            let is_here = |pkg: Pkg<'w>| left_out.iter().all(|(out, _)| out.key() != pkg.key());
+            // What is left out before conflicts no more.
+            if !is_here(one) || !is_here(other) {
                 continue;
             }
-            let stands_for = |a: u32, b: u32| {
-                let name = pkg(b).name().as_str().to_owned();
+            let stands_for = |a: Pkg<'w>, b: Pkg<'w>| {
+                let name = b.name().as_str().to_owned();
                 let constraint = None;
-                pkg(a).does(&Relation { name, constraint }, on)
+                a.does(&Relation { name, constraint }, on)
             };
-            let pair = Some([pkg(one).name(), pkg(other).name()]);
-            let out = match (stands_for(one, other), stands_for(other, one)) {
-                (true, _) => other,
-                (_, true) => one,
-                _ => return pair,
-            };
-            self.taken.retain(|&number| number != out);
-            // What stands in may be too old for somebody.
-            let met = |relation: &Relation| {
-                let mut taken = self.taken.iter();
-                !pkg(out).does(relation, on) || taken.any(|&number| pkg(number).does(relation, on))
-            };
-            let mut users = self.taken.iter();
-            if !users.all(|&number| pkg(number).depends(on).all(met)) {
-                return pair;
+            let pair = [one.name(), other.name()];
+            match (stands_for(one, other), stands_for(other, one)) {
+                (true, _) => left_out.push((other, pair)),
+                (_, true) => left_out.push((one, pair)),
+                _ => return Some(pair),
             }
         }
-        None
+        let mut here = self.taken.clone();
+        here.retain(|pkg| left_out.iter().all(|(out, _)| out.key() != pkg.key()));
+        // What stands in may be too old for somebody.
+        let missed = |out: Pkg<'w>| {
+            let mut needs = here.iter().flat_map(|pkg| pkg.depends(on));
+            needs.any(|relation| {
+                out.does(relation, on)
+                    && !here.iter().any(|pkg| pkg.does(relation, on))
+                    && !self.is_assumed(relation)
+            })
+        };
+        let mut missing = left_out.into_iter().filter(|&(out, _)| missed(out));
+        missing.next().map(|(_, pair)| pair)
     }
 }

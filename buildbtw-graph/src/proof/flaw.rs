@@ -143,7 +143,8 @@ pub enum Flaw {
         /// The relation.
         relation: String,
     },
-    /// Two packages of an installation conflict, and the plan does not say so.
+    /// Two packages of an installation conflict, or are different targets of one
+    /// name, and the plan does not say so.
     #[error("{} installs {one} and {other}, which conflict, and the plan does not say so", .build.pkgbase)]
     Conflict {
         /// The build.

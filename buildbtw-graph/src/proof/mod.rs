@@ -31,7 +31,7 @@ use self::members::rebuild_sets;
 use self::order::{Builds, Order, order};
 use self::packages::Packages;
 use self::replay::Replay;
-use self::root::Member;
+use self::root::{Member, Root};
 use self::worlds::Worlds;
 use crate::names::{Architecture, PkgBase};
 use crate::plan::{BuildSet, Plan, PlanInput};
@@ -185,7 +185,8 @@ fn replay<'w>(
     } else {
         &options.implicit
     };
-    let packages = Packages::gather(worlds, &as_built, implicit, &elsewhere);
+    let root = Root::new(worlds, &as_built);
+    let packages = Packages::gather(worlds, &root, &as_built, implicit, &elsewhere);
     let replay = Replay {
         options,
         warnings: &plan.warnings,
@@ -194,7 +195,7 @@ fn replay<'w>(
         order,
         twice: builds.twice(),
         packages: &packages,
-        conflicts: &Conflicts::new(&packages),
+        conflicts: &Conflicts::new(&packages, &root),
     };
     replay.run(&mut flaws);
     flaws

@@ -55,7 +55,6 @@ pub(super) struct Packages<'w> {
     pub marks: Vec<Mark<'w>>,
     /// What each member's build installs by name.
     pub targets: Vec<Vec<Target<'w>>>,
-    led: FxHashMap<&'w Relation, Arc<[u32]>>,
     part: Vec<u32>,
     /// What each part brings along: members and, behind them, marks.
     brings: Vec<Row>,
@@ -170,14 +169,14 @@ impl<'w> Packages<'w> {
     /// architecture does installs nothing here.
     pub fn gather(
         worlds: &Worlds<'w>,
+        root: &Root<'_, 'w>,
         members: &'w [Member<'w>],
         implicit: &'w [Relation],
         elsewhere: &[bool],
     ) -> Packages<'w> {
-        let root = Root::new(worlds, members);
         let mut gatherer = Gatherer {
             worlds,
-            root: &root,
+            root,
             nodes: Vec::new(),
             marks: Vec::new(),
             numbers: FxHashMap::default(),
@@ -204,17 +203,11 @@ impl<'w> Packages<'w> {
             nodes: gatherer.nodes,
             marks: gatherer.marks,
             targets,
-            led: gatherer.led,
             part: Vec::new(),
             brings: Vec::new(),
         };
         packages.work_out_parts();
         packages
-    }
-
-    /// What pacman takes for a relation that some package here has.
-    pub fn led_to(&self, relation: &Relation) -> Option<u32> {
-        self.led.get(relation)?.first().copied()
     }
 
     /// What pacman would choose for what a build hands to it, in order.

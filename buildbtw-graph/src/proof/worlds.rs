@@ -74,7 +74,7 @@ impl<'w> Pkg<'w> {
         names
     }
 
-    fn provides(self, relation: &Relation, on: &Architecture) -> bool {
+    pub fn provides(self, relation: &Relation, on: &Architecture) -> bool {
         match self {
             Pkg::Made { split, .. } => split.provides_for(relation, on),
             Pkg::Stored(package) => package.provides_for(relation),

@@ -1,12 +1,17 @@
 //! Whatever a `.SRCINFO` contains: it is read or refused, planned or not, but
 //! nothing panics and nothing else suffers.
+//!
+//! `BUILDBTW_CASES` asks for more cases than usual; `just fuzz` runs them for
+//! as long as one likes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod mutated;
 
 use std::collections::BTreeMap;
 
 use buildbtw_graph::{
-    PlanInput, PlanOptions, Scope, SourceIndex, SourcePackage, plan, read_srcinfo,
+    PlanInput, PlanOptions, Scope, SourceIndex, SourcePackage, plan, prove, read_srcinfo,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -118,14 +123,21 @@ fn plan_all(sources: &[SourcePackage]) {
             options: &options,
         };
         let made = plan(&input).unwrap();
+        assert_eq!(prove(&input, &made), Ok(()));
         let names = made.architectures[&options.architectures[0]].builds.iter();
         assert!(names.filter(|build| build.pass == 1).count() <= changes.len());
     }
 }
 
+/// How many cases are tried; `BUILDBTW_CASES` asks for more.
+fn cases() -> u32 {
+    let asked = std::env::var("BUILDBTW_CASES").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(1000)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1000,
+        cases: cases(),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
