@@ -171,7 +171,7 @@ _corpus:
         corpus=${archives[-1]}
     fi
     if [[ -f $corpus ]]; then
-        folder=${CARGO_TARGET_DIR:-target}/corpus/$(basename "$corpus" .tar.zst)
+        folder=${CARGO_TARGET_DIR:-target}/srcinfos/$(basename "$corpus" .tar.zst)
         # What is half unpacked never has the folder's name.
         if [[ ! -d $folder ]]; then
             mkdir -p "$(dirname "$folder")"
