@@ -124,8 +124,24 @@ pub async fn assign(
         .bind(key)
         .fetch_optional(&mut *db)
         .await?;
-    let input = match known {
-        Some(known) => known,
+    // The row that the build was planned with, unless that stands for another input by now.
+    let own: Option<i64> = match known {
+        Some(known) => Some(known),
+        None => {
+            sqlx::query_scalar(
+                "UPDATE input SET key = ?, ingredients = ? WHERE key IS NULL \
+                 AND id = (SELECT input_id FROM build WHERE id = ?) \
+                 AND NOT EXISTS (SELECT 1 FROM run WHERE input_id = input.id) RETURNING id",
+            )
+            .bind(key)
+            .bind(ingredients)
+            .bind(build)
+            .fetch_optional(&mut *db)
+            .await?
+        }
+    };
+    let input = match own {
+        Some(own) => own,
         None => {
             sqlx::query_scalar("INSERT INTO input (key, ingredients) VALUES (?, ?) RETURNING id")
                 .bind(key)

@@ -98,16 +98,6 @@ pub async fn key(db: &mut SqliteConnection, sha256: &Sha256Digest) -> DbResult<O
     )
 }
 
-/// The digest of the content of the package with these bytes.
-pub async fn content_digest(db: &mut SqliteConnection, sha256: &str) -> DbResult<String> {
-    Ok(
-        sqlx::query_scalar("SELECT content_digest FROM package WHERE sha256 = ?")
-            .bind(sha256)
-            .fetch_one(db)
-            .await?,
-    )
-}
-
 /// The packages that make up a run's result, by file name, under the names they were sent with.
 pub async fn kept_of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Vec<PackageFile>> {
     let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(

@@ -5,8 +5,10 @@
 //! where the namespace has, or should have, a new one. pacman sees them all the same; if it takes
 //! one, the difference ends the run.
 
+use std::collections::BTreeMap;
+
 use buildbtw_api::runs::{BuildRepository, ExpectedPackage};
-use buildbtw_graph::{InstallRequest, Provision, Relation, resolve_installation};
+use buildbtw_graph::{InstallRequest, PkgName, Provision, Relation, resolve_installation};
 use sqlx::SqliteConnection;
 
 use super::stack::stack;
@@ -22,6 +24,8 @@ pub struct Installation {
     pub expected: Vec<ExpectedPackage>,
     /// The repositories of the root, in order.
     pub repositories: Vec<BuildRepository>,
+    /// The content digests of those that are the namespace's own.
+    pub own: BTreeMap<PkgName, String>,
 }
 
 /// The installation of a build, or why there is none.
@@ -57,21 +61,26 @@ pub async fn installation(
             )));
         }
     };
-    let mut expected: Vec<ExpectedPackage> = packages
-        .into_iter()
-        .map(|(repository, package)| ExpectedPackage {
+    let mut own = BTreeMap::new();
+    let mut expected = Vec::with_capacity(packages.len());
+    for (repository, package) in packages {
+        let digests = stack.digests.get(&package.pkgname);
+        let digests = digests.filter(|_| repository == 0);
+        if let Some(digests) = digests {
+            own.insert(package.pkgname.clone(), digests.content.clone());
+        }
+        expected.push(ExpectedPackage {
             pkgname: package.pkgname.clone(),
             version: package.version.clone(),
             repository: stack.repositories[repository].name.clone(),
-            sha256: (repository == 0)
-                .then(|| stack.digests.get(&package.pkgname).cloned())
-                .flatten(),
-        })
-        .collect();
+            sha256: digests.map(|digests| digests.sha256.clone()),
+        });
+    }
     expected.sort_by(|a, b| a.pkgname.cmp(&b.pkgname));
     Ok(Ok(Installation {
         expected,
         repositories: stack.repositories.clone(),
+        own,
     }))
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use buildbtw_api::BuildStatus;
 use buildbtw_api::runs::RootMode;
+use buildbtw_graph::PkgName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
@@ -40,7 +41,7 @@ struct Ingredients<'a> {
     assumed: Vec<String>,
     /// The content digests of the namespace's own packages in the installation. Other packages are
     /// those of the base repositories.
-    own: BTreeMap<String, String>,
+    own: &'a BTreeMap<PkgName, String>,
     /// The digests of the base repositories' dbs, in order.
     bases: Vec<&'a str>,
 }
@@ -64,14 +65,6 @@ pub async fn decide(
     worker: &StoredWorker,
     installation: &Installation,
 ) -> DbResult<Reuse> {
-    let names = installation.expected.iter().filter_map(|package| {
-        let sha256 = package.sha256.as_ref()?;
-        Some((package.pkgname.to_string(), sha256.as_str()))
-    });
-    let mut own = BTreeMap::new();
-    for (pkgname, sha256) in names {
-        own.insert(pkgname, packages::content_digest(&mut *db, sha256).await?);
-    }
     let ingredients = to_json(&Ingredients {
         pkgbase: &input.pkgbase,
         tree: &input.tree_id,
@@ -85,7 +78,7 @@ pub async fn decide(
         root_mode: server.config.root_mode,
         install: input.install()?,
         assumed: input.assumed()?,
-        own,
+        own: &installation.own,
         bases: installation
             .repositories
             .iter()

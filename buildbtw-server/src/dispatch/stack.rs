@@ -29,10 +29,19 @@ pub struct Stack {
     generation: u32,
     /// The packages, to be found by any name.
     pub index: ReleasedIndex,
-    /// SHA-256 of the namespace's own packages.
-    pub digests: HashMap<PkgName, String>,
+    /// The digests of the namespace's own packages.
+    pub digests: HashMap<PkgName, Digests>,
     /// The repositories of a build root, in order.
     pub repositories: Vec<BuildRepository>,
+}
+
+/// What tells a published package from others of its name.
+#[derive(Debug, Clone)]
+pub struct Digests {
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: String,
+    /// That of its content, which a rebuild may leave as it was.
+    pub content: String,
 }
 
 impl Stacks {
@@ -76,7 +85,11 @@ pub async fn stack(
     let mut added = Vec::with_capacity(new.len());
     for package in &new {
         let released = as_released(package)?;
-        digests.insert(released.pkgname.clone(), package.sha256.to_string());
+        let known = Digests {
+            sha256: package.sha256.to_string(),
+            content: package.content_digest.to_string(),
+        };
+        digests.insert(released.pkgname.clone(), known);
         added.push(released);
     }
     let mut repositories = older.repositories.clone();

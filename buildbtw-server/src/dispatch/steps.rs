@@ -131,15 +131,20 @@ pub async fn cancel_iteration(
     Ok(stopped)
 }
 
+/// Puts a build back to where it waits: for others, or to be handed out.
+async fn back_to_work(db: &mut SqliteConnection, build: &BuildState, reason: &str) -> DbResult<()> {
+    let status = if build.waits_for == 0 {
+        BuildStatus::Pending
+    } else {
+        BuildStatus::Blocked
+    };
+    builds::set_status(db, build, status, Some(reason)).await
+}
+
 /// Puts the cancelled builds of an iteration back to work.
 pub async fn resume_iteration(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<()> {
     for build in builds::in_statuses(&mut *db, iteration, &[BuildStatus::Cancelled]).await? {
-        let status = if build.waits_for == 0 {
-            BuildStatus::Pending
-        } else {
-            BuildStatus::Blocked
-        };
-        builds::set_status(&mut *db, &build, status, Some("the namespace was resumed")).await?;
+        back_to_work(&mut *db, &build, "the namespace was resumed").await?;
     }
     Ok(())
 }
@@ -194,18 +199,7 @@ pub async fn retry_iteration(
             still_failed.push(build.key);
             continue;
         }
-        let status = if build.waits_for == 0 {
-            BuildStatus::Pending
-        } else {
-            BuildStatus::Blocked
-        };
-        builds::set_status(
-            &mut *db,
-            &build,
-            status,
-            Some("somebody asked to try it again"),
-        )
-        .await?;
+        back_to_work(&mut *db, &build, "somebody asked to try it again").await?;
         again += 1;
     }
     let hopeless: std::collections::HashSet<BuildKey> =
@@ -219,18 +213,7 @@ pub async fn retry_iteration(
         if hopeless.contains(&build.key) {
             continue;
         }
-        let status = if build.waits_for == 0 {
-            BuildStatus::Pending
-        } else {
-            BuildStatus::Blocked
-        };
-        builds::set_status(
-            &mut *db,
-            &build,
-            status,
-            Some("what it waits for is tried again"),
-        )
-        .await?;
+        back_to_work(&mut *db, &build, "what it waits for is tried again").await?;
         dependents += 1;
     }
     Ok((again, dependents))
