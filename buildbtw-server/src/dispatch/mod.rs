@@ -7,6 +7,7 @@ pub mod breakage;
 pub mod claim;
 pub mod expected;
 pub mod expiry;
+pub mod facts;
 pub mod leases;
 pub mod publisher;
 pub mod reports;
