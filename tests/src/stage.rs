@@ -80,6 +80,32 @@ impl Stage {
         Repository::init(&to)
     }
 
+    /// The repository of a demo package that is on the stage already.
+    pub fn demo_repository(&self, pkgbase: &str) -> Repository {
+        Repository {
+            path: self.path().join("sources").join(pkgbase),
+        }
+    }
+
+    /// Starts the server and two workers that build for real, and has some demo packages built and
+    /// released as namespace `base`. They are named by commit, so that nothing moves it.
+    pub fn start_with_base(&mut self, pkgbases: &[&str]) {
+        let changeset = |pkgbase: &&str| {
+            let commit = self.demo_package(pkgbase).git(&["rev-parse", "HEAD"]);
+            format!("{pkgbase}/{commit}")
+        };
+        let changesets: Vec<String> = pkgbases.iter().map(changeset).collect();
+        self.start_server();
+        for _ in 0..2 {
+            self.start_worker(&[("BUILDER", "sandbox")]);
+        }
+        let mut arguments = vec!["new", "--name", "base", "--scope", "none", "--bootstrap"];
+        arguments.extend(["--base", "none"]);
+        arguments.extend(changesets.iter().map(String::as_str));
+        self.bbtw_ok(&arguments);
+        self.bbtw_ok(&["watch", "base"]);
+    }
+
     /// The demo's default packages, by name.
     pub fn demo_pkgbases() -> Vec<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/packages");

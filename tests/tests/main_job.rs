@@ -14,42 +14,15 @@ use buildbtw_tests::stage::{Stage, name_of};
 fn stage_with_base() -> Stage {
     let mut stage = Stage::new().with("BASE_REPOSITORIES", "namespace:base");
     let pkgbases = Stage::demo_pkgbases();
-    // By commit: what is released does not follow the branches.
-    let changesets: Vec<String> = pkgbases
-        .iter()
-        .map(|pkgbase| {
-            format!(
-                "{pkgbase}/{}",
-                stage.demo_package(pkgbase).git(&["rev-parse", "HEAD"])
-            )
-        })
-        .collect();
-    stage.start_server();
-    for _ in 0..2 {
-        stage.start_worker(&[("BUILDER", "sandbox")]);
-    }
-    let mut arguments = vec![
-        "new",
-        "--name",
-        "base",
-        "--scope",
-        "none",
-        "--bootstrap",
-        "--base",
-        "none",
-    ];
-    arguments.extend(changesets.iter().map(String::as_str));
-    stage.bbtw_ok(&arguments);
-    stage.bbtw_ok(&["watch", "base"]);
+    let pkgbases: Vec<&str> = pkgbases.iter().map(String::as_str).collect();
+    stage.start_with_base(&pkgbases);
     stage
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_library_becomes_a_repository_and_a_second_commit_another_iteration() {
     let stage = stage_with_base();
-    let library = buildbtw_tests::git::Repository {
-        path: stage.path().join("sources/libgreet"),
-    };
+    let library = stage.demo_repository("libgreet");
     library.edit(&["PKGBUILD", ".SRCINFO"], "1.0.0", "1.1.0");
 
     // A packager asks for the rebuild and watches it.

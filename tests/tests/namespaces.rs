@@ -70,29 +70,15 @@ async fn an_old_package_that_would_come_in_silently_ends_the_build() {
     // The released libshout is built against the released libgreet. A namespace with a new libgreet and
     // without libshout would have pacman install that old libgreet beside, or instead of, the new one.
     let mut stage = Stage::new().with("BASE_REPOSITORIES", "namespace:base");
-    let library = stage.demo_package("libgreet");
-    let mut changesets = vec![format!("libgreet/{}", library.git(&["rev-parse", "HEAD"]))];
-    for pkgbase in ["libshout", "shout", "greet-words", "greet-cli", "greetgen"] {
-        let commit = stage.demo_package(pkgbase).git(&["rev-parse", "HEAD"]);
-        changesets.push(format!("{pkgbase}/{commit}"));
-    }
-    stage.start_server();
-    for _ in 0..2 {
-        stage.start_worker(&[("BUILDER", "sandbox")]);
-    }
-    let mut arguments = vec![
-        "new",
-        "--name",
-        "base",
-        "--scope",
-        "none",
-        "--bootstrap",
-        "--base",
-        "none",
-    ];
-    arguments.extend(changesets.iter().map(String::as_str));
-    stage.bbtw_ok(&arguments);
-    stage.bbtw_ok(&["watch", "base"]);
+    stage.start_with_base(&[
+        "libgreet",
+        "libshout",
+        "shout",
+        "greet-words",
+        "greet-cli",
+        "greetgen",
+    ]);
+    let library = stage.demo_repository("libgreet");
     library.edit(&["PKGBUILD", ".SRCINFO"], "1.0.0", "2.0.0");
     stage.bbtw_ok(&[
         "new",
