@@ -5,7 +5,6 @@ use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::explanations::Explanation;
 use buildbtw_api::namespaces::Page;
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
-use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::SqliteConnection;
 
@@ -89,7 +88,7 @@ pub async fn explanation(
         iteration: iteration.status()?,
     };
     let facts = facts(&server, &mut tx, key, &build, stands).await?;
-    Ok(Json(explain(facts, Timestamp::now())))
+    Ok(Json(explain(facts, crate::clock::now())))
 }
 
 /// The address of a build.
