@@ -2,6 +2,7 @@
 
 mod events;
 mod iterations;
+mod modes;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -375,6 +376,14 @@ impl Client {
         query: &SourceQuery,
     ) -> Result<Page<SourceRepository>, ClientError> {
         self.get(&["sources"], query).await
+    }
+
+    async fn put<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(self.api(Method::PUT, segments).json(body)).await
     }
 
     /// All workers.

@@ -31,6 +31,8 @@ pub enum EventKind {
     GenerationPublished,
     /// The newest state of a namespace's changesets cannot be planned, or can again.
     OriginsProblem,
+    /// A worker took another mode.
+    WorkerMode,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,
@@ -69,9 +71,12 @@ pub struct Event {
     /// With `build_status`: the status before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<BuildStatus>,
-    /// The status after, or the number of a generation.
+    /// The status or mode after, or the number of a generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// To which worker, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// Why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

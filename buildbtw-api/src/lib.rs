@@ -12,6 +12,7 @@ pub mod builds;
 pub mod client;
 pub mod events;
 pub mod explanations;
+pub mod idle;
 pub mod ids;
 pub mod modes;
 pub mod namespaces;

@@ -37,3 +37,31 @@ pub struct WorkerModeNote {
     #[serde(flatten)]
     pub note: ModeNote,
 }
+
+impl Default for ServerModeNote {
+    fn default() -> Self {
+        Self {
+            mode: ServerMode::Run,
+            note: ModeNote::default(),
+        }
+    }
+}
+
+impl Default for WorkerModeNote {
+    fn default() -> Self {
+        Self {
+            mode: WorkerMode::Active,
+            note: ModeNote::default(),
+        }
+    }
+}
+
+/// Sets a worker's mode: the body of `PUT /api/v1/workers/{id}/mode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerModeRequest {
+    /// `active`, `draining` or `paused`.
+    pub mode: WorkerMode,
+    /// Why, for those who look at it later. Needed unless it is to be active.
+    #[serde(default)]
+    pub reason: Option<String>,
+}

@@ -1,12 +1,14 @@
 //! Workers: how they introduce themselves, ask for runs and stay in touch.
 
-use buildbtw_graph::Architecture;
+use buildbtw_graph::{Architecture, PkgBase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::idle::IdleReason;
+use crate::modes::WorkerModeNote;
 use crate::runs::{Fence, RootMode};
-use crate::{RunId, WorkerId};
+use crate::{NamespaceName, RunId, WorkerId};
 
 /// A worker introduces itself: the body of `POST /api/v1/workers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -83,6 +85,10 @@ pub struct Heartbeat {
 pub struct HeartbeatAnswer {
     /// Runs to stop at once.
     pub stop: Vec<StopRun>,
+    /// Set when the worker is to take no more runs, and its program to end when those that it has
+    /// are over: why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<String>,
 }
 
 /// A run to stop at once.
@@ -111,4 +117,35 @@ pub struct Worker {
     pub seen_at: Option<Timestamp>,
     /// The runs it carries out.
     pub runs: Vec<RunId>,
+    /// Whether it gets runs, and who said so why.
+    #[serde(default)]
+    pub mode: WorkerModeNote,
+    /// What those runs build, oldest first.
+    #[serde(default)]
+    pub running: Vec<RunningBuild>,
+    /// Why it gets nothing more; absent in answers of servers that did not say so yet.
+    #[serde(default)]
+    pub idle: Option<IdleReason>,
+}
+
+/// A build that a worker carries out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunningBuild {
+    /// The run.
+    pub run: RunId,
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    #[schema(value_type = String)]
+    pub architecture: Architecture,
+    /// The package base.
+    #[schema(value_type = String)]
+    pub pkgbase: PkgBase,
+    /// The pass.
+    pub pass: u8,
+    /// When the worker got it.
+    #[schema(value_type = String)]
+    pub since: Timestamp,
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that teaches it.
 
+mod operating;
 mod planning;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use buildbtw_api::{BuildStatus, NamespaceName, RunId};
 use buildbtw_graph::{Architecture, PkgBase};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use operating::{WorkerChange, Workers};
 pub use planning::{Base, New, Pkgrel, Plan, Planning, Scope, Tree, Via, Why};
 
 /// The server that is asked where nobody names another one.
@@ -116,8 +118,8 @@ pub enum Command {
     Archive(OneNamespace),
     /// List the package sources and what is wrong with them
     Sources(Sources),
-    /// List the workers and what they build
-    Workers,
+    /// List the workers and what they build, or change whether one gets runs
+    Workers(Workers),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Example, for bash:

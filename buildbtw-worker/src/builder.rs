@@ -61,13 +61,30 @@ pub async fn prepare(
             .collect::<Result<_, _>>()
             .context("cannot offer an architecture; WORKER_ARCHITECTURES names others")?,
         slots: config.worker_slots,
-        memory: config.memory_limit,
+        memory: config.memory_limit.or_else(machine_memory),
         labels: not_empty(&config.worker_labels),
         builder: kind.as_str().to_owned(),
         configuration: configuration(config)?,
         root_modes: root_modes(config, &capabilities)?,
     };
     Ok((builder, offer))
+}
+
+/// The memory of this machine, or of the control group that the worker runs in where that allows less.
+fn machine_memory() -> Option<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let total = total_memory(&read("/proc/meminfo")?)?;
+    let allowed = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    Some(allowed.map_or(total, |allowed: u64| total.min(allowed)))
+}
+
+/// The whole memory by proc_meminfo(5), in bytes.
+fn total_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// Removes what an earlier worker in this folder had to leave when it was killed.
@@ -181,4 +198,16 @@ fn root_modes(config: &Config, capabilities: &Capabilities) -> anyhow::Result<Ve
         wanted.push(mode);
     }
     Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_memory_is_read() {
+        let text = "MemTotal:       16312312 kB\nMemFree:          123456 kB\n";
+        assert_eq!(total_memory(text), Some(16_312_312 * 1024));
+        assert_eq!(total_memory("MemFree: 1 kB\n"), None);
+    }
 }

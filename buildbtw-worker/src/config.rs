@@ -87,7 +87,8 @@ pub struct Config {
     #[arg(long, env = "SILENCE_TIMEOUT", default_value = "1h", value_parser = time)]
     pub silence_timeout: Duration,
 
-    /// How much memory a build may take; not limited unless given.
+    /// How much memory a build may take; not limited unless given. It is also the memory that the
+    /// worker offers to builds that ask for some: unless given, that of the machine.
     #[arg(long, env = "MEMORY_LIMIT", value_parser = size)]
     pub memory_limit: Option<u64>,
 

@@ -42,6 +42,11 @@ async fn send(worker: &Worker, id: WorkerId) {
             for stop in answer.stop {
                 worker.held.stop(stop.run, Stop::Lost(stop.reason));
             }
+            if let Some(reason) = answer.drain {
+                worker
+                    .stopping
+                    .drain(&format!("the server drains this worker: {reason}"));
+            }
             return;
         }
         Ok(Err(error)) if is_unknown(&error) => {

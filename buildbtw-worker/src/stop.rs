@@ -12,6 +12,17 @@ pub struct Stopping {
     pub now: CancellationToken,
 }
 
+impl Stopping {
+    /// Takes no more runs, and ends when those that go on are over.
+    pub fn drain(&self, why: &str) {
+        if !self.drain.is_cancelled() {
+            tracing::info!("{why}");
+            tracing::info!("taking no more runs; ending when those that go on are over");
+            self.drain.cancel();
+        }
+    }
+}
+
 /// Listens for signals from now on: SIGUSR1 drains, the first SIGTERM or SIGINT stops, a second
 /// one ends the process at once.
 ///
@@ -26,10 +37,7 @@ pub fn listen(stopping: Stopping) -> std::io::Result<()> {
         loop {
             tokio::select! {
                 () = either(&mut interrupt, &mut terminate) => break,
-                _ = user.recv() => {
-                    tracing::info!("taking no more runs; ending when those that go on are over");
-                    stopping.drain.cancel();
-                }
+                _ = user.recv() => stopping.drain("a signal asks this worker to end"),
             }
         }
         tracing::info!("stopping the builds and giving them back; a second signal ends at once");

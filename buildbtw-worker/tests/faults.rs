@@ -238,6 +238,30 @@ async fn a_worker_that_drains_finishes_what_it_has_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_worker_that_the_server_drains_ends_with_success_when_its_runs_are_over() {
+    let server = Double::start().await;
+    let home = Home::new();
+    let run = server.offer(order("chatty"), source("chatty"));
+    let mut worker = home.start(&server.url(), CHATTY);
+    server
+        .until_run(run, "the build", |run| (!run.log.is_empty()).then_some(()))
+        .await;
+    server.kept().drain = Some("a new kernel");
+    home.until("the word of the server", |home| {
+        home.stderr().contains("a new kernel").then_some(())
+    })
+    .await;
+    let next = server.offer(order("hello"), source("hello"));
+    assert!(worker.ended().await.success(), "{}", home.stderr());
+    let kept = server.kept();
+    assert_eq!(
+        kept.runs[&run].finish.as_ref().unwrap().class,
+        OutcomeClass::Success
+    );
+    assert!(!kept.runs[&next].claimed);
+}
+
+#[tokio::test]
 async fn a_claim_that_broke_is_followed_by_a_registration() {
     let mut server = Double::start().await;
     let home = Home::new();

@@ -42,7 +42,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Waive(arguments) => lifecycle::waive(session, arguments).await,
         Command::Retry(arguments) => lifecycle::retry(session, arguments).await,
         Command::Sources(arguments) => sources::run(session, arguments).await,
-        Command::Workers => workers::run(session).await,
+        Command::Workers(arguments) => workers::run(session, arguments).await,
         Command::Completions { shell } => completions(*shell),
     }
 }

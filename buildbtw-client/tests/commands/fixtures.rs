@@ -6,13 +6,15 @@ use std::str::FromStr;
 
 use buildbtw_api::builds::{Build, BuildDetails, Neighbour};
 use buildbtw_api::events::{Event, EventKind};
+use buildbtw_api::idle::IdleReason;
+use buildbtw_api::modes::WorkerModeNote;
 use buildbtw_api::namespaces::{
     BuildSetSummary, ChangesetMove, Iteration, IterationReason, Namespace, NamespaceDetails,
     NamespaceOptions, PinnedBase, PinnedChangeset,
 };
 use buildbtw_api::runs::{Outcome, RunDetails, RunPackage, RunSummary, Step};
 use buildbtw_api::sources::SourceRepository;
-use buildbtw_api::workers::{Worker, WorkerOffer};
+use buildbtw_api::workers::{RunningBuild, Worker, WorkerOffer};
 use buildbtw_api::{
     BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, RunId,
     RunStatus, WorkerId,
@@ -57,6 +59,7 @@ pub fn event(kind: EventKind, namespace: &str) -> Event {
         pkgbase: None,
         pass: None,
         run: None,
+        worker: None,
         from: None,
         to: None,
         message: None,
@@ -384,6 +387,25 @@ pub fn worker(number: u32, seen: Option<Timestamp>) -> Worker {
         registered_at: ago(300),
         seen_at: seen,
         runs: Vec::new(),
+        mode: WorkerModeNote::default(),
+        running: Vec::new(),
+        idle: Some(match seen {
+            Some(_) => IdleReason::NothingReady,
+            None => IdleReason::NotHeardOf,
+        }),
+    }
+}
+
+/// A build that a worker carries out.
+pub fn running(number: u32, namespace: &str, pkgbase: &str) -> RunningBuild {
+    RunningBuild {
+        run: run_id(number),
+        namespace: name(namespace),
+        iteration: 1,
+        architecture: parse(ARCH),
+        pkgbase: parse(pkgbase),
+        pass: 1,
+        since: ago(12),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `bbtw list`, `show`, `sources`, `workers` and the commands that move a namespace.
 
-use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass};
+use buildbtw_api::idle::IdleReason;
+use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass, WorkerMode};
 
 use crate::fixtures::{
-    add, ago, build, built, failed, greeting, outcome, run as ended, run_id, source, with_run,
-    worker,
+    add, ago, build, built, failed, greeting, outcome, run as ended, run_id, running, source,
+    with_run, worker,
 };
 use crate::program::{regex_of, run, snapshot};
 use crate::server::Server;
@@ -222,7 +223,48 @@ fn staffed() -> World {
     with_run(&mut world, "libgreet", "libgreet", now, b"");
     world.workers = vec![worker(1, Some(ago(2))), worker(2, None)];
     world.workers[0].runs = vec![run_id(1), run_id(77)];
+    world.workers[0].running = vec![
+        running(1, "libgreet", "libgreet"),
+        running(77, "zlib", "curl"),
+    ];
+    world.workers[0].idle = Some(IdleReason::SlotsTaken { slots: 2 });
+    world.workers.push(worker(3, Some(ago(1))));
+    world.workers[2].mode.mode = WorkerMode::Paused;
+    world.workers[2].idle = Some(IdleReason::NotActive {
+        mode: WorkerMode::Paused,
+        message: Some("its disk is slow".to_owned()),
+    });
     world
+}
+
+#[tokio::test]
+async fn a_worker_is_named_to_get_no_more_runs() {
+    let mut world = staffed();
+    world.workers[2].name = "worker-2".to_owned();
+    let server = Server::start(world).await;
+    let drained = run(
+        &server,
+        &["workers", "drain", "worker-1", "--reason", "a new kernel"],
+    )
+    .await;
+    snapshot!(server, drained.shown());
+    let body = server.read(|world| world.body.clone());
+    assert_eq!(
+        body.as_deref(),
+        Some("{\"mode\":\"draining\",\"reason\":\"a new kernel\"}")
+    );
+    // Two have that name; an id tells them apart.
+    let ambiguous = run(&server, &["workers", "activate", "worker-2"]).await;
+    assert_eq!(ambiguous.code, Some(1));
+    for number in [2, 3] {
+        let id = worker(number, None).id.to_string();
+        assert!(ambiguous.stderr.contains(&id), "{}", ambiguous.stderr);
+    }
+    let id = worker(3, None).id.to_string();
+    let by_id = run(&server, &["workers", "activate", &id, "--json"]).await;
+    assert!(by_id.stdout.contains("\"active\""), "{}", by_id.stdout);
+    let unknown = run(&server, &["workers", "pause", "nobody", "--reason", "x"]).await;
+    assert!(unknown.stderr.contains("there is no worker nobody"));
 }
 
 #[tokio::test]

@@ -9,10 +9,11 @@ use axum::extract::{Json, Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::explanations::Explanation;
+use buildbtw_api::modes::{ModeNote, WorkerModeNote, WorkerModeRequest};
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
@@ -173,6 +174,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/workers", get(workers))
+        .route("/api/v1/workers/{id}/mode", put(worker_mode))
         .route("/api/v1/events", get(streams::events))
         .fallback(streams::file)
         .layer(middleware::from_fn_with_state(shared.clone(), keep))
@@ -403,6 +405,17 @@ async fn sources(
             .collect();
         Page { items, next: None }
     }))
+}
+
+async fn worker_mode(State(shared): State<Shared>, body: String) -> Response {
+    let request: WorkerModeRequest = serde_json::from_str(&body).expect("it is a mode");
+    shared.change(|world| world.body = Some(body));
+    let note = ModeNote {
+        reason: request.reason,
+        ..ModeNote::default()
+    };
+    let mode = request.mode;
+    Json(WorkerModeNote { mode, note }).into_response()
 }
 
 async fn workers(State(shared): State<Shared>) -> Json<Vec<Worker>> {

@@ -99,6 +99,24 @@ pub fn fence(headers: &HeaderMap) -> HttpResult<Fence> {
         })
 }
 
+/// The longest reason that is kept, in characters.
+const REASON_MAX: usize = 1_000;
+
+/// The reason that somebody gives, without blanks around it; refused where it is needed and missing.
+pub fn reason(given: Option<&str>, needed: bool) -> HttpResult<Option<&str>> {
+    let given = given.map(str::trim).filter(|reason| !reason.is_empty());
+    if given.is_none() && needed {
+        let detail = "a reason is needed, for those who look at it later";
+        return Err(HttpProblem::new(ProblemType::BadRequest, detail)
+            .hint("give one with --reason, such as 'a new kernel'"));
+    }
+    if given.is_some_and(|reason| reason.chars().count() > REASON_MAX) {
+        let detail = format!("the reason is longer than {REASON_MAX} characters");
+        return Err(HttpProblem::new(ProblemType::BadRequest, detail));
+    }
+    Ok(given)
+}
+
 /// The namespace of that name.
 pub async fn namespace(server: &Server, name: &NamespaceName) -> HttpResult<StoredNamespace> {
     let mut tx = server.db.read().await?;

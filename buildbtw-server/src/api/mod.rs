@@ -90,6 +90,7 @@ pub fn router(server: Server) -> Router {
         .route("/runs/{id}", get(runs::get))
         .route("/runs/{id}/log", get(runs::log))
         .route("/workers", get(workers::list))
+        .route("/workers/{id}/mode", put(workers::set_mode))
         .route("/sources", get(sources::list))
         .route("/events", get(events::stream));
     Router::new()

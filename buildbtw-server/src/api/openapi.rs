@@ -40,6 +40,7 @@ use super::{builds, events, failures, health, namespaces, plans, runs, sources, 
         workers::register,
         workers::claim,
         workers::heartbeat,
+        workers::set_mode,
         sources::list,
         events::stream,
     )

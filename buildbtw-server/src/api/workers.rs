@@ -3,36 +3,26 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use buildbtw_api::modes::{WorkerModeNote, WorkerModeRequest};
 use buildbtw_api::workers::{
     Heartbeat, HeartbeatAnswer, RegisterWorker, Registered, StopRun, Worker,
 };
-use buildbtw_api::{Problem, ProblemType, WorkerId, runs::Assignment};
+use buildbtw_api::{Problem, ProblemType, WorkerId, WorkerMode, runs::Assignment};
 
-use super::extract::{Json, Path};
+use super::extract::{self, Json, Path};
 use crate::db::workers;
-use crate::dispatch::{claim, reports};
+use crate::dispatch::{self, claim, reports};
 use crate::problems::{HttpProblem, HttpResult};
 use crate::{Server, clock};
 
-/// All workers.
+/// All workers: their modes, what they build, and why they get nothing more.
 #[utoipa::path(get, path = "/api/v1/workers", tag = "workers", responses((status = 200, body = Vec<Worker>)))]
 pub async fn list(State(server): State<Server>) -> HttpResult<Json<Vec<Worker>>> {
     let mut tx = server.db.read().await?;
-    let stored = workers::all(&mut tx).await?;
-    let leases = &server.dispatch.leases;
-    Ok(Json(
-        stored
-            .into_iter()
-            .map(|worker| Worker {
-                seen_at: leases.seen_at(worker.id),
-                runs: leases.of_worker(worker.id),
-                id: worker.id,
-                name: worker.name,
-                offer: worker.offer,
-                registered_at: worker.registered_at,
-            })
-            .collect(),
-    ))
+    dispatch::workers::shown(&server, &mut tx)
+        .await
+        .map(Json)
+        .map_err(Into::into)
 }
 
 /// A worker introduces itself.
@@ -73,11 +63,41 @@ pub async fn heartbeat(
         .leases
         .renew(id, &beat.runs, clock::instant());
     Json(HeartbeatAnswer {
+        drain: server.dispatch.draining.reason(id),
         stop: stop
             .into_iter()
             .map(|(run, reason)| StopRun { run, reason })
             .collect(),
     })
+}
+
+/// Sets a worker's mode.
+#[utoipa::path(put, path = "/api/v1/workers/{id}/mode", tag = "workers", params(("id" = String, Path)),
+    request_body = WorkerModeRequest, responses((status = 200, body = WorkerModeNote), (status = "4XX", body = Problem)))]
+pub async fn set_mode(
+    State(server): State<Server>,
+    Path(id): Path<WorkerId>,
+    Json(request): Json<WorkerModeRequest>,
+) -> HttpResult<Json<WorkerModeNote>> {
+    if request.mode == WorkerMode::SetAside {
+        return Err(HttpProblem::new(
+            ProblemType::BadRequest,
+            "only the server sets a worker aside, for builds that failed on it and passed elsewhere",
+        )
+        .hint("`paused` keeps runs from it, too"));
+    }
+    let needed = request.mode != WorkerMode::Active;
+    let reason = extract::reason(request.reason.as_deref(), needed)?;
+    let worker = {
+        let mut tx = server.db.read().await?;
+        let known = workers::by_id(&mut tx, id).await?;
+        known.ok_or_else(|| {
+            HttpProblem::new(ProblemType::NotFound, format!("there is no worker {id}"))
+                .hint("`bbtw workers` lists those that are known")
+        })?
+    };
+    let note = dispatch::modes::set_worker(&server, &worker, request.mode, reason).await?;
+    Ok(Json(note))
 }
 
 fn unknown(id: WorkerId) -> HttpProblem {

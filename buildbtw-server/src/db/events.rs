@@ -21,12 +21,16 @@ pub struct NewEvent<'a> {
     pub pass: Option<u8>,
     /// In which run.
     pub run: Option<String>,
-    /// The status before.
+    /// The status or mode before.
     pub before: Option<&'a str>,
-    /// The status after, or a generation's number.
+    /// The status or mode after, or a generation's number.
     pub after: Option<String>,
+    /// To which worker, by name.
+    pub worker: Option<&'a str>,
     /// Why, in words.
     pub message: Option<&'a str>,
+    /// Who wanted it.
+    pub actor: Option<&'a str>,
 }
 
 /// Records an event and hands back its place in the sequence.
@@ -40,8 +44,8 @@ pub async fn record(
         .ok()
         .and_then(|kind| kind.as_str().map(str::to_owned));
     Ok(sqlx::query_scalar(
-        "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, message) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+        "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, message, \
+         worker, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
     )
     .bind(now())
     .bind(kind)
@@ -54,6 +58,8 @@ pub async fn record(
     .bind(event.before)
     .bind(event.after)
     .bind(event.message)
+    .bind(event.worker)
+    .bind(event.actor)
     .fetch_one(db)
     .await?)
 }
@@ -71,6 +77,7 @@ struct EventRow {
     run: Option<String>,
     before: Option<String>,
     after: Option<String>,
+    worker: Option<String>,
     message: Option<String>,
     actor: Option<String>,
 }
@@ -107,6 +114,7 @@ impl TryFrom<EventRow> for Event {
             run: row.run.map(|text| word("run", &text)).transpose()?,
             from,
             to: row.after,
+            worker: row.worker,
             message: row.message,
             actor: row.actor,
         })

@@ -1,9 +1,11 @@
 //! Whether the server hands out runs, and to which workers, and who said so why.
 
+use buildbtw_api::events::EventKind;
 use buildbtw_api::modes::{ModeNote, ServerModeNote, WorkerModeNote};
 use buildbtw_api::{ServerMode, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
+use super::events::{NewEvent, record};
 use super::keys::WorkerKey;
 use super::{DbResult, now, timestamp, word};
 
@@ -70,7 +72,7 @@ pub async fn worker(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<Wo
     })
 }
 
-/// Sets a worker's mode.
+/// Sets a worker's mode and records it.
 pub async fn set_worker(
     db: &mut SqliteConnection,
     worker: WorkerKey,
@@ -78,6 +80,11 @@ pub async fn set_worker(
     reason: Option<&str>,
     actor: Option<&str>,
 ) -> DbResult<()> {
+    let (name, before): (String, String) =
+        sqlx::query_as("SELECT name, mode FROM worker WHERE id = ?")
+            .bind(worker)
+            .fetch_one(&mut *db)
+            .await?;
     sqlx::query(
         "UPDATE worker SET mode = ?, mode_reason = ?, mode_actor = ?, mode_since = ? WHERE id = ?",
     )
@@ -86,7 +93,16 @@ pub async fn set_worker(
     .bind(actor)
     .bind(now())
     .bind(worker)
-    .execute(db)
+    .execute(&mut *db)
     .await?;
+    let event = NewEvent {
+        worker: Some(&name),
+        before: Some(&before),
+        after: Some(mode.to_string()),
+        message: reason,
+        actor,
+        ..NewEvent::default()
+    };
+    record(db, EventKind::WorkerMode, None, event).await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Workers that registered.
 
-use buildbtw_api::workers::WorkerOffer;
+use std::collections::HashMap;
+
+use buildbtw_api::workers::{RunningBuild, WorkerOffer};
 use buildbtw_api::{WorkerId, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -88,4 +90,45 @@ pub async fn all(db: &mut SqliteConnection) -> DbResult<Vec<StoredWorker>> {
             .fetch_all(db)
             .await?;
     rows.into_iter().map(StoredWorker::try_from).collect()
+}
+
+#[derive(FromRow)]
+struct RunningRow {
+    worker_id: WorkerKey,
+    run: String,
+    namespace: String,
+    iteration: u32,
+    architecture: String,
+    pkgbase: String,
+    pass: u8,
+    claimed_at: i64,
+}
+
+/// What workers carry out, oldest first.
+pub async fn running(db: &mut SqliteConnection) -> DbResult<HashMap<WorkerKey, Vec<RunningBuild>>> {
+    let rows: Vec<RunningRow> = sqlx::query_as(
+        "SELECT worker_id, run.public_id AS run, namespace.name AS namespace, iteration.number AS iteration, \
+         architecture, pkgbase, pass, claimed_at FROM run JOIN build ON build.id = run.build_id \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id \
+         WHERE run.status IN ('scheduled', 'running') AND worker_id IS NOT NULL ORDER BY run.id",
+    )
+    .fetch_all(db)
+    .await?;
+    let mut running: HashMap<WorkerKey, Vec<RunningBuild>> = HashMap::new();
+    for row in rows {
+        running
+            .entry(row.worker_id)
+            .or_default()
+            .push(RunningBuild {
+                run: word("run's id", &row.run)?,
+                namespace: word("namespace", &row.namespace)?,
+                iteration: row.iteration,
+                architecture: word("architecture", &row.architecture)?,
+                pkgbase: word("pkgbase", &row.pkgbase)?,
+                pass: row.pass,
+                since: timestamp(row.claimed_at)?,
+            });
+    }
+    Ok(running)
 }

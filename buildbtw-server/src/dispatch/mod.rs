@@ -10,12 +10,14 @@ pub mod expiry;
 pub mod facts;
 pub mod hints;
 pub mod leases;
+pub mod modes;
 pub mod publisher;
 pub mod reports;
 pub mod reuse;
 pub mod situation;
 pub mod stack;
 pub mod steps;
+pub mod workers;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -45,6 +47,8 @@ pub struct Dispatch {
     pub leases: Leases,
     /// What some packages ask of a worker.
     pub hints: Hints,
+    /// Workers that are to end.
+    pub draining: modes::Draining,
     /// One claim at a time.
     turn: Mutex<()>,
     /// Something may be ready that was not.
@@ -64,6 +68,7 @@ impl Dispatch {
     pub fn new(lease: Duration, hints: Hints) -> Self {
         Self {
             hints,
+            draining: modes::Draining::default(),
             leases: Leases::new(lease),
             turn: Mutex::default(),
             ready: Notify::new(),
@@ -133,6 +138,7 @@ pub async fn take_up_again(server: &Server) -> DbResult<()> {
                 .grant(run.id()?, worker, run.fence(), now);
         }
     }
+    modes::take_up_again(server, &mut tx).await?;
     server.dispatch.granted.notify_one();
     server.dispatch.wake_publisher();
     Ok(())

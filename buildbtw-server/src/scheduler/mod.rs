@@ -5,12 +5,14 @@
 mod choice;
 pub mod explain;
 mod fits;
+mod idle;
 mod outcomes;
 mod share;
 mod weights;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
 pub use fits::{Misfit, Requirements};
+pub use idle::{IdleFacts, why_idle};
 pub use outcomes::{Verdict, verdict};
 pub use share::Share;
 pub use weights::{Weight, weights};

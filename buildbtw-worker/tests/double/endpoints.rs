@@ -164,7 +164,8 @@ async fn heartbeat(
     }
     kept.heartbeats += 1;
     kept.heartbeat = Some(beat);
-    Json(HeartbeatAnswer { stop })
+    let drain = kept.drain.map(str::to_owned);
+    Json(HeartbeatAnswer { stop, drain })
 }
 
 /// The run that a report is about, if it comes under the right number.

@@ -87,6 +87,8 @@ pub struct Kept {
     pub queue: VecDeque<Assignment>,
     /// What is known of the runs.
     pub runs: HashMap<RunId, KeptRun>,
+    /// Told to the worker at its heartbeats: it is drained.
+    pub drain: Option<&'static str>,
     /// How many heartbeats came.
     pub heartbeats: usize,
     /// The newest heartbeat.

@@ -1,0 +1,66 @@
+//! Commands about workers: who gets runs.
+
+use clap::{Args, Subcommand};
+
+/// `bbtw workers`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bbtw workers                                           all workers
+  bbtw workers drain worker-3 --reason 'a new kernel'    it ends when its runs are over
+  bbtw workers pause worker-3 --reason 'its disk is slow'
+  bbtw workers activate worker-3                         it gets runs again
+
+A name that several workers have is refused; their ids tell them apart.")]
+pub struct Workers {
+    /// What to change.
+    #[command(subcommand)]
+    pub change: Option<WorkerChange>,
+}
+
+/// What to change about a worker.
+#[derive(Debug, Subcommand)]
+pub enum WorkerChange {
+    /// Give a worker no more runs, and have its program end when those it has are over
+    #[command(after_help = "\
+The worker's program ends with exit code 0 once its runs are over. Started again,
+it ends at once, until `bbtw workers activate` gives it runs again.
+
+Example:
+  bbtw workers drain worker-3 --reason 'a new kernel'")]
+    Drain(StopWorker),
+    /// Give a worker no more runs until it is activated; it stays connected
+    #[command(after_help = "\
+What it builds now goes on.
+
+Example:
+  bbtw workers pause worker-3 --reason 'its disk is slow'")]
+    Pause(StopWorker),
+    /// Give a worker runs again, also one that was set aside
+    #[command(after_help = "\
+What failed on it so far is not held against it any more.
+
+Example:
+  bbtw workers activate worker-3 --reason 'new memory'")]
+    Activate(ActivateWorker),
+}
+
+/// A worker that is to get nothing more, and why.
+#[derive(Debug, Args)]
+pub struct StopWorker {
+    /// The worker: its name, or its id where several have that name
+    pub worker: String,
+    /// Why, for those who look at it later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// A worker that is to get runs again.
+#[derive(Debug, Args)]
+pub struct ActivateWorker {
+    /// The worker: its name, or its id where several have that name
+    pub worker: String,
+    /// Why, for those who look at it later
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}

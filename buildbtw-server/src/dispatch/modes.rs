@@ -1,0 +1,64 @@
+//! Who gets runs: turning modes, and what follows from it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use buildbtw_api::modes::WorkerModeNote;
+use buildbtw_api::{WorkerId, WorkerMode};
+use sqlx::SqliteConnection;
+
+use crate::Server;
+use crate::db::workers::StoredWorker;
+use crate::db::{DbResult, modes, workers};
+
+/// The workers that are to end, with the reason: what heartbeats are answered by, so that none of
+/// them asks the database.
+#[derive(Debug, Default)]
+pub struct Draining(Mutex<HashMap<WorkerId, String>>);
+
+impl Draining {
+    /// Notes a worker's mode.
+    pub fn note(&self, worker: WorkerId, note: &WorkerModeNote) {
+        // A panic elsewhere leaves the map whole: every change is one insertion or removal.
+        let mut draining = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match note.mode {
+            WorkerMode::Draining => {
+                let reason = note.note.reason.clone();
+                draining.insert(worker, reason.unwrap_or_default())
+            }
+            _ => draining.remove(&worker),
+        };
+    }
+
+    /// Why a worker is to end, if it is.
+    pub fn reason(&self, worker: WorkerId) -> Option<String> {
+        let draining = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        draining.get(&worker).cloned()
+    }
+}
+
+/// After a start: which workers are to end.
+pub async fn take_up_again(server: &Server, db: &mut SqliteConnection) -> DbResult<()> {
+    for worker in workers::all(&mut *db).await? {
+        let note = modes::worker(&mut *db, worker.key).await?;
+        server.dispatch.draining.note(worker.id, &note);
+    }
+    Ok(())
+}
+
+/// Sets a worker's mode as somebody wants it.
+pub async fn set_worker(
+    server: &Server,
+    worker: &StoredWorker,
+    mode: WorkerMode,
+    reason: Option<&str>,
+) -> DbResult<WorkerModeNote> {
+    let mut tx = server.db.write().await?;
+    modes::set_worker(&mut tx, worker.key, mode, reason, None).await?;
+    let note = modes::worker(&mut tx, worker.key).await?;
+    tx.commit().await?;
+    server.dispatch.draining.note(worker.id, &note);
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(note)
+}

@@ -1,0 +1,67 @@
+//! Workers as people see them: what they build, and why they get nothing more.
+
+use std::collections::HashMap;
+
+use buildbtw_api::workers::{RunningBuild, Worker};
+use sqlx::SqliteConnection;
+
+use super::situation::{FIRST, Gathered, gather, workplace};
+use crate::db::keys::WorkerKey;
+use crate::db::workers::StoredWorker;
+use crate::db::{DbResult, modes, workers};
+use crate::scheduler::{Idle, IdleFacts, why_idle};
+use crate::{Server, clock};
+
+/// All workers, those that registered last first.
+pub async fn shown(server: &Server, db: &mut SqliteConnection) -> DbResult<Vec<Worker>> {
+    let stored = workers::all(&mut *db).await?;
+    let mut running = workers::running(&mut *db).await?;
+    let mut gathered = gather(server, &mut *db, FIRST).await?;
+    let unsure = |worker: &StoredWorker, gathered: &Gathered| {
+        let found = gathered.situation.candidates(&workplace(server, worker));
+        matches!(found, Err(Idle::NothingFits(_) | Idle::LeftToOthers))
+    };
+    // Something for it may stand further down the line.
+    if gathered.more && stored.iter().any(|worker| unsure(worker, &gathered)) {
+        gathered = gather(server, &mut *db, u32::MAX).await?;
+    }
+    let mut shown = Vec::with_capacity(stored.len());
+    for worker in stored {
+        shown.push(one(server, &mut *db, &gathered, &mut running, worker).await?);
+    }
+    Ok(shown)
+}
+
+async fn one(
+    server: &Server,
+    db: &mut SqliteConnection,
+    gathered: &Gathered,
+    running: &mut HashMap<WorkerKey, Vec<RunningBuild>>,
+    worker: StoredWorker,
+) -> DbResult<Worker> {
+    let leases = &server.dispatch.leases;
+    let workplace = workplace(server, &worker);
+    let mode = modes::worker(&mut *db, worker.key).await?;
+    let candidates = gathered.situation.candidates(&workplace);
+    let idle = why_idle(IdleFacts {
+        worker: &workplace,
+        heard_of: leases.is_alive(worker.id, clock::instant()),
+        mode: &mode,
+        server: &modes::server(db).await?,
+        candidates: candidates.map(|builds| {
+            let waits = |build| server.dispatch.equal_input(build).is_some();
+            !builds.into_iter().all(waits)
+        }),
+    });
+    Ok(Worker {
+        seen_at: leases.seen_at(worker.id),
+        runs: leases.of_worker(worker.id),
+        running: running.remove(&worker.key).unwrap_or_default(),
+        id: worker.id,
+        name: worker.name,
+        offer: worker.offer,
+        registered_at: worker.registered_at,
+        mode,
+        idle: Some(idle),
+    })
+}

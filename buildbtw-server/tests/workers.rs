@@ -1,0 +1,141 @@
+//! Who gets runs: modes of workers, and what is said of each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod stage;
+
+use buildbtw_api::events::EventKind;
+use buildbtw_api::idle::IdleReason;
+use buildbtw_api::modes::WorkerModeRequest;
+use buildbtw_api::workers::{Heartbeat, Worker as Shown};
+use buildbtw_api::{ProblemType, WorkerId, WorkerMode};
+use buildbtw_graph::Scope;
+use buildbtw_server::db::events;
+use stage::{Stage, srcinfo};
+
+fn two() -> [(&'static str, String); 2] {
+    [("a", srcinfo("a", "1", &[])), ("b", srcinfo("b", "1", &[]))]
+}
+
+async fn shown(stage: &Stage, id: WorkerId) -> Shown {
+    let workers = stage.client().workers().await.unwrap();
+    workers.into_iter().find(|worker| worker.id == id).unwrap()
+}
+
+async fn turn(stage: &Stage, id: WorkerId, mode: WorkerMode, reason: &str) {
+    let request = WorkerModeRequest {
+        mode,
+        reason: Some(reason.to_owned()),
+    };
+    stage.client().set_worker_mode(id, &request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_says_what_it_builds_and_why_it_gets_nothing_more() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    let idle = |worker: Shown| worker.idle.unwrap();
+    assert_eq!(
+        idle(shown(&stage, worker.id).await),
+        IdleReason::NothingReady
+    );
+    stage
+        .namespace("n", &["a/main", "b/main"], Scope::None)
+        .await;
+    assert_eq!(idle(shown(&stage, worker.id).await), IdleReason::NextInLine);
+    let run = worker.claim().await;
+    let now = shown(&stage, worker.id).await;
+    assert_eq!(now.running.len(), 1);
+    let build = &now.running[0];
+    assert_eq!(
+        (build.run, build.namespace.as_str(), &build.pkgbase),
+        (run.run, "n", &run.build.pkgbase)
+    );
+    assert_eq!(idle(now), IdleReason::SlotsTaken { slots: 1 });
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_worker_gets_nothing_until_it_is_active_again() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    turn(&stage, worker.id, WorkerMode::Paused, "its disk is slow").await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    assert_eq!(
+        shown(&stage, worker.id).await.idle,
+        Some(IdleReason::NotActive {
+            mode: WorkerMode::Paused,
+            message: Some("its disk is slow".to_owned())
+        })
+    );
+    // It waits already when the mode changes, and is woken by that.
+    let (run, ()) = tokio::join!(worker.claim(), async {
+        turn(&stage, worker.id, WorkerMode::Active, "it is quick again").await;
+    });
+    assert_eq!(run.build.pkgbase.as_str(), "a");
+    let now = shown(&stage, worker.id).await.mode;
+    assert_eq!(now.note.reason.as_deref(), Some("it is quick again"));
+    assert!(now.note.since.is_some());
+    let mut tx = stage.server().db.read().await.unwrap();
+    let events = events::after(&mut tx, None, 0, 100).await.unwrap();
+    let modes: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::WorkerMode)
+        .map(|event| (event.worker.as_deref(), event.to.as_deref()))
+        .collect();
+    assert_eq!(
+        modes,
+        [(Some("w"), Some("paused")), (Some("w"), Some("active"))]
+    );
+    drop(tx);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_worker_is_told_at_its_next_heartbeat_also_by_another_server() {
+    let mut stage = Stage::start(&two()).await;
+    let id = stage.worker("w").await.id;
+    let beat = async |stage: &Stage| {
+        let beat = Heartbeat::default();
+        stage.worker_client().heartbeat(id, &beat).await.unwrap()
+    };
+    assert_eq!(beat(&stage).await.drain, None);
+    turn(&stage, id, WorkerMode::Draining, "a new kernel").await;
+    assert_eq!(beat(&stage).await.drain.as_deref(), Some("a new kernel"));
+    stage.restart().await;
+    assert_eq!(beat(&stage).await.drain.as_deref(), Some("a new kernel"));
+    turn(&stage, id, WorkerMode::Active, "done").await;
+    assert_eq!(beat(&stage).await.drain, None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn who_stops_a_worker_says_why_and_only_the_server_sets_one_aside() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    for (mode, reason) in [
+        (WorkerMode::Draining, None),
+        (WorkerMode::Paused, Some(" ".to_owned())),
+        (WorkerMode::SetAside, Some("it is odd".to_owned())),
+    ] {
+        let request = WorkerModeRequest { mode, reason };
+        let refused = stage.client().set_worker_mode(worker.id, &request).await;
+        let error = refused.unwrap_err();
+        let problem = error.problem().unwrap();
+        assert_eq!(problem.kind, ProblemType::BadRequest, "{mode}");
+        assert!(problem.hint.is_some(), "{mode}");
+    }
+    let active = WorkerModeRequest {
+        mode: WorkerMode::Active,
+        reason: None,
+    };
+    let unknown = stage
+        .client()
+        .set_worker_mode(WorkerId::generate(), &active)
+        .await;
+    assert_eq!(
+        unknown.unwrap_err().problem().unwrap().kind,
+        ProblemType::NotFound
+    );
+    stage.stop().await;
+}
