@@ -33,6 +33,9 @@ pub enum EventKind {
     OriginsProblem,
     /// A worker took another mode.
     WorkerMode,
+    /// The server took another mode. It concerns every namespace, so that it is sent also to those
+    /// who follow only one.
+    ServerMode,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,
@@ -90,7 +93,7 @@ pub struct Event {
     Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
 )]
 pub struct EventQuery {
-    /// Only of this namespace.
+    /// Only of this namespace, and changes of the server's mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     #[schema(value_type = Option<String>)]

@@ -38,6 +38,21 @@ pub struct WorkerModeNote {
     pub note: ModeNote,
 }
 
+impl ServerModeNote {
+    /// What people are told when it hands out no runs.
+    pub fn remark(&self) -> Option<String> {
+        let what = match self.mode {
+            ServerMode::Run => return None,
+            ServerMode::Drain => "hands out no runs (drain); those that are out go on",
+            ServerMode::Stopped => "hands out no runs (stopped), and took back those that were out",
+        };
+        Some(match &self.note.reason {
+            Some(reason) => format!("The server {what}: {reason}"),
+            None => format!("The server {what}."),
+        })
+    }
+}
+
 impl Default for ServerModeNote {
     fn default() -> Self {
         Self {
@@ -64,4 +79,24 @@ pub struct WorkerModeRequest {
     /// Why, for those who look at it later. Needed unless it is to be active.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// Sets the server's mode: the body of `PUT /api/v1/mode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServerModeRequest {
+    /// Whether it is to hand out runs.
+    pub mode: ServerMode,
+    /// Why, for those who look at it later. Needed unless it is to hand out runs.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The server's mode after a change: the answer of `PUT /api/v1/mode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServerModeChanged {
+    /// The mode.
+    #[serde(flatten)]
+    pub mode: ServerModeNote,
+    /// How many runs were taken back, to be built again later.
+    pub taken_back: u32,
 }

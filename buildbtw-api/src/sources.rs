@@ -4,6 +4,8 @@ use buildbtw_graph::{PkgBase, Version};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::modes::ServerModeNote;
+
 /// The source repository of one pkgbase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRepository {
@@ -54,4 +56,7 @@ pub struct Health {
     pub sources_in_sync: bool,
     /// Workers heard of within the last lease.
     pub workers: u32,
+    /// Whether it hands out runs.
+    #[serde(default)]
+    pub mode: ServerModeNote,
 }

@@ -4,11 +4,12 @@
 
 mod stage;
 
+use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::events::EventKind;
 use buildbtw_api::idle::IdleReason;
-use buildbtw_api::modes::WorkerModeRequest;
-use buildbtw_api::workers::{Heartbeat, Worker as Shown};
-use buildbtw_api::{ProblemType, WorkerId, WorkerMode};
+use buildbtw_api::modes::{ServerModeChanged, ServerModeRequest, WorkerModeRequest};
+use buildbtw_api::workers::{Heartbeat, HeldRun, Worker as Shown};
+use buildbtw_api::{BuildStatus, OutcomeClass, ProblemType, ServerMode, WorkerId, WorkerMode};
 use buildbtw_graph::Scope;
 use buildbtw_server::db::events;
 use stage::{Stage, srcinfo};
@@ -137,5 +138,79 @@ async fn who_stops_a_worker_says_why_and_only_the_server_sets_one_aside() {
         unknown.unwrap_err().problem().unwrap().kind,
         ProblemType::NotFound
     );
+    stage.stop().await;
+}
+
+async fn set(stage: &Stage, mode: ServerMode, reason: Option<&str>) -> ServerModeChanged {
+    let request = ServerModeRequest {
+        mode,
+        reason: reason.map(str::to_owned),
+    };
+    stage.client().set_mode(&request).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_drained_server_hands_out_nothing_and_lets_runs_go_on() {
+    let stage = Stage::start(&two()).await;
+    stage
+        .namespace("n", &["a/main", "b/main"], Scope::None)
+        .await;
+    let worker = stage.worker("w").await;
+    let run = worker.claim().await;
+    set(&stage, ServerMode::Drain, Some("an update")).await;
+    let health = stage.client().health().await.unwrap();
+    assert_eq!(health.mode.mode, ServerMode::Drain);
+    assert_eq!(health.mode.note.reason.as_deref(), Some("an update"));
+    worker.succeed(&run).await;
+    assert_eq!(
+        shown(&stage, worker.id).await.idle,
+        Some(IdleReason::ServerHandsOutNothing {
+            mode: ServerMode::Drain,
+            message: Some("an update".to_owned())
+        })
+    );
+    let page = reqwest::get(stage.url())
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains("hands out no runs (drain)"), "{page}");
+    let (next, _) = tokio::join!(worker.claim(), set(&stage, ServerMode::Run, None));
+    assert_ne!(next.build.pkgbase, run.build.pkgbase);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_server_takes_its_runs_back_and_blames_nobody() {
+    let stage = Stage::start(&two()).await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    let worker = stage.worker("w").await;
+    let run = worker.claim().await;
+    worker.begin(&run).await;
+    let refused = ServerModeRequest {
+        mode: ServerMode::Stopped,
+        reason: None,
+    };
+    assert!(stage.client().set_mode(&refused).await.is_err());
+    let changed = set(&stage, ServerMode::Stopped, Some("a full disk")).await;
+    assert_eq!(changed.taken_back, 1);
+    let held = HeldRun {
+        run: run.run,
+        fence: run.fence,
+    };
+    let beat = Heartbeat { runs: vec![held] };
+    let answer = worker.client.heartbeat(worker.id, &beat).await.unwrap();
+    assert!(answer.stop[0].reason.contains("a full disk"));
+    let name = "n".parse().unwrap();
+    let builds = stage.client().builds(&name, 1, &BuildQuery::default());
+    let build = builds.await.unwrap().items.remove(0);
+    assert_eq!(build.status, BuildStatus::Pending);
+    let class = build.run.unwrap().outcome.unwrap().class;
+    assert_eq!(class, OutcomeClass::Cancelled);
+    set(&stage, ServerMode::Run, None).await;
+    let again = worker.claim().await;
+    assert!(again.fence > run.fence);
+    worker.succeed(&again).await;
     stage.stop().await;
 }

@@ -1,5 +1,6 @@
-//! Commands about workers: who gets runs.
+//! Commands about who gets runs: workers and the server's mode.
 
+use buildbtw_api::ServerMode;
 use clap::{Args, Subcommand};
 
 /// `bbtw workers`
@@ -62,5 +63,26 @@ pub struct ActivateWorker {
     pub worker: String,
     /// Why, for those who look at it later
     #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `bbtw mode`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+  run      runs are handed out
+  drain    no more are handed out; those that are out go on
+  stopped  no more are handed out, and those that are out are taken back and
+           built again later; that counts as nobody's failure
+
+Examples:
+  bbtw mode                                      how it is now
+  bbtw mode drain --reason 'an update at noon'
+  bbtw mode stopped --reason 'the disk is full'
+  bbtw mode run")]
+pub struct Mode {
+    /// The mode: run, drain or stopped
+    pub mode: Option<ServerMode>,
+    /// Why, for those who look at it later; needed for drain and stopped
+    #[arg(long, value_name = "TEXT", requires = "mode")]
     pub reason: Option<String>,
 }

@@ -6,6 +6,7 @@ use buildbtw_api::BuildStatus;
 use buildbtw_api::namespaces::{Namespace, NamespaceQuery};
 use jiff::Timestamp;
 
+use super::mode;
 use crate::asking::next_page;
 use crate::cli;
 use crate::failure::Outcome;
@@ -38,7 +39,14 @@ pub async fn run(session: &Session, arguments: &cli::List) -> Outcome {
     if session.json {
         return session.print_json(&namespaces);
     }
-    session.print(|out| write(out, &namespaces, more, session.width))
+    let mode = mode::asked(session).await;
+    session.print(|out| {
+        write(out, &namespaces, more, session.width)?;
+        match &mode {
+            Some(mode) => mode::write(out, mode, session.width),
+            None => Ok(()),
+        }
+    })
 }
 
 fn write(

@@ -7,6 +7,7 @@ mod explain;
 mod lifecycle;
 mod list;
 mod logs;
+mod mode;
 mod plan;
 mod show;
 mod sources;
@@ -43,6 +44,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Retry(arguments) => lifecycle::retry(session, arguments).await,
         Command::Sources(arguments) => sources::run(session, arguments).await,
         Command::Workers(arguments) => workers::run(session, arguments).await,
+        Command::Mode(arguments) => mode::run(session, arguments).await,
         Command::Completions { shell } => completions(*shell),
     }
 }

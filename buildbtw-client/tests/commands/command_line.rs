@@ -31,6 +31,7 @@ async fn help_teaches() {
         "archive",
         "sources",
         "workers",
+        "mode",
         "completions",
     ];
     let whole = finish(bbtw(NOWHERE, &["--help"])).await;

@@ -268,6 +268,25 @@ async fn a_worker_is_named_to_get_no_more_runs() {
 }
 
 #[tokio::test]
+async fn the_servers_mode_is_shown_wherever_somebody_waits_for_builds() {
+    let server = Server::start(greeting()).await;
+    let mut told = String::new();
+    for arguments in [
+        &["mode"][..],
+        &["mode", "stopped"],
+        &["mode", "stopped", "--reason", "the disk is full"],
+        &["mode"],
+        &["list"],
+        &["show", "libgreet", "--status", "failed"],
+        &["mode", "run"],
+    ] {
+        told.push_str(&format!("$ bbtw {}\n", arguments.join(" ")));
+        told.push_str(&run(&server, arguments).await.shown());
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
 async fn workers_are_listed_with_what_they_build() {
     let server = Server::start(staffed()).await;
     snapshot!(server, run(&server, &["workers"]).await.shown());

@@ -13,7 +13,10 @@ use axum::routing::{get, post, put};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::explanations::Explanation;
-use buildbtw_api::modes::{ModeNote, WorkerModeNote, WorkerModeRequest};
+use buildbtw_api::modes::{
+    ModeNote, ServerModeChanged, ServerModeNote, ServerModeRequest, WorkerModeNote,
+    WorkerModeRequest,
+};
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
@@ -21,7 +24,7 @@ use buildbtw_api::namespaces::{
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_api::workers::Worker;
-use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId};
+use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId, ServerMode};
 use buildbtw_graph::Plan;
 use tokio::sync::watch;
 
@@ -173,6 +176,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}", get(run))
         .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
+        .route("/api/v1/mode", get(mode).put(set_mode))
         .route("/api/v1/workers", get(workers))
         .route("/api/v1/workers/{id}/mode", put(worker_mode))
         .route("/api/v1/events", get(streams::events))
@@ -404,6 +408,24 @@ async fn sources(
             .cloned()
             .collect();
         Page { items, next: None }
+    }))
+}
+
+async fn mode(State(shared): State<Shared>) -> Json<ServerModeNote> {
+    Json(shared.read(|world| world.mode.clone()))
+}
+
+async fn set_mode(
+    State(shared): State<Shared>,
+    Json(request): Json<ServerModeRequest>,
+) -> Json<ServerModeChanged> {
+    Json(shared.change(|world| {
+        world.mode.mode = request.mode;
+        world.mode.note.reason = request.reason;
+        ServerModeChanged {
+            mode: world.mode.clone(),
+            taken_back: u32::from(request.mode == ServerMode::Stopped),
+        }
     }))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use buildbtw_api::builds::BuildDetails;
 use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::explanations::Explanation;
+use buildbtw_api::modes::ServerModeNote;
 use buildbtw_api::namespaces::{IterationDifference, NamespaceDetails};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::SourceRepository;
@@ -29,6 +30,7 @@ pub struct World {
     pub files: BTreeMap<String, Vec<u8>>,
     pub sources: Vec<SourceRepository>,
     pub workers: Vec<Worker>,
+    pub mode: ServerModeNote,
     pub events: Vec<Event>,
     /// What was asked: method, path and query.
     pub asked: Vec<String>,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use buildbtw_api::sources::Health;
 
 use super::extract::Json;
+use crate::db::modes;
 use crate::problems::HttpResult;
 use crate::{Server, clock};
 
@@ -11,7 +12,7 @@ use crate::{Server, clock};
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses((status = 200, body = Health)))]
 pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
     // A server that cannot read its database, or begin to write to it, is not well.
-    drop(server.db.read().await?);
+    let mode = modes::server(&mut *server.db.read().await?).await?;
     drop(server.db.write().await?);
     let (sources, problems) = server.sources.counts();
     Ok(Json(Health {
@@ -20,6 +21,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
         sources: sources as u64,
         source_problems: problems as u64,
         sources_in_sync: *server.sources.in_sync().borrow(),
+        mode,
         workers: server.dispatch.leases.workers_alive(clock::instant()),
     }))
 }

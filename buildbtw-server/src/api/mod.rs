@@ -7,6 +7,7 @@ pub mod extract;
 mod failures;
 mod guard;
 mod health;
+mod mode;
 mod namespaces;
 pub use namespaces::shown as namespace_as_shown;
 mod openapi;
@@ -54,6 +55,7 @@ pub fn router(server: Server) -> Router {
         ));
     let for_all = Router::new()
         .route("/health", get(health::get))
+        .route("/mode", get(mode::get).put(mode::set))
         .route("/plans", post(plans::create))
         .route("/plans/why", post(plans::why))
         .route(

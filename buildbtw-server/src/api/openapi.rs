@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{builds, events, failures, health, namespaces, plans, runs, sources, workers};
+use super::{builds, events, failures, health, mode, namespaces, plans, runs, sources, workers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -13,6 +13,8 @@ use super::{builds, events, failures, health, namespaces, plans, runs, sources, 
     ),
     paths(
         health::get,
+        mode::get,
+        mode::set,
         plans::create,
         plans::why,
         plans::get,

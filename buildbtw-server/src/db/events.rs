@@ -130,7 +130,8 @@ pub async fn last(db: &mut SqliteConnection) -> DbResult<i64> {
     )
 }
 
-/// At most `limit` events behind a place in the sequence, oldest first.
+/// At most `limit` events behind a place in the sequence, oldest first: all, or those of a namespace
+/// and what concerns every one.
 pub async fn after(
     db: &mut SqliteConnection,
     namespace: Option<NamespaceKey>,
@@ -139,7 +140,7 @@ pub async fn after(
 ) -> DbResult<Vec<Event>> {
     let rows: Vec<EventRow> = sqlx::query_as(
         "SELECT event.*, namespace.name AS namespace FROM event LEFT JOIN namespace ON namespace.id = namespace_id \
-         WHERE seq > ?1 AND (?2 IS NULL OR namespace_id = ?2) ORDER BY seq LIMIT ?3",
+         WHERE seq > ?1 AND (?2 IS NULL OR namespace_id = ?2 OR kind = 'server_mode') ORDER BY seq LIMIT ?3",
     )
     .bind(after)
     .bind(namespace)

@@ -40,20 +40,29 @@ pub async fn server(db: &mut SqliteConnection) -> DbResult<ServerModeNote> {
     })
 }
 
-/// Sets the server's mode.
+/// Sets the server's mode and records it.
 pub async fn set_server(
     db: &mut SqliteConnection,
     mode: ServerMode,
     reason: Option<&str>,
     actor: Option<&str>,
 ) -> DbResult<()> {
+    let before = server(&mut *db).await?.mode;
     sqlx::query("UPDATE server_mode SET mode = ?, reason = ?, actor = ?, since = ?")
         .bind(mode.as_str())
         .bind(reason)
         .bind(actor)
         .bind(now())
-        .execute(db)
+        .execute(&mut *db)
         .await?;
+    let event = NewEvent {
+        before: Some(before.as_str()),
+        after: Some(mode.to_string()),
+        message: reason,
+        actor,
+        ..NewEvent::default()
+    };
+    record(db, EventKind::ServerMode, None, event).await?;
     Ok(())
 }
 

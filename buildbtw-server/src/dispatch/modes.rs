@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use buildbtw_api::modes::WorkerModeNote;
-use buildbtw_api::{WorkerId, WorkerMode};
+use buildbtw_api::modes::{ServerModeNote, WorkerModeNote};
+use buildbtw_api::{RunStatus, ServerMode, WorkerId, WorkerMode};
 use sqlx::SqliteConnection;
 
+use super::steps;
 use crate::Server;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, modes, workers};
+use crate::db::{DbResult, modes, runs, workers};
 
 /// The workers that are to end, with the reason: what heartbeats are answered by, so that none of
 /// them asks the database.
@@ -44,6 +45,42 @@ pub async fn take_up_again(server: &Server, db: &mut SqliteConnection) -> DbResu
         server.dispatch.draining.note(worker.id, &note);
     }
     Ok(())
+}
+
+/// Sets whether the server hands out runs; `stopped` also takes back those that are out. How many
+/// that were comes back with the mode.
+pub async fn set_server(
+    server: &Server,
+    mode: ServerMode,
+    reason: Option<&str>,
+) -> DbResult<(ServerModeNote, usize)> {
+    // No claim is under way meanwhile, so none hands out what is not to be.
+    let _turn = server.dispatch.turn.lock().await;
+    let mut tx = server.db.write().await?;
+    modes::set_server(&mut tx, mode, reason, None).await?;
+    let message = match reason {
+        Some(reason) => format!("the server was stopped: {reason}"),
+        None => "the server was stopped".to_owned(),
+    };
+    let mut taken = Vec::new();
+    if mode == ServerMode::Stopped {
+        for run in runs::open(&mut tx).await? {
+            // What is built needs no worker any more: its packages are published.
+            if run.status()? != RunStatus::Publishing {
+                steps::take_back(&mut tx, &run, &message).await?;
+                taken.push(run.id()?);
+            }
+        }
+    }
+    let note = modes::server(&mut tx).await?;
+    tx.commit().await?;
+    for run in &taken {
+        server.dispatch.stop(*run, &message).await;
+        server.close_log(*run, &message).await;
+    }
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok((note, taken.len()))
 }
 
 /// Sets a worker's mode as somebody wants it.

@@ -39,6 +39,22 @@ pub async fn end_run(
     }
 }
 
+/// Takes a run away from its worker without blaming anybody: its build waits to be handed out again.
+pub async fn take_back(db: &mut SqliteConnection, run: &RunState, reason: &str) -> DbResult<()> {
+    let build = builds::state(&mut *db, run.build).await?;
+    let outcome = Outcome {
+        class: OutcomeClass::Cancelled,
+        message: reason.to_owned(),
+        exit_code: None,
+        failed_step: None,
+    };
+    runs::end(&mut *db, run, &build, &outcome).await?;
+    if build.status()?.is_final() {
+        return Ok(());
+    }
+    builds::set_status(db, &build, BuildStatus::Pending, Some(reason)).await
+}
+
 /// A build failed; what waits for it cannot go on.
 pub async fn fail(db: &mut SqliteConnection, build: &BuildState, reason: &str) -> DbResult<()> {
     builds::set_status(&mut *db, build, BuildStatus::Failed, Some(reason)).await?;

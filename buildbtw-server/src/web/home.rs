@@ -3,12 +3,12 @@
 use askama::Template;
 use axum::extract::State;
 use buildbtw_api::namespaces::Namespace;
-use buildbtw_api::{BuildStatus, WorkerId};
+use buildbtw_api::{BuildStatus, WorkerId, WorkerMode};
 
 use super::page::{PageResult, render, time};
 use crate::Server;
 use crate::api::namespace_as_shown;
-use crate::db::{namespaces, workers};
+use crate::db::{modes, namespaces, workers};
 
 /// How many namespaces the page shows.
 const NAMESPACES: u32 = 100;
@@ -21,6 +21,8 @@ struct Home {
     sources: usize,
     source_problems: usize,
     in_sync: bool,
+    /// What is said when the server hands out no runs.
+    mode: Option<String>,
 }
 
 struct Row {
@@ -38,6 +40,7 @@ struct WorkerRow {
     slots: u32,
     running: usize,
     seen: Option<String>,
+    mode: WorkerMode,
 }
 
 /// The home page.
@@ -70,10 +73,12 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             seen: leases.seen_at(worker.id).as_ref().map(time),
             id: worker.id,
             name: worker.name,
+            mode: worker.mode,
             builder: worker.offer.builder,
             slots: worker.offer.slots,
         })
         .collect();
+    let mode = modes::server(&mut tx).await?;
     let (sources, source_problems) = server.sources.counts();
     let in_sync = *server.sources.in_sync().borrow();
     render(&Home {
@@ -82,5 +87,6 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         sources,
         source_problems,
         in_sync,
+        mode: mode.remark(),
     })
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use buildbtw_api::namespaces::{IterationReason, NamespaceOptions, RetryRequest, WaiveRequest};
-use buildbtw_api::{NamespaceName, NamespaceStatus, ServerMode, WorkerMode};
-use buildbtw_server::db::{iterations, modes, namespaces, plans, workers};
-use buildbtw_server::{Server, api, planner};
+use buildbtw_api::{NamespaceName, NamespaceStatus, ServerMode, WorkerId, WorkerMode};
+use buildbtw_server::db::{iterations, namespaces, plans, workers};
+use buildbtw_server::{Server, api, dispatch, planner};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -173,22 +173,16 @@ impl World {
         let id = self.workers[number].id;
         let (of_server, mode) = (self.rng.bool(), self.rng.usize(0..4));
         self.on_server(async |server| {
-            let mut tx = server.db.write().await.map_err(Violation::of)?;
             if of_server {
-                let mode = ServerMode::ALL[mode % 2];
-                modes::set_server(&mut tx, mode, Some("a try"), None)
+                let mode = ServerMode::ALL[mode % 3];
+                dispatch::modes::set_server(&server, mode, Some("a try"))
                     .await
                     .map_err(Violation::of)?;
             } else if let Some(id) = id {
-                let worker = workers::by_id(&mut tx, id).await.map_err(Violation::of)?;
-                if let Some(worker) = worker {
-                    let mode = WorkerMode::ALL[mode];
-                    modes::set_worker(&mut tx, worker.key, mode, Some("a try"), None)
-                        .await
-                        .map_err(Violation::of)?;
-                }
+                let mode = WorkerMode::ALL[mode % 3];
+                turn_worker(&server, id, mode).await?;
             }
-            tx.commit().await.map_err(Violation::of)
+            Ok(())
         })
         .await?;
         self.tell("somebody turns a mode");
@@ -208,17 +202,15 @@ impl World {
                 self.soon(Event::WorkerStarts(number));
             }
         }
+        let known: Vec<WorkerId> = self.workers.iter().filter_map(|worker| worker.id).collect();
         self.on_server(async |server| {
-            let mut tx = server.db.write().await.map_err(Violation::of)?;
-            modes::set_server(&mut tx, ServerMode::Run, None, None)
+            dispatch::modes::set_server(&server, ServerMode::Run, None)
                 .await
                 .map_err(Violation::of)?;
-            for worker in workers::all(&mut tx).await.map_err(Violation::of)? {
-                modes::set_worker(&mut tx, worker.key, WorkerMode::Active, None, None)
-                    .await
-                    .map_err(Violation::of)?;
+            for id in known {
+                turn_worker(&server, id, WorkerMode::Active).await?;
             }
-            tx.commit().await.map_err(Violation::of)
+            Ok(())
         })
         .await?;
         for name in self.namespaces.keys().cloned().collect::<Vec<_>>() {
@@ -226,6 +218,19 @@ impl World {
         }
         Ok(())
     }
+}
+
+async fn turn_worker(server: &Server, id: WorkerId, mode: WorkerMode) -> Result<(), Violation> {
+    let known = {
+        let mut tx = server.db.read().await.map_err(Violation::of)?;
+        workers::by_id(&mut tx, id).await.map_err(Violation::of)?
+    };
+    if let Some(worker) = known {
+        dispatch::modes::set_worker(server, &worker, mode, Some("a try"))
+            .await
+            .map_err(Violation::of)?;
+    }
+    Ok(())
 }
 
 async fn plan_one(

@@ -10,6 +10,7 @@ use buildbtw_api::namespaces::{Iteration, NamespaceDetails};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::mode;
 use crate::asking;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
@@ -63,8 +64,12 @@ pub async fn run(session: &Session, arguments: &cli::Show) -> Outcome {
             builds: &builds,
         });
     }
+    let mode = mode::asked(session).await;
     session.print(|out| {
         head(out, &details, session.width)?;
+        if let Some(mode) = &mode {
+            mode::write(out, mode, session.width)?;
+        }
         iterations(out, &details, session.width)?;
         match iteration {
             Some(iteration) => {

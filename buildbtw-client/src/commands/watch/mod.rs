@@ -11,12 +11,13 @@ use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::client::ClientError;
 use buildbtw_api::events::{Event, EventQuery};
 use buildbtw_api::namespaces::{Iteration, NamespaceDetails};
-use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus};
+use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, ServerMode};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 
 use self::display::Display;
 use self::state::{Builds, Change, Key, Verdict, followed, verdict};
+use super::mode;
 use crate::asking;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
@@ -31,6 +32,7 @@ pub async fn run(session: &Session, arguments: &cli::Watch) -> Outcome {
         session,
         name: &arguments.namespace,
         display: Display::new(session),
+        mode: ServerMode::Run,
         details: None,
         builds: Builds::default(),
         stale: true,
@@ -69,6 +71,8 @@ struct Watch<'a> {
     session: &'a Session,
     name: &'a NamespaceName,
     display: Display,
+    /// The server's mode as it was told last.
+    mode: ServerMode,
     /// The namespace as it was read last.
     details: Option<NamespaceDetails>,
     /// The builds of the iteration that is followed, kept up to date by events.
@@ -94,6 +98,7 @@ impl Watch<'_> {
         // Without a number to go on from, the stream says only what happens from now on.
         if self.stale || self.last.is_none() {
             self.stale = true;
+            self.look_at_mode().await?;
             let verdict = self.look().await?;
             if verdict.is_some() {
                 return Ok(verdict);
@@ -123,6 +128,10 @@ impl Watch<'_> {
         match self.builds.apply(event) {
             Change::Nothing => Ok(None),
             Change::Look => self.look().await,
+            Change::Mode => {
+                self.look_at_mode().await?;
+                Ok(None)
+            }
             Change::Unclear => {
                 self.stale = true;
                 self.look().await
@@ -145,6 +154,22 @@ impl Watch<'_> {
                     Ok(None)
                 }
             }
+        }
+    }
+
+    /// Reads whether the server hands out runs, and tells what changed.
+    async fn look_at_mode(&mut self) -> Outcome {
+        let Some(note) = mode::asked(self.session).await else {
+            return Ok(());
+        };
+        let before = std::mem::replace(&mut self.mode, note.mode);
+        if before == note.mode {
+            return Ok(());
+        }
+        self.refresh();
+        match note.remark() {
+            Some(remark) => self.display.say(&harmless(&remark)),
+            None => self.display.say("The server hands out runs again."),
         }
     }
 
@@ -332,7 +357,12 @@ impl Watch<'_> {
             .details
             .as_ref()
             .map(|details| details.namespace.status);
-        let note = (status == Some(NamespaceStatus::Paused)).then_some("paused");
+        let note = match (status, self.mode) {
+            (Some(NamespaceStatus::Paused), _) => Some("paused"),
+            (_, ServerMode::Run) => None,
+            (_, ServerMode::Drain) => Some("the server drains"),
+            (_, ServerMode::Stopped) => Some("the server is stopped"),
+        };
         self.display.refresh(self.name.as_str(), &self.builds, note);
     }
 

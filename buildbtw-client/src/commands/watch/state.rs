@@ -94,6 +94,8 @@ pub enum Change {
     },
     /// The namespace or one of its iterations changed: it is to be looked at again.
     Look,
+    /// The server hands out runs again, or no more.
+    Mode,
     /// A build took a status that this version does not know: everything is to be read again.
     Unclear,
     /// Nothing that is followed.
@@ -143,6 +145,7 @@ impl Builds {
             EventKind::NamespaceStatus
             | EventKind::IterationCreated
             | EventKind::IterationStatus => Change::Look,
+            EventKind::ServerMode => Change::Mode,
             EventKind::BuildStatus => self.build(event).unwrap_or(Change::Nothing),
             _ => Change::Nothing,
         }
