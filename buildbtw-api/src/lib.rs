@@ -16,6 +16,7 @@ pub mod idle;
 pub mod ids;
 pub mod modes;
 pub mod namespaces;
+pub mod priority;
 pub mod problem;
 pub mod runs;
 pub mod sources;

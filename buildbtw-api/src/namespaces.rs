@@ -230,6 +230,9 @@ pub struct Namespace {
     pub iteration: Option<Iteration>,
     /// Where people look at it.
     pub page: String,
+    /// Its weight, while a person raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<crate::priority::Priority>,
     /// Why the newest state of its changesets could not be planned, if so: a branch that is gone, a
     /// `.SRCINFO` that cannot be read. What was planned before goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use buildbtw_api::{BuildStatus, NamespaceName, RunId};
 use buildbtw_graph::{Architecture, PkgBase};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use operating::{Mode, WorkerChange, Workers};
+pub use operating::{Mode, Priority, WorkerChange, Workers};
 pub use planning::{Base, New, Pkgrel, Plan, Planning, Scope, Tree, Via, Why};
 
 /// The server that is asked where nobody names another one.
@@ -120,6 +120,8 @@ pub enum Command {
     Sources(Sources),
     /// List the workers and what they build, or change whether one gets runs
     Workers(Workers),
+    /// Give a namespace a larger share of the workers for a time
+    Priority(Priority),
     /// Show whether the server hands out runs, or change it
     Mode(Mode),
     /// Print a completion script for a shell

@@ -4,9 +4,10 @@
 
 mod stage;
 
-use buildbtw_api::BuildStatus;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::namespaces::WaiveRequest;
+use buildbtw_api::priority::PriorityRequest;
+use buildbtw_api::{BuildStatus, ProblemType};
 use buildbtw_graph::Scope;
 use stage::{Stage, Worker, srcinfo, until};
 
@@ -98,5 +99,56 @@ async fn a_small_namespace_gets_the_next_slot_beside_a_large_one() {
         (first.namespace.as_str(), second.namespace.as_str()),
         ("large", "small")
     );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_raised_weight_counts_for_its_time_and_is_said() {
+    let sources = [
+        ("a", srcinfo("a", "1", &[])),
+        ("b", srcinfo("b", "1", &[])),
+        ("c", srcinfo("c", "1", &[])),
+        ("d", srcinfo("d", "1", &[])),
+    ];
+    let stage = Stage::start(&sources).await;
+    stage
+        .namespace("first", &["a/main", "b/main"], Scope::None)
+        .await;
+    stage
+        .namespace("raised", &["c/main", "d/main"], Scope::None)
+        .await;
+    let name = "raised".parse().unwrap();
+    let set = async |weight, reason: Option<&str>, seconds| {
+        let request = PriorityRequest {
+            weight,
+            reason: reason.map(str::to_owned),
+            seconds,
+        };
+        stage.client().set_priority(&name, &request).await
+    };
+    for refused in [
+        set(5, None, None).await,
+        set(0, Some("x"), None).await,
+        set(101, Some("x"), None).await,
+        set(5, Some("x"), Some(31 * 24 * 3600)).await,
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.problem().unwrap().kind, ProblemType::BadRequest);
+        assert!(error.problem().unwrap().hint.is_some());
+    }
+    let raised = set(5, Some("a fix"), None).await.unwrap();
+    let priority = raised.priority.unwrap();
+    assert_eq!(
+        (priority.weight, priority.reason.as_deref()),
+        (5, Some("a fix"))
+    );
+    let worker = Worker::register(stage.worker_client(), "w").await;
+    let mut got = Vec::new();
+    for _ in 0..3 {
+        got.push(worker.claim().await.namespace.to_string());
+    }
+    // With one slot each, a fifth of the weight has the other wait for the second.
+    assert_eq!(got, ["first", "raised", "raised"]);
+    assert_eq!(set(1, None, None).await.unwrap().priority, None);
     stage.stop().await;
 }

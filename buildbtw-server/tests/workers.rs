@@ -203,8 +203,9 @@ async fn a_stopped_server_takes_its_runs_back_and_blames_nobody() {
     let answer = worker.client.heartbeat(worker.id, &beat).await.unwrap();
     assert!(answer.stop[0].reason.contains("a full disk"));
     let name = "n".parse().unwrap();
-    let builds = stage.client().builds(&name, 1, &BuildQuery::default());
-    let build = builds.await.unwrap().items.remove(0);
+    let (client, query) = (stage.client(), BuildQuery::default());
+    let mut builds = client.builds(&name, 1, &query).await.unwrap().items;
+    let build = builds.remove(0);
     assert_eq!(build.status, BuildStatus::Pending);
     let class = build.run.unwrap().outcome.unwrap().class;
     assert_eq!(class, OutcomeClass::Cancelled);

@@ -1,6 +1,9 @@
-//! Commands about who gets runs: workers and the server's mode.
+//! Commands about who gets runs: workers, the server's mode, shares of namespaces.
 
-use buildbtw_api::ServerMode;
+use std::time::Duration;
+
+use buildbtw_api::amounts::time;
+use buildbtw_api::{NamespaceName, ServerMode};
 use clap::{Args, Subcommand};
 
 /// `bbtw workers`
@@ -85,4 +88,28 @@ pub struct Mode {
     /// Why, for those who look at it later; needed for drain and stopped
     #[arg(long, value_name = "TEXT", requires = "mode")]
     pub reason: Option<String>,
+}
+
+/// `bbtw priority`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every namespace that has something ready gets its share of the workers. With
+twice the weight it gets twice the slots of others, while they wait too.
+
+Examples:
+  bbtw priority openssl 10 --reason 'a security update'
+  bbtw priority openssl 10 --reason 'a security update' --for 2h
+  bbtw priority openssl 1                                 as all others again")]
+pub struct Priority {
+    /// The namespace
+    pub namespace: NamespaceName,
+    /// Its weight, from 1, which is that of every namespace, to 100
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub weight: u32,
+    /// Why, for those who wait; needed above 1
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// For how long, such as 2h or 90m; a day unless given
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub time: Option<Duration>,
 }

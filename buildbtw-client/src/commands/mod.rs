@@ -9,6 +9,7 @@ mod list;
 mod logs;
 mod mode;
 mod plan;
+mod priority;
 mod show;
 mod sources;
 mod watch;
@@ -44,6 +45,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Retry(arguments) => lifecycle::retry(session, arguments).await,
         Command::Sources(arguments) => sources::run(session, arguments).await,
         Command::Workers(arguments) => workers::run(session, arguments).await,
+        Command::Priority(arguments) => priority::run(session, arguments).await,
         Command::Mode(arguments) => mode::run(session, arguments).await,
         Command::Completions { shell } => completions(*shell),
     }

@@ -32,6 +32,7 @@ async fn help_teaches() {
         "sources",
         "workers",
         "mode",
+        "priority",
         "completions",
     ];
     let whole = finish(bbtw(NOWHERE, &["--help"])).await;

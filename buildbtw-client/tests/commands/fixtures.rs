@@ -222,6 +222,7 @@ pub fn add(world: &mut World, namespace: &str, builds: Vec<BuildDetails>) {
     let first = iteration(namespace, 1, IterationStatus::Current);
     let details = NamespaceDetails {
         namespace: Namespace {
+            priority: None,
             name: name(namespace),
             status: NamespaceStatus::Active,
             created_at: ago(210),

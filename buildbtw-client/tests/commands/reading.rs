@@ -277,13 +277,40 @@ async fn the_servers_mode_is_shown_wherever_somebody_waits_for_builds() {
         &["mode", "stopped", "--reason", "the disk is full"],
         &["mode"],
         &["list"],
-        &["show", "libgreet", "--status", "failed"],
         &["mode", "run"],
     ] {
         told.push_str(&format!("$ bbtw {}\n", arguments.join(" ")));
         told.push_str(&run(&server, arguments).await.shown());
     }
     insta::assert_snapshot!(told);
+    run(&server, &["mode", "drain", "--reason", "an update"]).await;
+    let shown = run(&server, &["show", "libgreet"]).await.stdout;
+    assert!(
+        shown.contains("hands out no runs (drain)") && shown.contains("an update"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_gets_a_larger_share_for_a_time_and_with_a_reason() {
+    let server = Server::start(greeting()).await;
+    let refused = run(&server, &["priority", "libgreet", "10"]).await;
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--reason"), "{}", refused.stderr);
+    let raise = [
+        "priority", "libgreet", "10", "--reason", "a fix", "--for", "2h",
+    ];
+    let raised = run(&server, &raise).await;
+    assert!(
+        raised.stdout.contains("weight 10 until"),
+        "{}",
+        raised.stdout
+    );
+    let shown = run(&server, &["show", "libgreet"]).await.stdout;
+    assert!(shown.contains("priority    10 until"), "{shown}");
+    assert!(shown.contains("a fix"), "{shown}");
+    let again = run(&server, &["priority", "libgreet", "1"]).await;
+    assert!(again.stdout.contains("of all others"), "{}", again.stdout);
 }
 
 #[tokio::test]

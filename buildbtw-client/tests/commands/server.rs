@@ -21,11 +21,13 @@ use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
 };
+use buildbtw_api::priority::{Priority, PriorityRequest};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_api::workers::Worker;
 use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId, ServerMode};
 use buildbtw_graph::Plan;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::fixtures::name;
@@ -176,6 +178,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}", get(run))
         .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
+        .route("/api/v1/namespaces/{name}/priority", put(set_priority))
         .route("/api/v1/mode", get(mode).put(set_mode))
         .route("/api/v1/workers", get(workers))
         .route("/api/v1/workers/{id}/mode", put(worker_mode))
@@ -426,6 +429,23 @@ async fn set_mode(
             mode: world.mode.clone(),
             taken_back: u32::from(request.mode == ServerMode::Stopped),
         }
+    }))
+}
+
+async fn set_priority(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(request): Json<PriorityRequest>,
+) -> Json<Namespace> {
+    Json(shared.change(|world| {
+        let details = world.namespaces.get_mut(&name).expect("it is there");
+        let seconds = request.seconds.unwrap_or(86_400) as i64;
+        details.namespace.priority = (request.weight > 1).then(|| Priority {
+            weight: request.weight,
+            reason: request.reason,
+            until: Some(Timestamp::now() + jiff::SignedDuration::from_secs(seconds)),
+        });
+        details.namespace.clone()
     }))
 }
 

@@ -12,6 +12,7 @@ mod namespaces;
 pub use namespaces::shown as namespace_as_shown;
 mod openapi;
 mod plans;
+mod priority;
 mod runs;
 mod sources;
 mod workers;
@@ -69,6 +70,7 @@ pub fn router(server: Server) -> Router {
         .route("/namespaces/{name}/retry", post(failures::retry))
         .route("/namespaces/{name}/waive", post(failures::waive))
         .route("/namespaces/{name}/archive", post(namespaces::archive))
+        .route("/namespaces/{name}/priority", put(priority::set))
         .route(
             "/namespaces/{name}/iterations/{number}/plan",
             get(plans::get),

@@ -46,6 +46,7 @@ pub async fn shown(
         iteration,
         page: format!("{}/namespaces/{}", server.base_url, namespace.name),
         remark: None,
+        priority: namespace.priority.clone(),
         origins_problem: namespace.origins_problem.clone(),
     })
 }

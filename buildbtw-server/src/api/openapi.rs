@@ -3,7 +3,9 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{builds, events, failures, health, mode, namespaces, plans, runs, sources, workers};
+use super::{
+    builds, events, failures, health, mode, namespaces, plans, priority, runs, sources, workers,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +30,7 @@ use super::{builds, events, failures, health, mode, namespaces, plans, runs, sou
         failures::retry,
         failures::waive,
         namespaces::archive,
+        priority::set,
         builds::list,
         builds::get,
         builds::explanation,

@@ -2,6 +2,7 @@
 
 use buildbtw_api::events::EventKind;
 use buildbtw_api::namespaces::NamespaceOptions;
+use buildbtw_api::priority::Priority;
 use buildbtw_api::{Changeset, NamespaceName, NamespaceStatus};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -26,6 +27,8 @@ pub struct StoredNamespace {
     pub options: NamespaceOptions,
     /// Why the newest state of its changesets could not be planned.
     pub origins_problem: Option<String>,
+    /// Its weight, while a person raised it.
+    pub priority: Option<Priority>,
 }
 
 #[derive(FromRow)]
@@ -37,13 +40,23 @@ struct Row {
     owner: Option<String>,
     options: String,
     origins_problem: Option<String>,
+    weight: u32,
+    weight_reason: Option<String>,
+    weight_until: Option<i64>,
 }
 
 impl TryFrom<Row> for StoredNamespace {
     type Error = DbError;
 
     fn try_from(row: Row) -> DbResult<Self> {
+        let holds = row.weight > 1 && row.weight_until.is_none_or(|until| until > now());
+        let priority = Priority {
+            weight: row.weight,
+            reason: row.weight_reason,
+            until: row.weight_until.map(timestamp).transpose()?,
+        };
         Ok(Self {
+            priority: holds.then_some(priority),
             key: row.id,
             name: word("namespace", &row.name)?,
             status: word("namespace status", &row.status)?,

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use buildbtw_api::events::EventKind;
 use sqlx::SqliteConnection;
 
 use super::DbResult;
+use super::events::{NewEvent, record};
 use super::keys::NamespaceKey;
 use crate::scheduler::Share;
 
@@ -32,6 +34,37 @@ pub async fn all(db: &mut SqliteConnection, at: i64) -> DbResult<HashMap<Namespa
             (namespace, share)
         });
     Ok(shares.collect())
+}
+
+/// Sets a namespace's weight, until a time in stored form, and records it.
+pub async fn set_weight(
+    db: &mut SqliteConnection,
+    namespace: NamespaceKey,
+    weight: u32,
+    reason: Option<&str>,
+    until: Option<i64>,
+) -> DbResult<()> {
+    let before: u32 = sqlx::query_scalar("SELECT weight FROM namespace WHERE id = ?")
+        .bind(namespace)
+        .fetch_one(&mut *db)
+        .await?;
+    sqlx::query(
+        "UPDATE namespace SET weight = ?, weight_reason = ?, weight_until = ? WHERE id = ?",
+    )
+    .bind(weight)
+    .bind(reason)
+    .bind(until)
+    .bind(namespace)
+    .execute(&mut *db)
+    .await?;
+    let event = NewEvent {
+        before: Some(&before.to_string()),
+        after: Some(weight.to_string()),
+        message: reason,
+        ..NewEvent::default()
+    };
+    record(db, EventKind::NamespacePriority, Some(namespace), event).await?;
+    Ok(())
 }
 
 /// Where the account stands that is furthest behind of those that wait.

@@ -10,7 +10,7 @@ use buildbtw_api::namespaces::{Iteration, NamespaceDetails};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::mode;
+use super::{mode, priority};
 use crate::asking;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
@@ -152,6 +152,9 @@ fn head(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Re
     );
     if let Some(owner) = &namespace.owner {
         line("owner", owner.clone());
+    }
+    if let Some(priority) = &namespace.priority {
+        line("priority", priority::words(priority));
     }
     line("page", namespace.page.clone());
     table.write(out, width)?;
