@@ -33,6 +33,8 @@ pub enum EventKind {
     OriginsProblem,
     /// A worker took another mode.
     WorkerMode,
+    /// A run that ended turned out to have failed by its worker's fault: it has another class.
+    RunReclassed,
     /// A namespace got another weight.
     NamespacePriority,
     /// The server took another mode. It concerns every namespace, so that it is sent also to those

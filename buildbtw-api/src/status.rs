@@ -78,7 +78,7 @@ statuses! {
         Draining = "draining",
         /// It gets no more runs until somebody says otherwise.
         Paused = "paused",
-        /// It gets none because builds that failed on it passed elsewhere.
+        /// The server gives it none: builds that failed on it passed elsewhere, or are tried there.
         SetAside = "set_aside",
     }
 }

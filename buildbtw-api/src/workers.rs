@@ -123,9 +123,36 @@ pub struct Worker {
     /// What those runs build, oldest first.
     #[serde(default)]
     pub running: Vec<RunningBuild>,
+    /// What is held against it, oldest first, if it is set aside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
     /// Why it gets nothing more; absent in answers of servers that did not say so yet.
     #[serde(default)]
     pub idle: Option<IdleReason>,
+}
+
+/// A failure that is held against a worker that gets nothing for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// The namespace.
+    pub namespace: NamespaceName,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    #[schema(value_type = String)]
+    pub architecture: Architecture,
+    /// The package base.
+    #[schema(value_type = String)]
+    pub pkgbase: PkgBase,
+    /// The pass.
+    pub pass: u8,
+    /// The run that failed on the worker.
+    pub run: RunId,
+    /// When it failed.
+    #[schema(value_type = String)]
+    pub failed_at: Timestamp,
+    /// The run with which the build passed elsewhere; none while it is tried there.
+    pub passed: Option<RunId>,
 }
 
 /// A build that a worker carries out.

@@ -4,7 +4,7 @@
 
 mod stage;
 
-use buildbtw_api::builds::BuildQuery;
+use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::events::EventKind;
 use buildbtw_api::idle::IdleReason;
 use buildbtw_api::modes::{ServerModeChanged, ServerModeRequest, WorkerModeRequest};
@@ -12,7 +12,7 @@ use buildbtw_api::workers::{Heartbeat, HeldRun, Worker as Shown};
 use buildbtw_api::{BuildStatus, OutcomeClass, ProblemType, ServerMode, WorkerId, WorkerMode};
 use buildbtw_graph::Scope;
 use buildbtw_server::db::events;
-use stage::{Stage, srcinfo};
+use stage::{Stage, srcinfo, until};
 
 fn two() -> [(&'static str, String); 2] {
     [("a", srcinfo("a", "1", &[])), ("b", srcinfo("b", "1", &[]))]
@@ -213,5 +213,159 @@ async fn a_stopped_server_takes_its_runs_back_and_blames_nobody() {
     let again = worker.claim().await;
     assert!(again.fence > run.fence);
     worker.succeed(&again).await;
+    stage.stop().await;
+}
+
+/// The statuses of the builds of a namespace, by package base.
+async fn statuses(stage: &Stage, namespace: &str) -> Vec<(String, BuildStatus)> {
+    let (client, query) = (stage.client(), BuildQuery::default());
+    let name = namespace.parse().unwrap();
+    let builds = client.builds(&name, 1, &query).await.unwrap().items;
+    let status = |build: Build| (build.pkgbase.to_string(), build.status);
+    builds.into_iter().map(status).collect()
+}
+
+fn twelve() -> Vec<(String, String)> {
+    let names = (0..12).map(|number| format!("p{number}"));
+    names
+        .map(|name| {
+            // Each of the first six has one that waits for it.
+            let number: usize = name[1..].parse().unwrap();
+            let need = format!("depends = p{}", number.saturating_sub(6));
+            let needs: Vec<&str> = if number < 6 { vec![] } else { vec![&need] };
+            (name.clone(), srcinfo(&name, "1", &needs))
+        })
+        .collect()
+}
+
+async fn twelve_builds(stage: &Stage) {
+    let changesets: Vec<String> = (0..12).map(|number| format!("p{number}/main")).collect();
+    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
+    stage.namespace("n", &changesets, Scope::None).await;
+}
+
+async fn stage_of_twelve() -> Stage {
+    let sources = twelve();
+    let sources: Vec<(&str, String)> = sources
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.clone()))
+        .collect();
+    Stage::start(&sources).await
+}
+
+#[tokio::test]
+async fn a_worker_that_fails_everything_is_set_aside_and_no_package_is_blamed() {
+    let stage = stage_of_twelve().await;
+    let bad = stage.worker("bad").await;
+    let good = stage.worker("good").await;
+    let better = stage.worker("better").await;
+    twelve_builds(&stage).await;
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        let run = bad.claim().await;
+        failed.push(run.build.pkgbase.to_string());
+        bad.fail(&run, OutcomeClass::Package).await;
+    }
+    let suspect = shown(&stage, bad.id).await;
+    assert_eq!(suspect.mode.mode, WorkerMode::SetAside);
+    let reason = suspect.mode.note.reason.clone().unwrap();
+    assert!(reason.starts_with("under suspicion"), "{reason}");
+    assert_eq!(suspect.evidence.len(), 3);
+    assert!(failed.iter().all(|name| reason.contains(name)), "{reason}");
+    // Nothing failed any more: all of it is tried elsewhere.
+    let now = statuses(&stage, "n").await;
+    assert!(
+        now.iter().all(|(_, status)| !status.is_failure()),
+        "{now:?}"
+    );
+    let mut left = 12;
+    while left > 0 {
+        for worker in [&good, &better] {
+            if left > 0 {
+                let run = worker.claim().await;
+                worker.succeed(&run).await;
+                left -= 1;
+            }
+        }
+    }
+    until(&stage, || async {
+        let now = statuses(&stage, "n").await;
+        now.iter().all(|(_, status)| *status == BuildStatus::Built)
+    })
+    .await;
+    until(&stage, || async {
+        let reason = shown(&stage, bad.id).await.mode.note.reason.unwrap();
+        reason.contains("passed elsewhere")
+    })
+    .await;
+    let aside = shown(&stage, bad.id).await;
+    assert_eq!(aside.mode.mode, WorkerMode::SetAside);
+    assert!(aside.evidence.iter().all(|one| one.passed.is_some()));
+    for evidence in &aside.evidence {
+        let run = stage.client().run(evidence.run).await.unwrap();
+        let class = run.run.outcome.unwrap().class;
+        assert_eq!(class, OutcomeClass::Infrastructure);
+    }
+    let mut tx = stage.server().db.read().await.unwrap();
+    let events = events::after(&mut tx, None, 0, 1000).await.unwrap();
+    drop(tx);
+    let reclassed = events.iter();
+    let reclassed = reclassed.filter(|event| event.kind == EventKind::RunReclassed);
+    assert_eq!(reclassed.count(), 3);
+    turn(&stage, bad.id, WorkerMode::Active, "new memory").await;
+    let back = shown(&stage, bad.id).await;
+    assert_eq!(
+        (back.mode.mode, back.evidence.len()),
+        (WorkerMode::Active, 0)
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_elsewhere_as_well_is_the_packages_failure() {
+    let stage = stage_of_twelve().await;
+    let one = stage.worker("one").await;
+    let other = stage.worker("other").await;
+    twelve_builds(&stage).await;
+    let mut broken = Vec::new();
+    for _ in 0..3 {
+        let run = one.claim().await;
+        broken.push(run.build.pkgbase.to_string());
+        one.fail(&run, OutcomeClass::Package).await;
+    }
+    assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::SetAside);
+    for _ in 0..12 {
+        let run = other.claim().await;
+        match broken.contains(&run.build.pkgbase.to_string()) {
+            true => other.fail(&run, OutcomeClass::Package).await,
+            false => other.succeed(&run).await,
+        }
+        if shown(&stage, one.id).await.mode.mode == WorkerMode::Active {
+            break;
+        }
+    }
+    assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::Active);
+    let now = statuses(&stage, "n").await;
+    for (name, status) in now {
+        if broken.contains(&name) {
+            assert_eq!(status, BuildStatus::Failed, "{name}");
+        }
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_alone_is_not_suspected() {
+    let stage = stage_of_twelve().await;
+    let one = stage.worker("one").await;
+    twelve_builds(&stage).await;
+    for _ in 0..4 {
+        let run = one.claim().await;
+        one.fail(&run, OutcomeClass::Package).await;
+    }
+    assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::Active);
+    // When another one comes, there is somebody to try what failed.
+    let _other = stage.worker("other").await;
+    assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::SetAside);
     stage.stop().await;
 }

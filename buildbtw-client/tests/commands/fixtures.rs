@@ -390,6 +390,7 @@ pub fn worker(number: u32, seen: Option<Timestamp>) -> Worker {
         runs: Vec::new(),
         mode: WorkerModeNote::default(),
         running: Vec::new(),
+        evidence: Vec::new(),
         idle: Some(match seen {
             Some(_) => IdleReason::NothingReady,
             None => IdleReason::NotHeardOf,

@@ -26,10 +26,12 @@ pub async fn retry(
     let mut tx = server.db.write().await?;
     let (namespace, current) = worked_on(&mut tx, &name).await?;
     check_members(&mut tx, &name, &current, &request.pkgbases).await?;
-    let chosen =
-        |pkgbase: &str| request.pkgbases.is_empty() || is_among(&request.pkgbases, pkgbase);
+    let chosen = |build: &builds::BuildState| {
+        request.pkgbases.is_empty() || is_among(&request.pkgbases, &build.pkgbase)
+    };
+    let reason = "somebody asked to try it again";
     let (builds, dependents) =
-        steps::retry_iteration(&mut tx, current.key, chosen, request.force).await?;
+        steps::retry_iteration(&mut tx, current.key, chosen, request.force, reason).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
     tx.commit().await.map_err(DbError::from)?;
     server.feed.wake();

@@ -22,6 +22,7 @@ pub mod runs;
 pub mod shares;
 pub mod sources;
 pub mod status_tables;
+pub mod suspicions;
 pub mod workers;
 
 use std::path::Path;

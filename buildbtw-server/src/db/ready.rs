@@ -54,14 +54,17 @@ pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Ve
     .await?)
 }
 
-/// The workers on which the machinery failed a ready build since its last other ending, for each such
-/// build.
+/// The workers on which the machinery failed a ready build since its last other ending, or on which it
+/// failed so that others are to try it, for each such build.
 pub async fn failed_on(db: &mut SqliteConnection) -> DbResult<HashMap<BuildKey, Vec<WorkerKey>>> {
     let rows: Vec<(BuildKey, WorkerKey)> = sqlx::query_as(
         "SELECT DISTINCT build.id, run.worker_id FROM build JOIN run ON run.build_id = build.id \
          WHERE build.status = 'pending' AND not_before IS NOT NULL AND class = 'infrastructure' \
          AND run.worker_id IS NOT NULL AND attempt > (SELECT coalesce(max(attempt), 0) FROM run AS other \
-         WHERE other.build_id = build.id AND class <> 'infrastructure') ORDER BY build.id, run.worker_id",
+         WHERE other.build_id = build.id AND class <> 'infrastructure') \
+         UNION SELECT build.id, worker_failure.worker_id FROM build \
+         JOIN worker_failure ON worker_failure.build_id = build.id \
+         WHERE build.status = 'pending' AND verdict IN ('elsewhere', 'failed') ORDER BY 1, 2",
     )
     .fetch_all(db)
     .await?;

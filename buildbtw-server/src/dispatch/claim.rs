@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode, Outcome};
-use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId};
+use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
 use super::reuse::{self, Reuse};
-use super::{expected, situation, steps};
+use super::{expected, situation, steps, suspicion};
 use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
@@ -59,6 +59,7 @@ async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<
 pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignment>> {
     let _turn = server.dispatch.turn.lock().await;
     let mut each = situation::FIRST;
+    let mut reviewed = false;
     loop {
         let (worker, gathered) = {
             let mut tx = server.db.read().await?;
@@ -67,6 +68,11 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignm
             };
             (worker, situation::gather(server, &mut tx, each).await?)
         };
+        // What is held against it may be settled by now.
+        if worker.mode == WorkerMode::SetAside && !std::mem::replace(&mut reviewed, true) {
+            suspicion::review(server).await?;
+            continue;
+        }
         let workplace = situation::workplace(server, &worker);
         let situation = gathered.situation;
         let candidates = situation.candidates(&workplace);
@@ -127,6 +133,7 @@ async fn hand_out(
                     tx.commit().await?;
                     server.feed.wake();
                     server.dispatch.wake();
+                    suspicion::review(server).await?;
                     return Ok(None);
                 }
                 // What was begun of it is undone; the build has an input of its own.

@@ -17,6 +17,7 @@ pub mod reuse;
 pub mod situation;
 pub mod stack;
 pub mod steps;
+pub mod suspicion;
 pub mod workers;
 
 use std::collections::HashMap;

@@ -7,10 +7,10 @@ use buildbtw_api::modes::{ServerModeNote, WorkerModeNote};
 use buildbtw_api::{RunStatus, ServerMode, WorkerId, WorkerMode};
 use sqlx::SqliteConnection;
 
-use super::steps;
+use super::{steps, suspicion};
 use crate::Server;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, modes, runs, workers};
+use crate::db::{DbResult, modes, runs, suspicions, workers};
 
 /// The workers that are to end, with the reason: what heartbeats are answered by, so that none of
 /// them asks the database.
@@ -91,11 +91,15 @@ pub async fn set_worker(
     reason: Option<&str>,
 ) -> DbResult<WorkerModeNote> {
     let mut tx = server.db.write().await?;
+    // Whoever says what a worker gets, says also that it is trusted.
+    suspicions::forgive(&mut tx, worker.key).await?;
     modes::set_worker(&mut tx, worker.key, mode, reason, None).await?;
     let note = modes::worker(&mut tx, worker.key).await?;
     tx.commit().await?;
     server.dispatch.draining.note(worker.id, &note);
     server.feed.wake();
     server.dispatch.wake();
+    // With one more or one less to try what failed on others, more or less can be said of those.
+    suspicion::review(server).await?;
     Ok(note)
 }

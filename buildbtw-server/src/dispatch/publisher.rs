@@ -9,13 +9,13 @@ use buildbtw_api::{BuildStatus, OutcomeClass};
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
-use super::{breakage, steps};
+use super::{breakage, steps, suspicion};
 use crate::Server;
 use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, builds, packages, ready, runs};
+use crate::db::{DbError, builds, packages, ready, runs, suspicions};
 
 /// How long to wait after a failure of the server's own before the next try.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -140,10 +140,12 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             ready::learn(&mut tx, build.key, took).await?;
         }
         steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
+        suspicions::passed(&mut tx, build.key, run.key).await?;
     }
     tx.commit().await.map_err(DbError::from)?;
     server.feed.wake();
     server.dispatch.wake();
+    suspicion::review(server).await?;
     Ok(())
 }
 

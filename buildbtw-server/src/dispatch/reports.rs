@@ -10,9 +10,9 @@ use buildbtw_graph::PkgBase;
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
-use super::{expiry, steps};
+use super::{expiry, steps, suspicion};
 use crate::db::runs::RunState;
-use crate::db::{builds, inputs, packages, runs, word, workers};
+use crate::db::{builds, inputs, packages, runs, suspicions, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
 use crate::{Server, clock};
 
@@ -97,6 +97,8 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
     }
     server.dispatch.leases.note_seen(id, clock::instant());
     tracing::info!(worker = %worker.name, %id, "a worker registered");
+    // It may be the one that others' failures wait for.
+    suspicion::review(server).await?;
     Ok(Registered {
         id,
         heartbeat_ms: u64::try_from(server.dispatch.heartbeat_interval().as_millis())
@@ -216,8 +218,20 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
             outcome.message = what;
         }
     }
+    // What the worker stopped for reasons of its own, or could not install, says nothing about it.
+    let suspicious = matches!(
+        outcome.class,
+        OutcomeClass::Package
+            | OutcomeClass::Sources
+            | OutcomeClass::Timeout
+            | OutcomeClass::Infrastructure
+    );
+    if suspicious {
+        suspicions::note_failure(&mut tx, state.key).await?;
+    }
     match outcome.class {
         OutcomeClass::Success => {
+            suspicions::note_success(&mut tx, state.key).await?;
             // Only what was built against what the input says may serve others.
             if !runs::installed_as_expected(&mut tx, state.key).await? {
                 inputs::forget_key(&mut tx, state.key).await?;
@@ -254,6 +268,7 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
         server.dispatch.wake_publisher();
     } else {
         server.dispatch.wake();
+        suspicion::review(server).await?;
     }
     Ok(())
 }

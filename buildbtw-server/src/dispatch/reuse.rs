@@ -20,7 +20,7 @@ use crate::artifacts::PublishError;
 use crate::db::builds::BuildState;
 use crate::db::inputs::{self, BuildInput, KnownRun};
 use crate::db::workers::StoredWorker;
-use crate::db::{DbError, DbResult, packages, to_json};
+use crate::db::{DbError, DbResult, packages, suspicions, to_json};
 
 /// What shapes the packages of a build. A field more makes every key another one: nothing is then
 /// taken over once, and no more.
@@ -132,6 +132,7 @@ pub async fn take_over(
         "its input is that of iteration {} of {}, whose packages serve",
         run.iteration, run.namespace
     );
-    steps::publish_build(db, build, BuildStatus::Reused, Some(&reason)).await?;
+    steps::publish_build(&mut *db, build, BuildStatus::Reused, Some(&reason)).await?;
+    suspicions::passed(db, build.key, run.id).await?;
     Ok(true)
 }

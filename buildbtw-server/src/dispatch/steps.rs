@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use crate::db::builds::{self, BuildState};
 use crate::db::keys::{BuildKey, IterationKey};
 use crate::db::runs::{self, RunState};
-use crate::db::{DbResult, namespaces};
+use crate::db::{DbResult, namespaces, suspicions};
 use crate::scheduler::{Verdict, verdict};
 
 /// Ends a run without packages and decides what becomes of its build: the machinery's failures are
@@ -35,7 +35,10 @@ pub async fn end_run(
         // Whoever cancels a run decides about its build; a worker cannot.
         Verdict::CallOff => builds::set_status(db, &build, BuildStatus::Cancelled, message).await,
         // A success has packages, and comes to its end where they are published.
-        Verdict::Fail | Verdict::Publish => fail(db, &build, &outcome.message).await,
+        Verdict::Fail | Verdict::Publish => {
+            suspicions::failed(&mut *db, run.build, run.key).await?;
+            fail(db, &build, &outcome.message).await
+        }
     }
 }
 
@@ -174,17 +177,18 @@ pub async fn waive_builds(
         waived += 1;
     }
     // What waited for nothing but these goes on; nothing is tried again that failed by itself.
-    let (_, dependents) = retry_iteration(db, iteration, |_| false, false).await?;
+    let (_, dependents) = retry_iteration(db, iteration, |_| false, false, "").await?;
     Ok((waived, dependents))
 }
 
 /// Puts failed builds of an iteration back to work, and what waited for them; hands back how many
-/// of each. Without names all failures are meant; impossible builds only with `force`.
+/// of each. Impossible builds are meant only with `force`.
 pub async fn retry_iteration(
     db: &mut SqliteConnection,
     iteration: IterationKey,
-    chosen: impl Fn(&str) -> bool,
+    chosen: impl Fn(&BuildState) -> bool,
     force: bool,
+    reason: &str,
 ) -> DbResult<(u32, u32)> {
     let (mut again, mut still_failed) = (0, Vec::new());
     for build in builds::in_statuses(
@@ -195,11 +199,11 @@ pub async fn retry_iteration(
     .await?
     {
         let failed = build.status()? == BuildStatus::Failed;
-        if !chosen(&build.pkgbase) || !(failed || force) {
+        if !chosen(&build) || !(failed || force) {
             still_failed.push(build.key);
             continue;
         }
-        back_to_work(&mut *db, &build, "somebody asked to try it again").await?;
+        back_to_work(&mut *db, &build, reason).await?;
         again += 1;
     }
     let hopeless: std::collections::HashSet<BuildKey> =

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::situation::{FIRST, Gathered, gather, workplace};
 use crate::db::keys::WorkerKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, modes, workers};
+use crate::db::{DbResult, modes, suspicions, workers};
 use crate::scheduler::{Idle, IdleFacts, why_idle};
 use crate::{Server, clock};
 
@@ -47,7 +47,7 @@ async fn one(
         worker: &workplace,
         heard_of: leases.is_alive(worker.id, clock::instant()),
         mode: &mode,
-        server: &modes::server(db).await?,
+        server: &modes::server(&mut *db).await?,
         candidates: candidates.map(|builds| {
             let waits = |build| server.dispatch.equal_input(build).is_some();
             !builds.into_iter().all(waits)
@@ -61,6 +61,7 @@ async fn one(
         name: worker.name,
         offer: worker.offer,
         registered_at: worker.registered_at,
+        evidence: suspicions::evidence(db, worker.key).await?,
         mode,
         idle: Some(idle),
     })

@@ -24,7 +24,8 @@ pub struct ReadyBuild<K> {
     pub ready_since: i64,
     /// What it asks of a worker.
     pub requirements: Requirements,
-    /// Workers on which the machinery failed it since its last other ending.
+    /// Workers on which the machinery failed it since its last other ending, or that may be at fault
+    /// themselves for its failure.
     pub failed_on: Vec<i64>,
 }
 

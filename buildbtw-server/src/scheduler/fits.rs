@@ -86,7 +86,7 @@ pub(super) fn closest(misfits: impl Iterator<Item = Misfit>) -> Option<String> {
 }
 
 /// The first reason for which a worker cannot carry out a build; `None` when it can.
-pub(super) fn misfit(
+pub fn misfit(
     architecture: &Architecture,
     requirements: &Requirements,
     worker: &Workplace,

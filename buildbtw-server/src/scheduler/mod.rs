@@ -8,11 +8,13 @@ mod fits;
 mod idle;
 mod outcomes;
 mod share;
+mod suspicion;
 mod weights;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
-pub use fits::{Misfit, Requirements};
+pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};
-pub use outcomes::{Verdict, verdict};
+pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
 pub use share::Share;
+pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
 pub use weights::{Weight, weights};

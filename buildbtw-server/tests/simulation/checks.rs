@@ -1,8 +1,12 @@
 //! What must hold after every step, and at the end.
 
-use buildbtw_api::{BuildStatus, NamespaceStatus, RunId, RunStatus};
+use std::collections::BTreeSet;
+
+use buildbtw_api::{BuildStatus, NamespaceStatus, RunId, RunStatus, WorkerMode};
 use buildbtw_server::clock;
-use buildbtw_server::db::{audit, builds, events, iterations, namespaces, ready, runs};
+use buildbtw_server::db::{
+    audit, builds, events, iterations, namespaces, ready, runs, suspicions, workers,
+};
 use std::time::Duration;
 
 use super::world::{Event, Violation, World};
@@ -36,6 +40,41 @@ impl World {
             if micros > 0 {
                 let wait = Duration::from_micros(micros.unsigned_abs());
                 self.after(wait, Event::Nudge);
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker that fails everything is not left to have three packages blamed for it, while there is
+    /// another that could try them.
+    pub async fn check_blame(&self) -> Result<(), Violation> {
+        let Some(server) = &self.server else {
+            return Ok(());
+        };
+        let mut tx = server.db.read().await.map_err(Violation::of)?;
+        let alive = |id| server.dispatch.leases.is_alive(id, clock::instant());
+        let mut all = workers::all(&mut tx).await.map_err(Violation::of)?;
+        all.retain(|worker| worker.mode == WorkerMode::Active && alive(worker.id));
+        let corrupt = self.workers.iter().filter(|worker| worker.corrupt);
+        let corrupt: Vec<_> = corrupt.filter_map(|worker| worker.id).collect();
+        if all.iter().all(|worker| corrupt.contains(&worker.id)) {
+            return Ok(());
+        }
+        for worker in all.iter().filter(|worker| corrupt.contains(&worker.id)) {
+            let mut blamed = BTreeSet::new();
+            let failures = suspicions::failures(&mut tx, worker.key);
+            for failure in failures.await.map_err(Violation::of)? {
+                let failed = failure.status().map_err(Violation::of)? == BuildStatus::Failed;
+                let current = failure.is_current().map_err(Violation::of)?;
+                if failed && current && failure.in_a_row && failure.verdict == "unknown" {
+                    blamed.insert(failure.pkgbase);
+                }
+            }
+            if blamed.len() >= 3 {
+                return Err(Violation(format!(
+                    "{} fails everything, and {blamed:?} are blamed for it",
+                    worker.name
+                )));
             }
         }
         Ok(())

@@ -243,7 +243,10 @@ impl World {
                 self.tell("but never hears of it");
                 continue;
             }
-            let class = self.class();
+            let class = match self.workers[number].corrupt {
+                true => OutcomeClass::Package,
+                false => self.class(),
+            };
             self.workers[number]
                 .held
                 .insert(run, Held { assignment, class });

@@ -34,6 +34,8 @@ pub struct Worker {
     pub name: String,
     pub id: Option<WorkerId>,
     pub slots: usize,
+    /// Whether it fails whatever it builds.
+    pub corrupt: bool,
     /// Whether its program runs.
     pub up: bool,
     /// How often its program was started. What an earlier one wanted to do, nobody does any more.
@@ -47,6 +49,7 @@ impl Worker {
             name: format!("w{number}"),
             id: None,
             slots: rng.usize(1..3),
+            corrupt: number > 0 && rng.u8(0..100) < 20,
             up: true,
             life: 1,
             held: BTreeMap::new(),

@@ -193,7 +193,11 @@ impl World {
             }
         }
         self.check().await?;
-        Ok(!self.trouble && self.is_over().await?)
+        if self.trouble || !self.is_over().await? {
+            return Ok(false);
+        }
+        self.check_blame().await?;
+        Ok(true)
     }
 
     pub fn set_clock(&self) {

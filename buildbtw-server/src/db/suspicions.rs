@@ -1,0 +1,304 @@
+//! Failures that may be the worker's, and the workers that are under suspicion for them.
+
+use buildbtw_api::events::EventKind;
+use buildbtw_api::workers::Evidence;
+use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::builds::BuildState;
+use super::events::{NewEvent, record};
+use super::keys::{BuildKey, IterationKey, NamespaceKey, RunKey, WorkerKey};
+use super::{DbResult, now, timestamp, to_json, word};
+use crate::scheduler::Trust;
+
+/// For how long a failure is held against a worker, in microseconds.
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// For how long failures are kept to be looked at, in microseconds.
+const KEPT: i64 = 30 * DAY;
+
+/// A worker reported that a run of its failed.
+pub async fn note_failure(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
+    sqlx::query(
+        "INSERT INTO worker_failure (run_id, worker_id, build_id, failed_at) \
+         SELECT id, worker_id, build_id, ? FROM run WHERE id = ? AND worker_id IS NOT NULL ON CONFLICT DO NOTHING",
+    )
+    .bind(now())
+    .bind(run)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "DELETE FROM worker_failure WHERE failed_at < ? AND worker_id = (SELECT worker_id FROM run WHERE id = ?)",
+    )
+    .bind(now() - KEPT)
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A worker succeeded with a run: its failures before are in a row with none that follows.
+pub async fn note_success(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE worker_failure SET in_a_row = 0 WHERE in_a_row = 1 AND worker_id = (SELECT worker_id FROM run WHERE id = ?)",
+    )
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A build passed with a run, its own or one of an equal input: it failed on other workers by their fault.
+pub async fn passed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE worker_failure SET verdict = 'passed', passed_run_id = ?1 WHERE build_id = ?2 AND verdict <> 'passed' \
+         AND failed_at > ?3 AND worker_id IS NOT (SELECT worker_id FROM run WHERE id = ?1)",
+    )
+    .bind(run)
+    .bind(build)
+    .bind(now() - DAY)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A build that was tried elsewhere failed there as well, with a run.
+pub async fn failed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE worker_failure SET verdict = 'failed' WHERE build_id = ? AND verdict = 'elsewhere' \
+         AND worker_id IS NOT (SELECT worker_id FROM run WHERE id = ?)",
+    )
+    .bind(build)
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The workers about which there may be something to decide.
+pub async fn to_review(db: &mut SqliteConnection) -> DbResult<Vec<WorkerKey>> {
+    Ok(sqlx::query_scalar(
+        "SELECT worker_id FROM suspicion UNION SELECT worker_id FROM worker_failure WHERE failed_at > ? \
+         GROUP BY worker_id HAVING count(*) >= ?",
+    )
+    .bind(now() - DAY)
+    .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX))
+    .fetch_all(db)
+    .await?)
+}
+
+/// How far a worker is trusted.
+pub async fn trust(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<Trust> {
+    let proved: Option<bool> =
+        sqlx::query_scalar("SELECT proved FROM suspicion WHERE worker_id = ?")
+            .bind(worker)
+            .fetch_optional(db)
+            .await?;
+    Ok(match proved {
+        None => Trust::Trusted,
+        Some(false) => Trust::Suspected,
+        Some(true) => Trust::SetAside,
+    })
+}
+
+/// A failure of a worker, and where its build stands.
+#[derive(Debug, Clone, FromRow)]
+pub struct FailureRow {
+    /// The run that failed.
+    pub run_id: RunKey,
+    /// Its build.
+    pub build_id: BuildKey,
+    /// The build's iteration.
+    pub iteration_id: IterationKey,
+    /// The build's namespace.
+    pub namespace_id: NamespaceKey,
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// Whether the worker succeeded with nothing since.
+    pub in_a_row: bool,
+    /// What came of it elsewhere.
+    pub verdict: String,
+    class: String,
+    status: String,
+    iteration_status: String,
+    namespace_status: String,
+}
+
+impl FailureRow {
+    /// Where the build stands.
+    pub fn status(&self) -> DbResult<BuildStatus> {
+        word("build status", &self.status)
+    }
+
+    /// Whether the build is worked on, or would be.
+    pub fn is_current(&self) -> DbResult<bool> {
+        let iteration: IterationStatus = word("iteration status", &self.iteration_status)?;
+        let namespace: NamespaceStatus = word("namespace status", &self.namespace_status)?;
+        Ok(iteration == IterationStatus::Current && namespace == NamespaceStatus::Active)
+    }
+
+    /// Whether the failed run counts as somebody else's failure than the machinery's.
+    pub fn is_blamed(&self) -> DbResult<bool> {
+        let class: OutcomeClass = word("outcome class", &self.class)?;
+        Ok(class != OutcomeClass::Infrastructure)
+    }
+}
+
+/// The failures of a worker within the last day, oldest first.
+pub async fn failures(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<Vec<FailureRow>> {
+    Ok(sqlx::query_as(
+        "SELECT run_id, worker_failure.build_id, iteration_id, namespace_id, architecture, pkgbase, in_a_row, verdict, \
+         class, build.status, iteration.status AS iteration_status, namespace.status AS namespace_status \
+         FROM worker_failure JOIN run ON run.id = run_id JOIN build ON build.id = worker_failure.build_id \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id \
+         WHERE worker_failure.worker_id = ? AND failed_at > ? ORDER BY failed_at, run_id",
+    )
+    .bind(worker)
+    .bind(now() - DAY)
+    .fetch_all(db)
+    .await?)
+}
+
+/// The workers that failed a build within the last day.
+pub async fn failed_by(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<WorkerKey>> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT worker_id FROM worker_failure WHERE build_id = ? AND failed_at > ?",
+    )
+    .bind(build)
+    .bind(now() - DAY)
+    .fetch_all(db)
+    .await?)
+}
+
+/// Notes that failures are tried elsewhere.
+pub async fn try_elsewhere(db: &mut SqliteConnection, runs: &[RunKey]) -> DbResult<()> {
+    let keys: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    sqlx::query(
+        "UPDATE worker_failure SET verdict = 'elsewhere' WHERE verdict = 'unknown' \
+         AND run_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(to_json(&keys))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a worker is under suspicion, or that it is proved to be at fault.
+pub async fn suspect(db: &mut SqliteConnection, worker: WorkerKey, proved: bool) -> DbResult<()> {
+    sqlx::query(
+        "INSERT INTO suspicion (worker_id, since, proved) VALUES (?, ?, ?) \
+         ON CONFLICT (worker_id) DO UPDATE SET proved = excluded.proved",
+    )
+    .bind(worker)
+    .bind(now())
+    .bind(proved)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Drops a suspicion: what failed so far begins no new one.
+pub async fn drop_suspicion(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<()> {
+    sqlx::query("DELETE FROM suspicion WHERE worker_id = ?")
+        .bind(worker)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query(
+        "UPDATE worker_failure SET in_a_row = 0, \
+         verdict = CASE verdict WHEN 'elsewhere' THEN 'unknown' ELSE verdict END WHERE worker_id = ?",
+    )
+    .bind(worker)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets all that is held against a worker: a person trusts it again.
+pub async fn forgive(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<()> {
+    sqlx::query("DELETE FROM suspicion WHERE worker_id = ?")
+        .bind(worker)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("DELETE FROM worker_failure WHERE worker_id = ?")
+        .bind(worker)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// A run's failure was the machinery's after all.
+pub async fn acquit(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    build: &BuildState,
+    message: &str,
+) -> DbResult<()> {
+    let id: String = sqlx::query_scalar(
+        "UPDATE run SET class = ?, message = message || ' (' || ? || ')' WHERE id = ? RETURNING public_id",
+    )
+    .bind(OutcomeClass::Infrastructure.as_str())
+    .bind(message)
+    .bind(run)
+    .fetch_one(&mut *db)
+    .await?;
+    let event = NewEvent {
+        iteration: Some(build.iteration),
+        architecture: Some(&build.architecture),
+        pkgbase: Some(&build.pkgbase),
+        pass: Some(build.pass),
+        run: Some(id),
+        after: Some(OutcomeClass::Infrastructure.to_string()),
+        message: Some(message),
+        ..NewEvent::default()
+    };
+    record(db, EventKind::RunReclassed, Some(build.namespace), event).await?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct EvidenceRow {
+    namespace: String,
+    iteration: u32,
+    architecture: String,
+    pkgbase: String,
+    pass: u8,
+    run: String,
+    failed_at: i64,
+    passed_run: Option<String>,
+}
+
+/// What is held against a worker that gets nothing for it, oldest first.
+pub async fn evidence(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<Vec<Evidence>> {
+    let rows: Vec<EvidenceRow> = sqlx::query_as(
+        "SELECT namespace.name AS namespace, iteration.number AS iteration, architecture, pkgbase, pass, \
+         run.public_id AS run, failed_at, \
+         (SELECT public_id FROM run AS other WHERE other.id = passed_run_id) AS passed_run \
+         FROM worker_failure JOIN run ON run.id = run_id JOIN build ON build.id = worker_failure.build_id \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
+         WHERE worker_failure.worker_id = ? AND verdict IN ('elsewhere', 'passed') ORDER BY failed_at, run_id",
+    )
+    .bind(worker)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Evidence {
+                namespace: word("namespace", &row.namespace)?,
+                iteration: row.iteration,
+                architecture: word("architecture", &row.architecture)?,
+                pkgbase: word("pkgbase", &row.pkgbase)?,
+                pass: row.pass,
+                run: word("run's id", &row.run)?,
+                failed_at: timestamp(row.failed_at)?,
+                passed: row
+                    .passed_run
+                    .map(|run| word("run's id", &run))
+                    .transpose()?,
+            })
+        })
+        .collect()
+}
