@@ -7,6 +7,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, NamespaceKey, WorkerKey};
 use super::{DbResult, json, to_json};
+use crate::scheduler::LONGEST_BACKOFF;
 
 /// How many durations of a package base are kept.
 const KEPT: usize = 9;
@@ -39,6 +40,7 @@ pub struct ReadyRow {
 /// The builds that may be handed out at a time, in stored form: of each build set the `each` that are
 /// due first.
 pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Vec<ReadyRow>> {
+    let longest = i64::try_from(LONGEST_BACKOFF.as_micros()).unwrap_or(i64::MAX);
     Ok(sqlx::query_as(
         "SELECT * FROM ( \
          SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
@@ -46,9 +48,11 @@ pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Ve
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id \
          WHERE build.status = 'pending' AND refers_to IS NULL AND iteration.status = 'current' \
-         AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ?)) WHERE place <= ?",
+         AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ? OR not_before > ?)) WHERE place <= ?",
     )
     .bind(at)
+    // Nothing is put off for longer: the clock was set back since.
+    .bind(at.saturating_add(longest))
     .bind(each)
     .fetch_all(db)
     .await?)
