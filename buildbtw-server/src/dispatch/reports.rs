@@ -263,14 +263,16 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     tx.commit().await?;
     server.dispatch.stop(run, "the run is over").await;
     server.finish_log(run).await;
-    server.feed.wake();
     if outcome.class == OutcomeClass::Success {
+        server.feed.wake();
         server.dispatch.wake_publisher();
-    } else {
-        server.dispatch.wake();
-        suspicion::review(server).await?;
+        return Ok(());
     }
-    Ok(())
+    // Before anybody is told, so that nobody takes for final what is tried once more.
+    let reviewed = suspicion::review(server).await;
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(reviewed?)
 }
 
 /// A report of a run that is not held: the same one again is fine, another one is refused.

@@ -131,7 +131,8 @@ async fn decide(
             elsewhere: elsewhere(server, &mut *db, row, &others).await?,
         });
     }
-    let step = next_step(trust, &failures);
+    let active = |other: &Workplace| other.key != worker.0 && other.mode == WorkerMode::Active;
+    let step = next_step(trust, !others.iter().any(active), &failures);
     Ok((rows, step))
 }
 

@@ -1,12 +1,10 @@
 //! Workers as people see them: what they build, and why they get nothing more.
 
-use std::collections::HashMap;
-
+use buildbtw_api::modes::ServerModeNote;
 use buildbtw_api::workers::{RunningBuild, Worker};
 use sqlx::SqliteConnection;
 
 use super::situation::{FIRST, Gathered, gather, workplace};
-use crate::db::keys::WorkerKey;
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, modes, suspicions, workers};
 use crate::scheduler::{Idle, IdleFacts, why_idle};
@@ -25,9 +23,11 @@ pub async fn shown(server: &Server, db: &mut SqliteConnection) -> DbResult<Vec<W
     if gathered.more && stored.iter().any(|worker| unsure(worker, &gathered)) {
         gathered = gather(server, &mut *db, u32::MAX).await?;
     }
+    let note = modes::server(&mut *db).await?;
     let mut shown = Vec::with_capacity(stored.len());
     for worker in stored {
-        shown.push(one(server, &mut *db, &gathered, &mut running, worker).await?);
+        let running = running.remove(&worker.key).unwrap_or_default();
+        shown.push(one(server, &mut *db, &gathered, &note, running, worker).await?);
     }
     Ok(shown)
 }
@@ -36,7 +36,8 @@ async fn one(
     server: &Server,
     db: &mut SqliteConnection,
     gathered: &Gathered,
-    running: &mut HashMap<WorkerKey, Vec<RunningBuild>>,
+    note: &ServerModeNote,
+    running: Vec<RunningBuild>,
     worker: StoredWorker,
 ) -> DbResult<Worker> {
     let leases = &server.dispatch.leases;
@@ -47,7 +48,7 @@ async fn one(
         worker: &workplace,
         heard_of: leases.is_alive(worker.id, clock::instant()),
         mode: &mode,
-        server: &modes::server(&mut *db).await?,
+        server: note,
         candidates: candidates.map(|builds| {
             let waits = |build| server.dispatch.equal_input(build).is_some();
             !builds.into_iter().all(waits)
@@ -56,7 +57,7 @@ async fn one(
     Ok(Worker {
         seen_at: leases.seen_at(worker.id),
         runs: leases.of_worker(worker.id),
-        running: running.remove(&worker.key).unwrap_or_default(),
+        running,
         id: worker.id,
         name: worker.name,
         offer: worker.offer,

@@ -78,8 +78,9 @@ pub enum Step<K> {
     Trust,
 }
 
-/// Decides what is to be done about a worker by its failures of the last day.
-pub fn next_step<K: Copy>(trust: Trust, failures: &[Failure<K>]) -> Step<K> {
+/// Decides what is to be done about a worker by its failures of the last day. `alone`: no other worker
+/// is active. The last one is not taken away: a bad worker is seen and mended, none at all is a standstill.
+pub fn next_step<K: Copy>(trust: Trust, alone: bool, failures: &[Failure<K>]) -> Step<K> {
     let passed = |failure: &&Failure<K>| matches!(failure.elsewhere, Elsewhere::Passed { .. });
     let failed = |failure: &&Failure<K>| failure.elsewhere == Elsewhere::Failed;
     let triable =
@@ -94,6 +95,7 @@ pub fn next_step<K: Copy>(trust: Trust, failures: &[Failure<K>]) -> Step<K> {
             }
             step => step,
         },
+        Trust::Trusted if alone => Step::Leave,
         _ if proved => set_aside(failures),
         Trust::Trusted => {
             let row = || failures.iter().filter(|failure| failure.in_a_row);
@@ -164,31 +166,31 @@ mod tests {
         let three = row(&[("a", FRESH), ("b", FRESH), ("c", FRESH)]);
         let elsewhere = vec![0, 1, 2];
         assert_eq!(
-            next_step(Trust::Trusted, &three),
+            next_step(Trust::Trusted, false, &three),
             Step::Suspect { elsewhere }
         );
         let same = row(&[("a", FRESH), ("b", FRESH), ("b", FRESH)]);
-        assert_eq!(next_step(Trust::Trusted, &same), Step::Leave);
+        assert_eq!(next_step(Trust::Trusted, false, &same), Step::Leave);
         let mut between = three;
         between[0].in_a_row = false;
-        assert_eq!(next_step(Trust::Trusted, &between), Step::Leave);
+        assert_eq!(next_step(Trust::Trusted, false, &between), Step::Leave);
     }
 
     #[test]
     fn without_another_worker_nobody_is_suspected() {
         let alone = row(&[("a", ALONE), ("b", ALONE), ("c", FRESH)]);
-        assert_eq!(next_step(Trust::Trusted, &alone), Step::Leave);
+        assert_eq!(next_step(Trust::Trusted, false, &alone), Step::Leave);
         // What failed elsewhere as well, or is not built any more, says nothing about the worker.
         let spoilt = row(&[("a", Failed), ("b", Gone), ("c", FRESH), ("d", FRESH)]);
-        assert_eq!(next_step(Trust::Trusted, &spoilt), Step::Leave);
+        assert_eq!(next_step(Trust::Trusted, false, &spoilt), Step::Leave);
     }
 
     #[test]
     fn a_suspect_waits_for_what_comes_of_its_builds() {
         let waiting = row(&[("a", TRIED), ("b", BLAMED), ("c", BLAMED)]);
-        assert_eq!(next_step(Trust::Suspected, &waiting), Step::Leave);
+        assert_eq!(next_step(Trust::Suspected, false, &waiting), Step::Leave);
         let left = row(&[("a", Tried { possible: false }), ("b", Gone), ("c", Gone)]);
-        assert_eq!(next_step(Trust::Suspected, &left), Step::Trust);
+        assert_eq!(next_step(Trust::Suspected, false, &left), Step::Trust);
     }
 
     #[test]
@@ -199,13 +201,24 @@ mod tests {
             blamed: vec![0, 1, 2],
             elsewhere: vec![3],
         };
-        assert_eq!(next_step(Trust::Suspected, &failures), step);
+        assert_eq!(next_step(Trust::Suspected, false, &failures), step);
         // The same without a suspicion before: people had the builds tried again.
-        assert_eq!(next_step(Trust::Trusted, &failures), step);
+        assert_eq!(next_step(Trust::Trusted, false, &failures), step);
         for failure in &mut failures {
             failure.elsewhere = Passed { blamed: false };
         }
-        assert_eq!(next_step(Trust::SetAside, &failures), Step::Leave);
+        assert_eq!(next_step(Trust::SetAside, false, &failures), Step::Leave);
+    }
+
+    #[test]
+    fn the_last_active_worker_keeps_its_runs() {
+        let failures = row(&[("a", BLAMED), ("b", BLAMED), ("c", BLAMED)]);
+        assert_eq!(next_step(Trust::Trusted, true, &failures), Step::Leave);
+        // One that gets nothing already is no help either way, and what it did is put right.
+        let Step::SetAside { blamed, .. } = next_step(Trust::Suspected, true, &failures) else {
+            panic!("it is proved to be at fault")
+        };
+        assert_eq!(blamed, [0, 1, 2]);
     }
 
     #[test]
@@ -215,10 +228,10 @@ mod tests {
             blamed: vec![0, 1],
             elsewhere: Vec::new(),
         };
-        assert_eq!(next_step(Trust::Suspected, &worker), step);
+        assert_eq!(next_step(Trust::Suspected, false, &worker), step);
         let packages = row(&[("a", BLAMED), ("b", Failed), ("c", Failed)]);
-        assert_eq!(next_step(Trust::Suspected, &packages), Step::Trust);
+        assert_eq!(next_step(Trust::Suspected, false, &packages), Step::Trust);
         let all_failed = row(&[("a", Failed), ("b", Failed), ("c", Failed)]);
-        assert_eq!(next_step(Trust::Suspected, &all_failed), Step::Trust);
+        assert_eq!(next_step(Trust::Suspected, false, &all_failed), Step::Trust);
     }
 }
