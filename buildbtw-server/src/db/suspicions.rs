@@ -162,10 +162,12 @@ pub async fn failures(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<
     .await?)
 }
 
-/// The workers that failed a build within the last day.
+/// The workers that failed a build within the last day; where the machinery did, it says nothing about
+/// what they would make of it.
 pub async fn failed_by(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<WorkerKey>> {
     Ok(sqlx::query_scalar(
-        "SELECT DISTINCT worker_id FROM worker_failure WHERE build_id = ? AND failed_at > ?",
+        "SELECT DISTINCT run.worker_id FROM worker_failure JOIN run ON run.id = run_id \
+         WHERE worker_failure.build_id = ? AND failed_at > ? AND class <> 'infrastructure'",
     )
     .bind(build)
     .bind(now() - DAY)
