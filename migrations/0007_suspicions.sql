@@ -23,5 +23,14 @@ CREATE INDEX worker_failure_tried_elsewhere ON worker_failure (build_id) WHERE v
 CREATE TABLE suspicion (
     worker_id INTEGER PRIMARY KEY REFERENCES worker (id),
     since INTEGER NOT NULL,
-    proved INTEGER NOT NULL DEFAULT 0 CHECK (proved IN (0, 1))
+    proved INTEGER NOT NULL DEFAULT 0 CHECK (proved IN (0, 1)),
+    -- When it may be tried with a canary next, and for how long to wait after that one, in microseconds.
+    canary_at INTEGER,
+    canary_wait INTEGER NOT NULL DEFAULT 3600000000
 ) STRICT;
+
+-- A canary: a build that passed elsewhere, run once more on the worker that failed it. Nothing of it is
+-- published, and it is no part of its build's progress, so it takes nobody's lease.
+ALTER TABLE run ADD COLUMN canary INTEGER NOT NULL DEFAULT 0 CHECK (canary IN (0, 1));
+DROP INDEX one_lease_an_input;
+CREATE UNIQUE INDEX one_lease_an_input ON run (input_id) WHERE status IN ('scheduled', 'running') AND canary = 0;

@@ -11,7 +11,9 @@ use buildbtw_api::modes::{ServerModeChanged, ServerModeRequest, WorkerModeReques
 use buildbtw_api::workers::{Heartbeat, HeldRun, Worker as Shown};
 use buildbtw_api::{BuildStatus, OutcomeClass, ProblemType, ServerMode, WorkerId, WorkerMode};
 use buildbtw_graph::Scope;
+use buildbtw_server::clock::{self, Simulated};
 use buildbtw_server::db::events;
+use jiff::Timestamp;
 use stage::{Stage, srcinfo, until};
 
 fn two() -> [(&'static str, String); 2] {
@@ -312,12 +314,28 @@ async fn a_worker_that_fails_everything_is_set_aside_and_no_package_is_blamed() 
     let reclassed = events.iter();
     let reclassed = reclassed.filter(|event| event.kind == EventKind::RunReclassed);
     assert_eq!(reclassed.count(), 3);
-    turn(&stage, bad.id, WorkerMode::Active, "new memory").await;
+    // After an hour it is tried out with one of those builds; nothing else comes of that.
+    let hours = |hours: i64| {
+        let simulated = Simulated {
+            wall: Timestamp::now() + jiff::SignedDuration::from_hours(hours),
+            monotonic: std::time::Instant::now(),
+        };
+        clock::simulate(Some(simulated));
+    };
+    hours(2);
+    let canary = bad.claim().await;
+    assert!(failed.contains(&canary.build.pkgbase.to_string()));
+    bad.fail(&canary, OutcomeClass::Package).await;
+    assert_eq!(shown(&stage, bad.id).await.mode.mode, WorkerMode::SetAside);
+    hours(5);
+    let canary = bad.claim().await;
+    bad.succeed(&canary).await;
+    let now = statuses(&stage, "n").await;
+    assert!(now.iter().all(|(_, status)| *status == BuildStatus::Built));
     let back = shown(&stage, bad.id).await;
-    assert_eq!(
-        (back.mode.mode, back.evidence.len()),
-        (WorkerMode::Active, 0)
-    );
+    assert_eq!(back.mode.mode, WorkerMode::Active);
+    assert!(back.evidence.is_empty());
+    clock::simulate(None);
     stage.stop().await;
 }
 

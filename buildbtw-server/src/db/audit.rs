@@ -32,15 +32,15 @@ const BUILDS: &[(&str, &str)] = &[
     (
         "it is handed out without a run, or has a run without being handed out",
         "(build.status IN ('scheduled', 'building')) <> \
-         EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND run.status <> 'ended')",
+         EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND canary = 0 AND run.status <> 'ended')",
     ),
     (
         "it has more than one open run",
-        "1 < (SELECT count(*) FROM run WHERE build_id = build.id AND run.status <> 'ended')",
+        "1 < (SELECT count(*) FROM run WHERE build_id = build.id AND canary = 0 AND run.status <> 'ended')",
     ),
     (
         "its run stands elsewhere than it does",
-        "EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND run.status <> 'ended' \
+        "EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND canary = 0 AND run.status <> 'ended' \
          AND (run.status = 'scheduled') <> (build.status = 'scheduled'))",
     ),
     (
@@ -84,7 +84,13 @@ const OTHERS: &[(&str, &str)] = &[
     (
         "a run ended before another of its input began under a lower fencing number",
         "SELECT later.public_id FROM run AS later JOIN run AS earlier ON earlier.input_id = later.input_id \
-         AND earlier.fence < later.fence WHERE earlier.status IN ('scheduled', 'running')",
+         AND earlier.fence < later.fence AND NOT earlier.canary AND NOT later.canary \
+         WHERE earlier.status IN ('scheduled', 'running')",
+    ),
+    (
+        "what tries out a worker is published, or waits for it",
+        "SELECT public_id FROM run WHERE canary AND (status = 'publishing' \
+         OR (SELECT build.status FROM build WHERE build.id = build_id) NOT IN ('built', 'reused'))",
     ),
     (
         "a row refers to nothing",

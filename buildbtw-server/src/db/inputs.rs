@@ -94,7 +94,7 @@ const KNOWN: &str = "SELECT run.id, namespace.name AS namespace, iteration.numbe
 /// The newest successful run of an input.
 pub async fn succeeded(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
     let sql = format!(
-        "{KNOWN} WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' \
+        "{KNOWN} WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' AND canary = 0 \
          ORDER BY run.id DESC LIMIT 1"
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -105,7 +105,8 @@ pub async fn succeeded(db: &mut SqliteConnection, key: &str) -> DbResult<Option<
 
 /// The run of an input that is on its way.
 pub async fn open_run(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
-    let sql = format!("{KNOWN} WHERE input.key = ? AND run.status <> 'ended' LIMIT 1");
+    let sql =
+        format!("{KNOWN} WHERE input.key = ? AND run.status <> 'ended' AND canary = 0 LIMIT 1");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(key)
         .fetch_optional(db)
@@ -165,4 +166,13 @@ pub async fn forget_key(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> 
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// An input of a canary's own: what it makes serves nobody.
+pub async fn of_canary(db: &mut SqliteConnection) -> DbResult<i64> {
+    Ok(
+        sqlx::query_scalar("INSERT INTO input (key, ingredients) VALUES (NULL, NULL) RETURNING id")
+            .fetch_one(db)
+            .await?,
+    )
 }

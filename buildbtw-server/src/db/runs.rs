@@ -58,12 +58,12 @@ impl TryFrom<Row> for RunSummary {
 const SUMMARY: &str = "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, \
      worker.name AS worker, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
 
-/// The newest run of a build.
+/// The newest run of a build; canaries are no part of its progress.
 pub async fn newest_of_build(
     db: &mut SqliteConnection,
     build: BuildKey,
 ) -> DbResult<Option<RunSummary>> {
-    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC LIMIT 1");
+    let sql = format!("{SUMMARY} WHERE build_id = ? AND canary = 0 ORDER BY attempt DESC LIMIT 1");
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(build)
         .fetch_optional(db)
@@ -148,6 +148,8 @@ pub struct RunState {
     pub set: BuildSetKey,
     /// Its number among the build's tries.
     pub attempt: u32,
+    /// Whether it only tries its worker out: nothing of it is published.
+    pub canary: bool,
     public_id: String,
     fence: i64,
     status: String,
@@ -188,7 +190,7 @@ impl RunState {
     }
 }
 
-const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, attempt, fence, run.status, class, \
+const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, attempt, canary, fence, run.status, class, \
      worker.public_id AS worker FROM run JOIN build ON build.id = run.build_id LEFT JOIN worker ON worker.id = worker_id";
 
 /// A run's state.
@@ -398,6 +400,15 @@ pub async fn keep_packages(
     .bind(run)
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Marks a run that is just handed out as one that only tries its worker out.
+pub async fn mark_canary(db: &mut SqliteConnection, run: RunId) -> DbResult<()> {
+    sqlx::query("UPDATE run SET canary = 1 WHERE public_id = ?")
+        .bind(run.to_string())
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub async fn all(db: &mut SqliteConnection, at: i64) -> DbResult<HashMap<Namespa
     let rows: Vec<(NamespaceKey, u32, i64, u32)> = sqlx::query_as(
         "WITH handed AS (SELECT namespace_id, count(*) AS running FROM run JOIN build ON build.id = run.build_id \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         WHERE run.status IN ('scheduled', 'running') GROUP BY namespace_id) \
+         WHERE run.status IN ('scheduled', 'running') AND canary = 0 GROUP BY namespace_id) \
          SELECT namespace.id, CASE WHEN weight_until IS NULL OR weight_until > ? THEN weight ELSE 1 END, served, \
          coalesce(running, 0) FROM namespace LEFT JOIN handed ON handed.namespace_id = namespace.id \
          WHERE namespace.status = 'active'",

@@ -191,8 +191,9 @@ pub async fn try_elsewhere(db: &mut SqliteConnection, runs: &[RunKey]) -> DbResu
 /// Notes that a worker is under suspicion, or that it is proved to be at fault.
 pub async fn suspect(db: &mut SqliteConnection, worker: WorkerKey, proved: bool) -> DbResult<()> {
     sqlx::query(
-        "INSERT INTO suspicion (worker_id, since, proved) VALUES (?, ?, ?) \
-         ON CONFLICT (worker_id) DO UPDATE SET proved = excluded.proved",
+        "INSERT INTO suspicion (worker_id, since, proved, canary_at) VALUES (?1, ?2, ?3, ?2 + 3600000000) \
+         ON CONFLICT (worker_id) DO UPDATE SET canary_at = CASE WHEN suspicion.proved < excluded.proved \
+         THEN excluded.canary_at ELSE suspicion.canary_at END, proved = excluded.proved",
     )
     .bind(worker)
     .bind(now())
@@ -303,4 +304,68 @@ pub async fn evidence(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<
             })
         })
         .collect()
+}
+
+/// The longest wait between two canaries, in microseconds.
+const LONGEST_WAIT: i64 = DAY;
+
+/// The build that a worker is to be tried out with now, if it is time for that.
+pub async fn canary_due(
+    db: &mut SqliteConnection,
+    worker: WorkerKey,
+) -> DbResult<Option<BuildKey>> {
+    let now = now();
+    Ok(sqlx::query_scalar(
+        "SELECT worker_failure.build_id FROM suspicion \
+         JOIN worker_failure ON worker_failure.worker_id = suspicion.worker_id \
+         JOIN build ON build.id = worker_failure.build_id \
+         WHERE suspicion.worker_id = ?1 AND proved AND verdict = 'passed' AND build.status IN ('built', 'reused') \
+         AND (canary_at <= ?2 OR canary_at > ?3) \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE run.worker_id = ?1 AND status <> 'ended' AND canary = 1) \
+         ORDER BY failed_at DESC, run_id DESC LIMIT 1",
+    )
+    .bind(worker)
+    .bind(now)
+    // No wait is longer: the clock was set back since.
+    .bind(now.saturating_add(LONGEST_WAIT))
+    .fetch_optional(db)
+    .await?)
+}
+
+/// Puts the next canary of a worker off by its wait.
+pub async fn put_canary_off(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<()> {
+    sqlx::query("UPDATE suspicion SET canary_at = ? + canary_wait WHERE worker_id = ?")
+        .bind(now())
+        .bind(worker)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// A canary did not pass: the next one comes after twice the wait.
+pub async fn canary_failed(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE suspicion SET canary_wait = min(canary_wait * 2, ?1), canary_at = ?2 + min(canary_wait * 2, ?1) \
+         WHERE worker_id = (SELECT worker_id FROM run WHERE id = ?3)",
+    )
+    .bind(LONGEST_WAIT)
+    .bind(now())
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A canary passed on a worker that was set aside: it is trusted again. The worker comes back.
+pub async fn canary_passed(db: &mut SqliteConnection, run: RunKey) -> DbResult<Option<WorkerKey>> {
+    let worker: Option<WorkerKey> = sqlx::query_scalar(
+        "SELECT suspicion.worker_id FROM suspicion JOIN run ON run.worker_id = suspicion.worker_id WHERE run.id = ?",
+    )
+    .bind(run)
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(worker) = worker {
+        forgive(db, worker).await?;
+    }
+    Ok(worker)
 }

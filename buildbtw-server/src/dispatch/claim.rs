@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode, Outcome};
+use buildbtw_api::runs::{Assignment, BuildOrder, Fence, NetworkMode, Outcome};
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
 use super::reuse::{self, Reuse};
-use super::{expected, situation, steps, suspicion};
+use super::{canary, expected, situation, steps, suspicion};
 use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
@@ -72,6 +72,9 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignm
         if worker.mode == WorkerMode::SetAside && !std::mem::replace(&mut reviewed, true) {
             suspicion::review(server).await?;
             continue;
+        }
+        if worker.mode == WorkerMode::SetAside {
+            return canary::hand_out(server, &worker).await;
         }
         let workplace = situation::workplace(server, &worker);
         let situation = gathered.situation;
@@ -157,19 +160,32 @@ async fn hand_out(
         shares::charge(&mut tx, state.namespace, served, virtual_time).await?;
     }
     tx.commit().await?;
+    assign(server, worker, run, fence, &state, &input, installation).map(Some)
+}
+
+/// Gives a worker the lease of a run, and says what it is to do.
+pub(super) fn assign(
+    server: &Server,
+    worker: &StoredWorker,
+    run: RunId,
+    fence: Fence,
+    state: &BuildState,
+    input: &BuildInput,
+    installation: expected::Installation,
+) -> DbResult<Assignment> {
     let leases = &server.dispatch.leases;
     leases.grant(run, worker.id, fence, clock::instant());
     server.dispatch.granted.notify_one();
     server.feed.wake();
-    let build = order(server, run, &state, &input, installation)?;
-    Ok(Some(Assignment {
+    let build = order(server, run, state, input, installation)?;
+    Ok(Assignment {
         run,
         fence,
         lease_seconds: server.config.lease_seconds,
         namespace: word("namespace", &input.namespace)?,
         iteration: input.iteration,
         build,
-    }))
+    })
 }
 
 /// Ends a build whose dependencies cannot be installed: as a run that no worker ever gets, so that

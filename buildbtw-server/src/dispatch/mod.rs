@@ -4,6 +4,7 @@
 //! two claims never race; everything else is rows and the [`leases::Leases`] in memory.
 
 pub mod breakage;
+pub mod canary;
 pub mod claim;
 pub mod expected;
 pub mod expiry;

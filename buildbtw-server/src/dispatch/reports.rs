@@ -10,7 +10,7 @@ use buildbtw_graph::PkgBase;
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
-use super::{expiry, steps, suspicion};
+use super::{canary, expiry, steps, suspicion};
 use crate::db::runs::RunState;
 use crate::db::{builds, inputs, packages, runs, suspicions, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
@@ -226,10 +226,11 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
             | OutcomeClass::Timeout
             | OutcomeClass::Infrastructure
     );
-    if suspicious {
+    if suspicious && !state.canary {
         suspicions::note_failure(&mut tx, state.key).await?;
     }
     match outcome.class {
+        OutcomeClass::Success if state.canary => canary::pass(&mut tx, &state).await?,
         OutcomeClass::Success => {
             suspicions::note_success(&mut tx, state.key).await?;
             // Only what was built against what the input says may serve others.
@@ -265,6 +266,7 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     server.finish_log(run).await;
     if outcome.class == OutcomeClass::Success {
         server.feed.wake();
+        server.dispatch.wake();
         server.dispatch.wake_publisher();
         return Ok(());
     }

@@ -21,6 +21,9 @@ pub async fn end_run(
 ) -> DbResult<()> {
     let build = builds::state(&mut *db, run.build).await?;
     runs::end(&mut *db, run, &build, outcome).await?;
+    if run.canary {
+        return suspicions::canary_failed(db, run.key).await;
+    }
     if build.status()?.is_final() {
         return Ok(());
     }
