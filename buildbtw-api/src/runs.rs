@@ -203,6 +203,10 @@ pub struct RunSummary {
     pub status: RunStatus,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Whether it only tries its worker out: nothing of it is published, and it is no part of its
+    /// build's progress.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// The name of the worker.
     pub worker: Option<String>,
     /// When it was handed out.

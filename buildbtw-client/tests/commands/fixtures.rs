@@ -125,6 +125,7 @@ pub fn outcome(class: OutcomeClass, message: &str) -> Outcome {
 pub fn run(number: u32, outcome: Outcome) -> RunSummary {
     let started = ago(40);
     RunSummary {
+        canary: false,
         id: run_id(number),
         attempt: 1,
         status: RunStatus::Ended,

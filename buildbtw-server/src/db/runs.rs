@@ -24,6 +24,7 @@ struct Row {
     exit_code: Option<i32>,
     failed_step: Option<String>,
     worker: Option<String>,
+    canary: bool,
     claimed_at: i64,
     started_at: Option<i64>,
     ended_at: Option<i64>,
@@ -48,6 +49,7 @@ impl TryFrom<Row> for RunSummary {
             status: word("run status", &row.status)?,
             outcome,
             worker: row.worker,
+            canary: row.canary,
             claimed_at: timestamp(row.claimed_at)?,
             started_at: row.started_at.map(timestamp).transpose()?,
             ended_at: row.ended_at.map(timestamp).transpose()?,
@@ -56,7 +58,7 @@ impl TryFrom<Row> for RunSummary {
 }
 
 const SUMMARY: &str = "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, \
-     worker.name AS worker, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
+     worker.name AS worker, canary, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
 
 /// The newest run of a build; canaries are no part of its progress.
 pub async fn newest_of_build(
@@ -71,9 +73,9 @@ pub async fn newest_of_build(
     row.map(RunSummary::try_from).transpose()
 }
 
-/// All runs of a build, newest first.
+/// All runs of a build, newest first; canaries behind those that it went by.
 pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunSummary>> {
-    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY attempt DESC");
+    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY canary, attempt DESC");
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(build)
         .fetch_all(db)

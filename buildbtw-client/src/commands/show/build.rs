@@ -145,7 +145,11 @@ fn runs(out: &mut dyn Write, runs: &[RunSummary], width: usize) -> io::Result<()
             Some(ended) => outcome(ended),
             None => run.status.to_string(),
         };
-        writeln!(out, "  {}. {ended}", run.attempt)?;
+        let canary = match run.canary {
+            true => ", only to try the worker out",
+            false => "",
+        };
+        writeln!(out, "  {}. {ended}{canary}", run.attempt)?;
         let mut table = Table::bare().indented(5);
         let mut line =
             |name: &str, text: String| table.row([Cell::new(name, style::FAINT), text.into()]);
