@@ -11,6 +11,7 @@ pub mod facts;
 pub mod hints;
 pub mod leases;
 pub mod publisher;
+pub mod quiet;
 pub mod reports;
 pub mod reuse;
 pub mod situation;
@@ -47,6 +48,8 @@ pub struct Dispatch {
     pub hints: Hints,
     /// One claim at a time.
     turn: Mutex<()>,
+    /// Who would get nothing.
+    pub quiet: quiet::Quiet,
     /// Something may be ready that was not.
     ready: Notify,
     /// Something waits to be published.
@@ -66,6 +69,7 @@ impl Dispatch {
             hints,
             leases: Leases::new(lease),
             turn: Mutex::default(),
+            quiet: quiet::Quiet::default(),
             ready: Notify::new(),
             finished: Notify::new(),
             granted: Notify::new(),
@@ -103,6 +107,7 @@ impl Dispatch {
 
     /// Builds may have become ready: waiting workers look again.
     pub fn wake(&self) {
+        self.quiet.stir();
         self.ready.notify_waiters();
     }
 

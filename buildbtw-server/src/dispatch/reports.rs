@@ -96,6 +96,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
         }
     }
     server.dispatch.leases.note_seen(id, clock::instant());
+    server.dispatch.quiet.forget(id);
     tracing::info!(worker = %worker.name, %id, "a worker registered");
     Ok(Registered {
         id,

@@ -11,6 +11,6 @@ mod weights;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
 pub use fits::{Misfit, Requirements};
-pub use outcomes::{Verdict, verdict};
+pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
 pub use share::Share;
 pub use weights::{Weight, weights};

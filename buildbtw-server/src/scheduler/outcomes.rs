@@ -8,7 +8,7 @@ use buildbtw_api::OutcomeClass;
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The longest wait before another try.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 
 /// What becomes of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

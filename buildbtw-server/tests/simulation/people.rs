@@ -17,6 +17,9 @@ use super::world::{Event, Violation, World};
 impl World {
     /// Somebody does something.
     pub async fn person(&mut self) -> Result<(), Violation> {
+        if !self.trouble {
+            return Ok(());
+        }
         let names: Vec<NamespaceName> = self.namespaces.keys().cloned().collect();
         let Some(name) = self.rng.choice(&names).cloned() else {
             return Ok(());
@@ -188,7 +191,9 @@ impl World {
                         .map_err(Violation::of)?;
                 }
             }
-            tx.commit().await.map_err(Violation::of)
+            tx.commit().await.map_err(Violation::of)?;
+            server.dispatch.wake();
+            Ok(())
         })
         .await?;
         self.tell("somebody turns a mode");
@@ -218,7 +223,9 @@ impl World {
                     .await
                     .map_err(Violation::of)?;
             }
-            tx.commit().await.map_err(Violation::of)
+            tx.commit().await.map_err(Violation::of)?;
+            server.dispatch.wake();
+            Ok(())
         })
         .await?;
         for name in self.namespaces.keys().cloned().collect::<Vec<_>>() {
