@@ -32,5 +32,7 @@ CREATE TABLE suspicion (
 -- A canary: a build that passed elsewhere, run once more on the worker that failed it. Nothing of it is
 -- published, and it is no part of its build's progress, so it takes nobody's lease.
 ALTER TABLE run ADD COLUMN canary INTEGER NOT NULL DEFAULT 0 CHECK (canary IN (0, 1));
+-- Its class is the machinery's by what came of it elsewhere; the worker reported another one.
+ALTER TABLE run ADD COLUMN acquitted INTEGER NOT NULL DEFAULT 0 CHECK (acquitted IN (0, 1));
 DROP INDEX one_lease_an_input;
 CREATE UNIQUE INDEX one_lease_an_input ON run (input_id) WHERE status IN ('scheduled', 'running') AND canary = 0;

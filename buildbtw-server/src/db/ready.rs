@@ -37,10 +37,16 @@ pub struct ReadyRow {
     pub place: u32,
 }
 
+/// The latest time until which a build can be put off now. One that lies later was set by a clock that
+/// ran ahead, and holds nothing up.
+fn latest(at: i64) -> i64 {
+    let longest = i64::try_from(LONGEST_BACKOFF.as_micros()).unwrap_or(i64::MAX);
+    at.saturating_add(longest)
+}
+
 /// The builds that may be handed out at a time, in stored form: of each build set the `each` that are
 /// due first.
 pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Vec<ReadyRow>> {
-    let longest = i64::try_from(LONGEST_BACKOFF.as_micros()).unwrap_or(i64::MAX);
     Ok(sqlx::query_as(
         "SELECT * FROM ( \
          SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
@@ -48,11 +54,10 @@ pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Ve
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id \
          WHERE build.status = 'pending' AND refers_to IS NULL AND iteration.status = 'current' \
-         AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ? OR not_before > ?)) WHERE place <= ?",
+         AND namespace.status = 'active' AND (not_before IS NULL OR not_before NOT BETWEEN ? AND ?)) WHERE place <= ?",
     )
-    .bind(at)
-    // Nothing is put off for longer: the clock was set back since.
-    .bind(at.saturating_add(longest))
+    .bind(at + 1)
+    .bind(latest(at))
     .bind(each)
     .fetch_all(db)
     .await?)
@@ -79,27 +84,28 @@ pub async fn failed_on(db: &mut SqliteConnection) -> DbResult<HashMap<BuildKey, 
     Ok(failed)
 }
 
-/// The earliest time, in stored form, before which a delayed build is kept back.
-pub async fn next_delay(db: &mut SqliteConnection) -> DbResult<Option<i64>> {
-    Ok(
-        sqlx::query_scalar("SELECT min(not_before) FROM build WHERE status = 'pending'")
-            .fetch_one(db)
-            .await?,
+/// The earliest time after a given one, in stored form, before which a delayed build is kept back.
+pub async fn next_delay(db: &mut SqliteConnection, at: i64) -> DbResult<Option<i64>> {
+    Ok(sqlx::query_scalar(
+        "SELECT min(not_before) FROM build WHERE status = 'pending' AND not_before BETWEEN ? AND ?",
     )
+    .bind(at + 1)
+    .bind(latest(at))
+    .fetch_one(db)
+    .await?)
 }
 
 /// Notes how long a successful run of a build took, in milliseconds.
-pub async fn learn(db: &mut SqliteConnection, build: BuildKey, milliseconds: i64) -> DbResult<()> {
-    let (pkgbase, architecture): (String, String) = sqlx::query_as(
-        "SELECT pkgbase, architecture FROM build JOIN build_set ON build_set.id = build_set_id WHERE build.id = ?",
-    )
-    .bind(build)
-    .fetch_one(&mut *db)
-    .await?;
+pub async fn learn(
+    db: &mut SqliteConnection,
+    pkgbase: &str,
+    architecture: &str,
+    milliseconds: i64,
+) -> DbResult<()> {
     let known: Option<String> =
         sqlx::query_scalar("SELECT recent FROM duration WHERE pkgbase = ? AND architecture = ?")
-            .bind(&pkgbase)
-            .bind(&architecture)
+            .bind(pkgbase)
+            .bind(architecture)
             .fetch_optional(&mut *db)
             .await?;
     let mut recent: Vec<i64> = known.map_or(Ok(Vec::new()), |text| json("durations", &text))?;
@@ -107,8 +113,8 @@ pub async fn learn(db: &mut SqliteConnection, build: BuildKey, milliseconds: i64
     let excess = recent.len().saturating_sub(KEPT);
     recent.drain(..excess);
     sqlx::query("INSERT OR REPLACE INTO duration (pkgbase, architecture, recent) VALUES (?, ?, ?)")
-        .bind(&pkgbase)
-        .bind(&architecture)
+        .bind(pkgbase)
+        .bind(architecture)
         .bind(to_json(&recent))
         .execute(db)
         .await?;

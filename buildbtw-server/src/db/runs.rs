@@ -152,6 +152,8 @@ pub struct RunState {
     pub attempt: u32,
     /// Whether it only tries its worker out: nothing of it is published.
     pub canary: bool,
+    /// Whether its class is another one than its worker reported, since it passed elsewhere.
+    pub acquitted: bool,
     public_id: String,
     fence: i64,
     status: String,
@@ -192,7 +194,7 @@ impl RunState {
     }
 }
 
-const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, attempt, canary, fence, run.status, class, \
+const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, attempt, canary, acquitted, fence, run.status, class, \
      worker.public_id AS worker FROM run JOIN build ON build.id = run.build_id LEFT JOIN worker ON worker.id = worker_id";
 
 /// A run's state.

@@ -240,7 +240,7 @@ pub async fn acquit(
     message: &str,
 ) -> DbResult<()> {
     let id: String = sqlx::query_scalar(
-        "UPDATE run SET class = ?, message = message || ' (' || ? || ')' WHERE id = ? RETURNING public_id",
+        "UPDATE run SET class = ?, acquitted = 1, message = message || ' (' || ? || ')' WHERE id = ? RETURNING public_id",
     )
     .bind(OutcomeClass::Infrastructure.as_str())
     .bind(message)

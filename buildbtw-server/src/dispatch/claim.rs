@@ -11,12 +11,31 @@ use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, ready, runs, shares, word, workers};
+use crate::db::{DbResult, now, runs, shares, word, workers};
 use crate::scheduler::{Idle, Situation};
 use crate::{Server, clock};
 
 /// How long a worker waits for an answer. Shorter than what proxies and clients allow.
 const POLL: Duration = Duration::from_secs(25);
+
+/// What a worker gets that asks.
+#[derive(Debug)]
+pub enum Claim {
+    /// A run.
+    Given(Box<Assignment>),
+    /// Nothing, before something happens or this time comes, in stored form.
+    Nothing(Option<i64>),
+}
+
+impl Claim {
+    /// The run, if it got one.
+    pub fn given(self) -> Option<Assignment> {
+        match self {
+            Self::Given(assignment) => Some(*assignment),
+            Self::Nothing(_) => None,
+        }
+    }
+}
 
 /// Hands a run to a worker as soon as there is one for it; `None` when it is to ask again.
 pub async fn claim(server: &Server, worker: WorkerId) -> DbResult<Option<Assignment>> {
@@ -25,46 +44,47 @@ pub async fn claim(server: &Server, worker: WorkerId) -> DbResult<Option<Assignm
         // Taken before the look, so that what becomes ready during it is not missed.
         let ready = server.dispatch.ready.notified();
         server.dispatch.leases.note_seen(worker, clock::instant());
-        if let Some(assignment) = try_claim(server, worker).await? {
-            return Ok(Some(assignment));
-        }
-        let delay = next_delay(server).await?;
+        let until = match try_claim(server, worker).await? {
+            Claim::Given(assignment) => return Ok(Some(*assignment)),
+            Claim::Nothing(until) => until,
+        };
         tokio::select! {
             () = ready => {}
-            () = delay => {}
+            () = reached(until) => {}
             () = tokio::time::sleep_until(end) => return Ok(None),
             () = server.shutdown.cancelled() => return Ok(None),
         }
     }
 }
 
-/// The time until a build that was put off may be handed out.
-async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<>> {
-    let mut tx = server.db.read().await?;
-    let micros = ready::next_delay(&mut tx)
-        .await?
-        .map(|at| u64::try_from(at - now()).unwrap_or(0));
-    Ok(async move {
-        match micros {
+/// Waits for a time, in stored form; for ever where there is none.
+async fn reached(at: Option<i64>) {
+    match at {
+        Some(at) => {
+            let micros = u64::try_from(at - now()).unwrap_or(0);
             // A moment later, so that the wait is not cut into ever smaller pieces.
-            Some(micros) => {
-                tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await
-            }
-            None => std::future::pending().await,
+            tokio::time::sleep(Duration::from_micros(micros) + Duration::from_millis(10)).await;
         }
-    })
+        None => std::future::pending().await,
+    }
 }
 
-/// Hands a run to a worker if there is one for it now.
-pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignment>> {
-    let _turn = server.dispatch.turn.lock().await;
+/// Hands a run to a worker if there is one for it now. Many may ask at once, and mostly there is
+/// nothing: who offers the same as one that got nothing a moment ago is not looked up for again.
+pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
+    let dispatch = &server.dispatch;
+    let _turn = dispatch.turn.lock().await;
+    if let Some(quiet) = dispatch.quiet.nothing_for(id, now()) {
+        return Ok(Claim::Nothing(quiet));
+    }
+    let news = dispatch.quiet.news();
     let mut each = situation::FIRST;
     let mut reviewed = false;
     loop {
         let (worker, gathered) = {
             let mut tx = server.db.read().await?;
             let Some(worker) = workers::by_id(&mut tx, id).await? else {
-                return Ok(None);
+                return Ok(Claim::Nothing(None));
             };
             (worker, situation::gather(server, &mut tx, each).await?)
         };
@@ -74,23 +94,32 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignm
             continue;
         }
         if worker.mode == WorkerMode::SetAside {
-            return canary::hand_out(server, &worker).await;
+            let canary = canary::hand_out(server, &worker).await?;
+            let given = canary.map(|canary| Claim::Given(Box::new(canary)));
+            return Ok(given.unwrap_or(Claim::Nothing(None)));
         }
         let workplace = situation::workplace(server, &worker);
         let situation = gathered.situation;
         let candidates = situation.candidates(&workplace);
         for key in candidates.iter().flatten() {
             if let Some(assignment) = hand_out(server, &worker, *key, &situation).await? {
-                return Ok(Some(assignment));
+                return Ok(Claim::Given(Box::new(assignment)));
             }
         }
         // What was looked at is not for this worker; something further down the line may be.
-        match (candidates, gathered.more) {
-            (Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers), true) => {
-                each = each.saturating_mul(16);
-            }
-            _ => return Ok(None),
+        if gathered.more
+            && matches!(
+                candidates,
+                Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers)
+            )
+        {
+            each = each.saturating_mul(16);
+            continue;
         }
+        dispatch
+            .quiet
+            .note(id, &worker.offer, &candidates, news, gathered.until);
+        return Ok(Claim::Nothing(gathered.until));
     }
 }
 

@@ -13,6 +13,7 @@ pub mod hints;
 pub mod leases;
 pub mod modes;
 pub mod publisher;
+pub mod quiet;
 pub mod reports;
 pub mod reuse;
 pub mod situation;
@@ -53,6 +54,8 @@ pub struct Dispatch {
     pub draining: modes::Draining,
     /// One claim at a time.
     turn: Mutex<()>,
+    /// Who would get nothing.
+    pub quiet: quiet::Quiet,
     /// Something may be ready that was not.
     ready: Notify,
     /// Something waits to be published.
@@ -73,6 +76,7 @@ impl Dispatch {
             draining: modes::Draining::default(),
             leases: Leases::new(lease),
             turn: Mutex::default(),
+            quiet: quiet::Quiet::default(),
             ready: Notify::new(),
             finished: Notify::new(),
             granted: Notify::new(),
@@ -110,6 +114,7 @@ impl Dispatch {
 
     /// Builds may have become ready: waiting workers look again.
     pub fn wake(&self) {
+        self.quiet.stir();
         self.ready.notify_waiters();
     }
 

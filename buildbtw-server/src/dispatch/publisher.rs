@@ -137,7 +137,7 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             failed_step: None,
         };
         if let Some(took) = runs::end(&mut tx, run, build, &outcome).await? {
-            ready::learn(&mut tx, build.key, took).await?;
+            ready::learn(&mut tx, &build.pkgbase, &build.architecture, took).await?;
         }
         steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
         suspicions::passed(&mut tx, build.key, run.key).await?;

@@ -96,6 +96,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
         }
     }
     server.dispatch.leases.note_seen(id, clock::instant());
+    server.dispatch.quiet.forget(id);
     tracing::info!(worker = %worker.name, %id, "a worker registered");
     // It may be the one that others' failures wait for.
     suspicion::review(server).await?;
@@ -291,10 +292,12 @@ async fn repeated(
     let same = match (state.status()?, state.class()?) {
         (RunStatus::Publishing, _) => success,
         (RunStatus::Ended, Some(OutcomeClass::Cancelled)) => false,
-        // A success may have been refused by a check, and an own stop counts as infrastructure.
+        // A success may have been refused by a check, an own stop counts as infrastructure, and what
+        // passed elsewhere got another class since.
         (RunStatus::Ended, Some(class)) => {
             class == report.class
                 || (success && class == OutcomeClass::Package)
+                || state.acquitted
                 || (report.class == OutcomeClass::Cancelled
                     && class == OutcomeClass::Infrastructure)
         }

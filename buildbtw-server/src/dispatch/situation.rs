@@ -19,6 +19,8 @@ pub struct Gathered {
     pub situation: Situation<BuildKey>,
     /// Whether some build set has more ready builds than were looked at.
     pub more: bool,
+    /// When the next build may be handed out that was put off, in stored form.
+    pub until: Option<i64>,
 }
 
 /// Gathers how things stand; of each build set at most `each` ready builds.
@@ -54,7 +56,9 @@ pub async fn gather(server: &Server, db: &mut SqliteConnection, each: u32) -> Db
         .collect();
     let virtual_time = shares::virtual_time(&mut *db).await?;
     let mode = modes::server(&mut *db).await?.mode;
+    let until = ready::next_delay(&mut *db, at).await?;
     Ok(Gathered {
+        until,
         situation: Situation {
             mode,
             ready: builds?,

@@ -30,6 +30,7 @@ pub async fn review(server: &Server) -> DbResult<()> {
         changed |= review_worker(server, worker).await?;
     }
     if changed {
+        server.dispatch.quiet.forget_all();
         server.feed.wake();
         server.dispatch.wake();
     }

@@ -10,7 +10,7 @@ use buildbtw_graph::Architecture;
 use jiff::Timestamp;
 
 use super::fits::{closest, misfit};
-use super::{Requirements, Workplace};
+use super::{LONGEST_BACKOFF, Requirements, Workplace};
 
 /// A run that is not over.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
     if let Some(architecture) = facts.refers_to {
         return Explanation::WaitsForArchitecture { architecture };
     }
-    if let Some(until) = facts.not_before.filter(|until| *until > now) {
+    if let Some(until) = facts.not_before.filter(|until| puts_off(*until, now)) {
         return Explanation::PutOff {
             until,
             message: facts.message,
@@ -140,6 +140,12 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
         };
     }
     for_want_of_a_worker(&facts)
+}
+
+/// Whether a time until which a build is put off still holds. One that lies further ahead than any
+/// wait can be was set by a clock that ran ahead.
+fn puts_off(until: Timestamp, now: Timestamp) -> bool {
+    now < until && until.duration_since(now).unsigned_abs() <= LONGEST_BACKOFF
 }
 
 /// Why a build that could be handed out is not.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use buildbtw_api::{BuildStatus, NamespaceStatus, RunId, RunStatus, WorkerMode};
+use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass, RunId, RunStatus, WorkerMode};
 use buildbtw_server::clock;
 use buildbtw_server::db::{
     audit, builds, events, iterations, namespaces, ready, runs, suspicions, workers,
@@ -35,12 +35,13 @@ impl World {
                 return Err(Violation(format!("run {run} is open, and held: {held}")));
             }
         }
-        if let Some(at) = ready::next_delay(&mut tx).await.map_err(Violation::of)? {
-            let micros = at - clock::now().as_microsecond();
-            if micros > 0 {
-                let wait = Duration::from_micros(micros.unsigned_abs());
-                self.after(wait, Event::Nudge);
-            }
+        let now = clock::now().as_microsecond();
+        if let Some(at) = ready::next_delay(&mut tx, now)
+            .await
+            .map_err(Violation::of)?
+        {
+            let wait = Duration::from_micros((at - now).unsigned_abs());
+            self.after(wait, Event::Nudge);
         }
         Ok(())
     }
@@ -101,6 +102,17 @@ impl World {
         };
         let status = state.status().map_err(Violation::of)?;
         Ok(matches!(status, RunStatus::Scheduled | RunStatus::Running))
+    }
+
+    /// Whether a run was called off.
+    pub async fn was_called_off(&self, run: RunId) -> Result<bool, Violation> {
+        let Some(server) = &self.server else {
+            return Ok(true);
+        };
+        let mut tx = server.db.read().await.map_err(Violation::of)?;
+        let state = runs::state(&mut tx, run).await.map_err(Violation::of)?;
+        let class = state.map(|state| state.class()).transpose();
+        Ok(class.map_err(Violation::of)?.flatten() == Some(OutcomeClass::Cancelled))
     }
 
     /// Whether nothing is left to do that could be done.

@@ -187,7 +187,17 @@ impl World {
                     "{stage:?} of {run} was taken after its end"
                 )));
             }
+            if stage == Stage::Finish {
+                self.ended.insert(run);
+            }
             self.soon(Event::Publish);
+        }
+        // A worker that never heard the answer must not be told that its work was for nothing.
+        let stale = stage == Stage::Finish && matches!(answer, Some(Answer::Stale));
+        if stale && self.ended.contains(&run) && !self.was_called_off(run).await? {
+            return Err(Violation(format!(
+                "the end of {run} was taken, and then refused"
+            )));
         }
         if lost || !self.lives(number, life) || !self.workers[number].held.contains_key(&run) {
             if !ghost && self.lives(number, life) {
@@ -229,7 +239,7 @@ impl World {
                     claim::try_claim(&server, id).await.map_err(Violation::of)
                 })
                 .await?;
-            let Some(assignment) = given.flatten() else {
+            let Some(assignment) = given.and_then(claim::Claim::given) else {
                 continue;
             };
             let (run, build) = (assignment.run, &assignment.build);

@@ -17,6 +17,9 @@ use super::world::{Event, Violation, World};
 impl World {
     /// Somebody does something.
     pub async fn person(&mut self) -> Result<(), Violation> {
+        if !self.trouble {
+            return Ok(());
+        }
         let names: Vec<NamespaceName> = self.namespaces.keys().cloned().collect();
         let Some(name) = self.rng.choice(&names).cloned() else {
             return Ok(());

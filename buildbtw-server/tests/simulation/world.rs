@@ -67,6 +67,8 @@ pub struct World {
     pub namespaces: BTreeMap<NamespaceName, Distribution>,
     /// The workers that wait for a run.
     pub asking: BTreeSet<usize>,
+    /// The runs whose end was taken.
+    pub ended: BTreeSet<RunId>,
     /// Whether something happened since the last look that may matter to those who ask.
     pub stirred: bool,
     /// Whether things still go wrong.
@@ -101,6 +103,7 @@ impl World {
             workers,
             namespaces: BTreeMap::new(),
             asking: BTreeSet::new(),
+            ended: BTreeSet::new(),
             stirred: false,
             trouble: true,
             elapsed: Duration::ZERO,

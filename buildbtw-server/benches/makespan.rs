@@ -1,0 +1,563 @@
+//! A whole distribution rebuilt in virtual time: how long it takes beside the shortest that is
+//! possible, and what it costs the server. The server's own decisions and its own database; only the
+//! workers and the clock are played.
+//!
+//! The server knows what it would know: of most packages how long they took before, which is half to
+//! twice what they take now. `cargo bench -p buildbtw-server --bench makespan` measures all; run in any
+//! other way it only shows that it works, on a small made-up distribution.
+
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
+use buildbtw_api::runs::{Assignment, FinishReport, InstalledPackage, Step};
+use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
+use buildbtw_api::{OutcomeClass, WORKER_PROTOCOL, WorkerId};
+use buildbtw_graph::{
+    BuildSet, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
+};
+use buildbtw_repo::{Md5Digest, PackageFile, PackageInfo, Sha256Digest};
+use buildbtw_server::clock::{self, Simulated};
+use buildbtw_server::config::Config;
+use buildbtw_server::db::{namespaces, ready};
+use buildbtw_server::dispatch::{claim, publisher, reports};
+use buildbtw_server::planner::{self, Calculation};
+use buildbtw_server::sources::SourceCommit;
+use buildbtw_server::{Server, open};
+use fastrand::Rng;
+use tokio_util::sync::CancellationToken;
+
+/// What a makespan may be, beside the lower bound.
+const BUDGET: f64 = 1.10;
+
+/// Packages whose durations are not known to the server, and runs that the machinery fails: in percent.
+const UNKNOWN: u8 = 20;
+const FAILING: u8 = 2;
+
+/// What is rebuilt, and how long it takes.
+struct Work {
+    sources: HashMap<String, SourcePackage>,
+    calculation: Box<dyn Fn() -> Calculation>,
+    /// What each build really takes on a worker of speed one, in milliseconds.
+    durations: HashMap<String, i64>,
+}
+
+fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let measuring = std::env::args().any(|argument| argument == "--bench");
+    let corpus = std::env::var_os("BUILDBTW_CORPUS").filter(|_| measuring);
+    let work = match &corpus {
+        Some(folder) => Work::of(read(Path::new(folder)), "glibc"),
+        None => Work::of(made_up(200), "p0"),
+    };
+    let crews: &[usize] = match corpus {
+        Some(_) => &[1, 4, 16, 64, 256],
+        None => &[1, 4],
+    };
+    let builds: usize = (work.calculation)()
+        .plan
+        .architectures
+        .values()
+        .map(|set| set.builds.len())
+        .sum();
+    println!("{builds} builds; makespans beside the lower bound max(longest path, work / workers)");
+    println!(
+        "workers  bound h  makespan   first in first out   CPU ms a build  written KiB a build"
+    );
+    for &crew in crews {
+        let result = rebuild(&work, crew);
+        println!(
+            "{crew:>7}  {:>7.1}  {:>8.3}   {:>18.3}   {:>14.2}  {:>19.1}",
+            result.bound as f64 / 3_600_000.0,
+            result.makespan as f64 / result.bound as f64,
+            result.first_in_first_out as f64 / result.bound as f64,
+            result.cpu.as_secs_f64() * 1_000.0 / builds as f64,
+            result.written as f64 / 1024.0 / builds as f64,
+        );
+        let judged = corpus.is_some() && [4, 16, 64].contains(&crew);
+        let over = result.makespan as f64 > result.bound as f64 * BUDGET;
+        assert!(
+            !(judged && over),
+            "the makespan is more than a tenth above the bound"
+        );
+    }
+    if let Some(peak) = peak_memory() {
+        println!(
+            "peak memory {} MiB, with this program's own copy of the sources",
+            peak / 1024
+        );
+    }
+}
+
+/// The `.SRCINFO` texts of a folder of packages.
+fn read(folder: &Path) -> Vec<SourcePackage> {
+    let entries = std::fs::read_dir(folder).expect("BUILDBTW_CORPUS names a folder");
+    let texts = entries
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join(".SRCINFO")).ok());
+    texts
+        .filter_map(|text| Some(read_srcinfo(&text).ok()?.package))
+        .collect()
+}
+
+/// A distribution of packages that each need some of those before them.
+fn made_up(count: usize) -> Vec<SourcePackage> {
+    let mut rng = Rng::with_seed(1);
+    (0..count)
+        .map(|number| {
+            let mut text =
+                format!("pkgbase = p{number}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+            if number > 0 {
+                text.push_str(&format!("\tdepends = p{}\n", rng.usize(0..number)));
+            }
+            text.push_str(&format!("\npkgname = p{number}\n"));
+            read_srcinfo(&text).unwrap().package
+        })
+        .collect()
+}
+
+impl Work {
+    fn of(sources: Vec<SourcePackage>, changed: &str) -> Self {
+        let mut index = SourceIndex::new();
+        for package in &sources {
+            index.insert(package.clone());
+        }
+        let changes: Vec<SourcePackage> = sources
+            .iter()
+            .filter(|source| source.pkgbase.as_str() == changed)
+            .cloned()
+            .collect();
+        let options = PlanOptions {
+            host_tools: true,
+            rounds: 0,
+            ..PlanOptions::default()
+        };
+        let input = PlanInput {
+            sources: &index,
+            released: &BTreeMap::new(),
+            changes: &changes,
+            options: &options,
+        };
+        let planned = plan(&input).unwrap();
+        let commits: HashMap<_, _> = sources
+            .iter()
+            .map(|source| {
+                let commit = SourceCommit {
+                    commit: format!("commit of {}", source.pkgbase),
+                    tree: format!("tree of {}", source.pkgbase),
+                    committed_at: 1,
+                };
+                (source.pkgbase.clone(), commit)
+            })
+            .collect();
+        // Long-tailed, as build times are: most take a minute, a few take hours.
+        let mut rng = Rng::with_seed(7);
+        let mut names: Vec<String> = sources
+            .iter()
+            .map(|source| source.pkgbase.to_string())
+            .collect();
+        names.sort_unstable();
+        let durations = names
+            .into_iter()
+            .map(|name| {
+                (
+                    name,
+                    (60_000.0 * (1.2 * normal(&mut rng)).exp()).clamp(2_000.0, 1.4e7) as i64,
+                )
+            })
+            .collect();
+        Self {
+            sources: sources
+                .into_iter()
+                .map(|source| (source.pkgbase.to_string(), source))
+                .collect(),
+            calculation: Box::new(move || Calculation {
+                plan: planned.clone(),
+                bases: BTreeMap::new(),
+                commits: commits.clone(),
+            }),
+            durations,
+        }
+    }
+
+    /// What a worker makes of a run: packages that provide and need what their sources say.
+    fn made(&self, assignment: &Assignment) -> Vec<PackageFile> {
+        let build = &assignment.build;
+        let source = &self.sources[build.pkgbase.as_str()];
+        let packages = source
+            .packages
+            .iter()
+            .filter(|package| build.pkgnames.contains(&package.pkgname));
+        packages
+            .map(|package| {
+                let version = build.version.to_string();
+                let texts = |relations: Vec<String>| relations;
+                PackageFile {
+                    info: PackageInfo {
+                        pkgname: package.pkgname.to_string(),
+                        pkgbase: build.pkgbase.to_string(),
+                        version: version.clone(),
+                        arch: build.architecture.to_string(),
+                        depends: texts(
+                            package
+                                .depends
+                                .on(&build.architecture)
+                                .map(ToString::to_string)
+                                .collect(),
+                        ),
+                        provides: texts(
+                            package
+                                .provides
+                                .on(&build.architecture)
+                                .map(ToString::to_string)
+                                .collect(),
+                        ),
+                        ..PackageInfo::default()
+                    },
+                    file_name: format!(
+                        "{}-{version}-{}.pkg.tar.zst",
+                        package.pkgname, build.architecture
+                    ),
+                    size: 1,
+                    sha256: Sha256Digest::of(
+                        format!("{} {}", package.pkgname, assignment.run).as_bytes(),
+                    ),
+                    md5: Md5Digest::from_bytes([0; 16]),
+                    content_digest: Sha256Digest::of(package.pkgname.as_str().as_bytes()),
+                    files: Vec::new(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// A number of the standard normal distribution (Box and Muller 1958).
+fn normal(rng: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
+}
+
+/// A factor between one half and two.
+fn factor(rng: &mut Rng) -> f64 {
+    2.0_f64.powf(rng.f64() * 2.0 - 1.0)
+}
+
+struct Measured {
+    bound: i64,
+    makespan: i64,
+    first_in_first_out: i64,
+    cpu: Duration,
+    written: u64,
+}
+
+/// Rebuilds all with so many workers.
+fn rebuild(work: &Work, crew: usize) -> Measured {
+    let mut rng = Rng::with_seed(11);
+    let speeds: Vec<f64> = match crew {
+        1 => vec![1.0],
+        _ => (0..crew).map(|_| factor(&mut rng)).collect(),
+    };
+    let calculation = (work.calculation)();
+    let set = calculation
+        .plan
+        .architectures
+        .values()
+        .next()
+        .unwrap()
+        .clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (makespan, spent, cpu, written) =
+        runtime.block_on(play(work, calculation, &speeds, &mut rng));
+    clock::simulate(None);
+    let total: f64 = spent as f64;
+    let fastest = speeds.iter().copied().fold(0.0, f64::max);
+    let path = longest_path(&set, &work.durations) as f64 / fastest;
+    let bound = path.max(total / speeds.iter().sum::<f64>()) as i64;
+    Measured {
+        bound,
+        makespan,
+        first_in_first_out: first_in_first_out(&set, &work.durations, &speeds),
+        cpu,
+        written,
+    }
+}
+
+async fn play(
+    work: &Work,
+    calculation: Calculation,
+    speeds: &[f64],
+    rng: &mut Rng,
+) -> (i64, i64, Duration, u64) {
+    let memory = Path::new("/dev/shm");
+    let folder = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
+    let sources = folder.path().join("sources");
+    std::fs::create_dir(&sources).unwrap();
+    let began = Instant::now();
+    let set_clock = |at: i64| {
+        let beginning: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        clock::simulate(Some(Simulated {
+            wall: beginning + jiff::SignedDuration::from_millis(at),
+            monotonic: began + Duration::from_millis(at.unsigned_abs()),
+        }));
+    };
+    set_clock(0);
+    let config = Config::for_folders(folder.path().join("data"), &sources);
+    let server = open(
+        config,
+        "http://simulated".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    learn(&server, work, rng).await;
+    let mut tx = server.db.write().await.unwrap();
+    let options = NamespaceOptions::default();
+    let namespace = namespaces::insert(&mut tx, &"all".parse().unwrap(), &options, &[])
+        .await
+        .unwrap();
+    let iteration = planner::new_iteration(&mut tx, namespace, &IterationReason::Created, &[])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    planner::store(&server, &iteration, calculation)
+        .await
+        .unwrap();
+    let mut workers = Vec::new();
+    for number in 0..speeds.len() {
+        workers.push(
+            reports::register(&server, registration(number))
+                .await
+                .unwrap()
+                .id,
+        );
+    }
+
+    let (cpu, written) = (cpu_time(), written_bytes());
+    let mut ends: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
+    let mut held: HashMap<usize, (Assignment, OutcomeClass)> = HashMap::new();
+    let mut idle: Vec<usize> = (0..workers.len()).collect();
+    let (mut now, mut spent) = (0, 0);
+    loop {
+        // The fastest of those that wait asks first.
+        idle.sort_by(|a, b| speeds[*b].total_cmp(&speeds[*a]));
+        let mut waiting = Vec::new();
+        for worker in std::mem::take(&mut idle) {
+            server
+                .dispatch
+                .leases
+                .note_seen(workers[worker], clock::instant());
+            match claim::try_claim(&server, workers[worker])
+                .await
+                .unwrap()
+                .given()
+            {
+                Some(assignment) => {
+                    let takes = work.durations[assignment.build.pkgbase.as_str()];
+                    let class = match rng.u8(0..100) < FAILING {
+                        true => OutcomeClass::Infrastructure,
+                        false => OutcomeClass::Success,
+                    };
+                    spent += takes;
+                    let end = now + (takes as f64 / speeds[worker]) as i64;
+                    begin(&server, &assignment).await;
+                    ends.push((Reverse(end), Reverse(worker)));
+                    held.insert(worker, (assignment, class));
+                }
+                None => waiting.push(worker),
+            }
+        }
+        idle = waiting;
+        let Some((Reverse(at), Reverse(worker))) = ends.pop() else {
+            break;
+        };
+        now = at;
+        set_clock(now);
+        let (assignment, class) = held.remove(&worker).unwrap();
+        end(&server, work, &assignment, class).await;
+        publisher::publish_waiting(&server).await.unwrap();
+        server.dispatch.wake();
+        idle.push(worker);
+    }
+    let mut tx = server.db.read().await.unwrap();
+    let done = namespaces::by_key(&mut tx, namespace).await.unwrap().status;
+    println!("{:>9} {done} after {:.1} h", "", now as f64 / 3_600_000.0);
+    drop(tx);
+    server.db.close().await;
+    (now, spent, cpu_time() - cpu, written_bytes() - written)
+}
+
+/// What the server knows of earlier runs.
+async fn learn(server: &Server, work: &Work, rng: &mut Rng) {
+    let mut tx = server.db.write().await.unwrap();
+    let mut names: Vec<_> = work.durations.iter().collect();
+    names.sort_unstable();
+    for (pkgbase, takes) in names {
+        if rng.u8(0..100) >= UNKNOWN {
+            let took = (*takes as f64 * factor(rng)) as i64;
+            ready::learn(&mut tx, pkgbase, "x86_64", took)
+                .await
+                .unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+}
+
+fn registration(number: usize) -> RegisterWorker {
+    RegisterWorker {
+        id: Some(WorkerId::generate()),
+        name: format!("w{number}"),
+        protocol: WORKER_PROTOCOL,
+        offer: WorkerOffer {
+            architectures: vec!["x86_64".parse().unwrap()],
+            slots: 1,
+            memory: None,
+            labels: Vec::new(),
+            builder: "played".to_owned(),
+            configuration: String::new(),
+            root_modes: Vec::new(),
+        },
+        running: Vec::new(),
+    }
+}
+
+async fn begin(server: &Server, assignment: &Assignment) {
+    let step = Step {
+        name: "build".to_owned(),
+        started_ms: 0,
+        ended_ms: None,
+        succeeded: None,
+    };
+    reports::report_steps(server, assignment.run, assignment.fence, &[step])
+        .await
+        .unwrap();
+}
+
+async fn end(server: &Server, work: &Work, assignment: &Assignment, class: OutcomeClass) {
+    let mut packages = Vec::new();
+    if class == OutcomeClass::Success {
+        for package in work.made(assignment) {
+            let (run, fence) = (assignment.run, assignment.fence);
+            reports::add_package(server, run, fence, &package.file_name, &package)
+                .await
+                .unwrap();
+            packages.push(package.file_name);
+        }
+    }
+    let expected = assignment.build.expected.iter();
+    let report = FinishReport {
+        fence: assignment.fence,
+        class,
+        message: String::new(),
+        exit_code: None,
+        failed_step: None,
+        steps: Vec::new(),
+        installed: expected
+            .map(|package| InstalledPackage {
+                pkgname: package.pkgname.to_string(),
+                version: package.version.to_string(),
+            })
+            .collect(),
+        packages,
+    };
+    reports::finish(server, assignment.run, report)
+        .await
+        .unwrap();
+}
+
+/// Who waits for whom, by place in the build set.
+fn dependents(set: &BuildSet) -> Vec<Vec<usize>> {
+    let places: HashMap<_, _> = set
+        .builds
+        .iter()
+        .enumerate()
+        .map(|(place, build)| (build.key(), place))
+        .collect();
+    let mut dependents = vec![Vec::new(); set.builds.len()];
+    for edge in set.edges.iter().filter(|edge| !edge.dropped) {
+        dependents[places[&edge.before]].push(places[&edge.after]);
+    }
+    dependents
+}
+
+fn longest_path(set: &BuildSet, durations: &HashMap<String, i64>) -> i64 {
+    let dependents = dependents(set);
+    let mut line: Vec<usize> = (0..set.builds.len()).collect();
+    line.sort_by_key(|place| Reverse(set.builds[*place].wave));
+    let mut longest = vec![0; set.builds.len()];
+    for place in line {
+        let after = dependents[place]
+            .iter()
+            .map(|after| longest[*after])
+            .max()
+            .unwrap_or(0);
+        longest[place] = after + durations[set.builds[place].pkgbase.as_str()];
+    }
+    longest.into_iter().max().unwrap_or(0)
+}
+
+/// The makespan when what became ready first is handed out first, without any failure.
+fn first_in_first_out(set: &BuildSet, durations: &HashMap<String, i64>, speeds: &[f64]) -> i64 {
+    let dependents = dependents(set);
+    let mut waits = vec![0_usize; set.builds.len()];
+    for after in dependents.iter().flatten() {
+        waits[*after] += 1;
+    }
+    let mut ready: std::collections::VecDeque<usize> = (0..waits.len())
+        .filter(|place| waits[*place] == 0)
+        .collect();
+    let mut idle: Vec<usize> = (0..speeds.len()).collect();
+    let mut ends: BinaryHeap<(Reverse<i64>, usize, usize)> = BinaryHeap::new();
+    let mut now = 0;
+    loop {
+        idle.sort_by(|a, b| speeds[*a].total_cmp(&speeds[*b]));
+        while let (Some(&worker), Some(&place)) = (idle.last(), ready.front()) {
+            idle.pop();
+            ready.pop_front();
+            let takes = durations[set.builds[place].pkgbase.as_str()] as f64 / speeds[worker];
+            ends.push((Reverse(now + takes as i64), worker, place));
+        }
+        let Some((Reverse(at), worker, place)) = ends.pop() else {
+            return now;
+        };
+        now = at;
+        idle.push(worker);
+        for &after in &dependents[place] {
+            waits[after] -= 1;
+            if waits[after] == 0 {
+                ready.push_back(after);
+            }
+        }
+    }
+}
+
+/// The processor time of this program.
+fn cpu_time() -> Duration {
+    let used = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let seconds = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec().unsigned_abs(), 0)
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    seconds(used.user_time()) + seconds(used.system_time())
+}
+
+/// The bytes that this program handed to the kernel to write.
+fn written_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+}
+
+/// The most memory that this program ever had, in KiB.
+fn peak_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

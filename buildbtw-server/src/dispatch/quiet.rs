@@ -1,0 +1,94 @@
+//! Who got nothing a moment ago, and would get nothing again. Each event wakes all workers that wait,
+//! and mostly there is something for a few of them: the others are not to cost a look at the database.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use buildbtw_api::WorkerId;
+use buildbtw_api::workers::WorkerOffer;
+
+use crate::db::keys::BuildKey;
+use crate::db::to_json;
+use crate::scheduler::Idle;
+
+/// What was found for those who offer the same.
+#[derive(Debug, Clone, Copy)]
+struct Nothing {
+    /// As of which news.
+    news: u64,
+    /// Something may be ready from this time on, in stored form.
+    until: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    offers: HashMap<WorkerId, String>,
+    nothing: HashMap<String, Nothing>,
+}
+
+/// What is known of those who got nothing.
+#[derive(Debug, Default)]
+pub struct Quiet {
+    news: AtomicU64,
+    state: Mutex<State>,
+}
+
+impl Quiet {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something happened that may matter to those who wait.
+    pub fn stir(&self) {
+        self.news.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A worker offers something else than before, or gets runs where it got none.
+    pub fn forget(&self, worker: WorkerId) {
+        self.state().offers.remove(&worker);
+        self.stir();
+    }
+
+    /// The mode of some worker changed: who gets nothing by its mode is looked up for each time it asks.
+    pub fn forget_all(&self) {
+        // In this order: whoever notes what it found before is either wiped out here, or too late.
+        self.stir();
+        self.state().offers.clear();
+    }
+
+    /// How much happened so far.
+    pub fn news(&self) -> u64 {
+        self.news.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is nothing for a worker, as far as is known: until when, if it is.
+    pub fn nothing_for(&self, worker: WorkerId, now: i64) -> Option<Option<i64>> {
+        let state = self.state();
+        let nothing = state.nothing.get(state.offers.get(&worker)?)?;
+        let holds = nothing.news == self.news() && nothing.until.is_none_or(|until| now < until);
+        holds.then_some(nothing.until)
+    }
+
+    /// Notes that there was nothing for a worker as of some news. Only what holds for all that offer
+    /// the same is noted: not what is left to others, and not what its own mode keeps from it.
+    pub fn note(
+        &self,
+        worker: WorkerId,
+        offer: &WorkerOffer,
+        found: &Result<Vec<BuildKey>, Idle>,
+        news: u64,
+        until: Option<i64>,
+    ) {
+        if !matches!(found, Err(Idle::NothingReady | Idle::NothingFits(_))) {
+            return;
+        }
+        let offer = to_json(offer);
+        let mut state = self.state();
+        if news != self.news() {
+            return;
+        }
+        state.offers.insert(worker, offer.clone());
+        state.nothing.insert(offer, Nothing { news, until });
+    }
+}
