@@ -15,6 +15,7 @@ pub mod explanations;
 pub mod ids;
 pub mod namespaces;
 pub mod problem;
+pub mod reasons;
 pub mod runs;
 pub mod sources;
 pub mod status;

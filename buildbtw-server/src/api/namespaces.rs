@@ -66,7 +66,13 @@ pub async fn create(
     planner::check_bases(&server, &request.options)?;
     let resolved = planner::resolve(&server, &request.changesets).await?;
     // A plan that is refused makes no namespace: nobody wants one without builds.
-    planner::calculate(&server, &resolved, &request.options).await?;
+    planner::calculate(
+        &server,
+        &resolved,
+        &request.options,
+        &planner::Pins::default(),
+    )
+    .await?;
     let default: NamespaceName = (&resolved[0].changeset.pkgbase).into();
     let wanted = request.name.clone().unwrap_or(default);
     // Not cut short when the client goes away: what was begun is finished.

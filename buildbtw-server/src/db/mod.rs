@@ -14,6 +14,7 @@ pub mod iterations;
 pub mod keys;
 pub mod namespaces;
 pub mod packages;
+pub mod pins;
 pub mod plans;
 pub mod ready;
 pub mod runs;

@@ -7,6 +7,7 @@
 mod calculate;
 mod error;
 pub mod follow;
+mod pins;
 mod store;
 
 use buildbtw_api::IterationStatus;
@@ -22,6 +23,7 @@ use crate::sources::ResolvedChangeset;
 pub use calculate::{Calculation, calculate, check_bases, preview, resolve, why};
 pub use error::PlannerError;
 pub use follow::follow_origins;
+pub use pins::Pins;
 
 /// The origins of an iteration, for its rows.
 pub fn pins(resolved: &[ResolvedChangeset]) -> Vec<PinnedOrigin> {
@@ -82,7 +84,11 @@ pub async fn plan_iteration(
                     .await?,
             );
         }
-        calculate(server, &resolved, &namespace.options).await
+        let pins = match iteration.reason()?.keeps_pins() {
+            true => Pins::before(server, iteration.namespace, iteration.number).await?,
+            false => Pins::default(),
+        };
+        calculate(server, &resolved, &namespace.options, &pins).await
     }
     .await;
     match calculation {
