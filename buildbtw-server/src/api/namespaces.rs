@@ -1,5 +1,7 @@
 //! Namespaces: made, listed, shown, called off and taken up again.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +15,7 @@ use super::extract::{self, Json, Path, Query};
 use crate::Server;
 use crate::db::namespaces::StoredNamespace;
 use crate::db::{DbResult, iterations, namespaces};
-use crate::dispatch::steps;
+use crate::dispatch::{steps, superseded};
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -240,9 +242,11 @@ async fn stop(
     let mut stopped = Vec::new();
     for iteration in iterations::of_namespace(&mut tx, namespace.key).await? {
         if iteration.status()? == IterationStatus::Current {
-            stopped.extend(steps::cancel_iteration(&mut tx, iteration.key, &reason).await?);
+            let all = HashSet::new();
+            stopped.extend(steps::cancel_iteration(&mut tx, iteration.key, &all, &reason).await?);
         }
     }
+    stopped.extend(superseded::stop_all(&mut tx, namespace.key, &reason).await?);
     tx.commit().await?;
     for run in stopped {
         server.dispatch.stop(run, &reason).await;

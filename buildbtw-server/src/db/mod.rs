@@ -20,6 +20,7 @@ pub mod ready;
 pub mod runs;
 pub mod sources;
 pub mod status_tables;
+pub mod superseded;
 pub mod workers;
 
 use std::path::Path;
