@@ -9,6 +9,7 @@
 
 pub mod amounts;
 pub mod builds;
+pub mod changing;
 pub mod client;
 pub mod events;
 pub mod explanations;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::changing::NewerCommit;
 pub use crate::reasons::{ChangesetMove, IterationReason};
 use crate::{BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus};
 
@@ -252,6 +253,10 @@ pub struct NamespaceDetails {
     pub namespace: Namespace,
     /// All iterations, newest first.
     pub iterations: Vec<Iteration>,
+    /// Dependents of which there are newer commits than the current iteration builds; `update`
+    /// takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newer_commits: Vec<NewerCommit>,
 }
 
 /// An origin changeset and the commit it was pinned to.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
 };
@@ -198,10 +199,21 @@ pub async fn get(
     for iteration in iterations::of_namespace(&mut tx, stored.key).await? {
         summaries.push(iterations::summary(&mut tx, name.as_str(), &iteration).await?);
     }
+    drop(tx);
     Ok(Json(NamespaceDetails {
         namespace,
         iterations: summaries,
+        newer_commits: newer_commits(&server, &stored).await?,
     }))
+}
+
+/// What `update` would take, where it is of use to know.
+async fn newer_commits(server: &Server, namespace: &StoredNamespace) -> DbResult<Vec<NewerCommit>> {
+    if planner::change::check_worked_on(namespace).is_err() {
+        return Ok(Vec::new());
+    }
+    let pins = planner::Pins::before(server, namespace.key, u32::MAX).await?;
+    Ok(planner::change::newer_commits(server, &pins))
 }
 
 /// Moves a namespace to another status, or says why that is not possible.

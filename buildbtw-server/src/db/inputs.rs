@@ -1,6 +1,6 @@
 //! What builds are made from.
 
-use buildbtw_api::namespaces::NamespaceOptions;
+use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, RunKey};
@@ -36,15 +36,18 @@ pub struct BuildInput {
     /// Whose the namespace is.
     pub owner: Option<String>,
     options: String,
+    iteration_reason: String,
     pkgnames: String,
     install: String,
     assumed: String,
 }
 
 impl BuildInput {
-    /// What the namespace rebuilds, and how.
-    pub fn options(&self) -> DbResult<NamespaceOptions> {
-        json("namespace's options", &self.options)
+    /// Whether packages of an equal input may be taken over.
+    pub fn reuse(&self) -> DbResult<bool> {
+        let options: NamespaceOptions = json("namespace's options", &self.options)?;
+        let reason: IterationReason = json("iteration's reason", &self.iteration_reason)?;
+        Ok(options.reuse && reason.allows_reuse())
     }
 
     /// The packages it makes.
@@ -66,7 +69,7 @@ impl BuildInput {
 /// The input of a build.
 pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildInput> {
     Ok(sqlx::query_as(
-        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.number AS iteration, architecture \
+        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.reason AS iteration_reason, iteration.number AS iteration, architecture \
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id WHERE build.id = ?",
     )

@@ -85,7 +85,7 @@ pub async fn decide(
             .filter_map(|repository| repository.server.strip_prefix("/bases/"))
             .collect(),
     });
-    if !input.options()?.reuse {
+    if !input.reuse()? {
         let input = inputs::assign(db, state.key, None, &ingredients).await?;
         return Ok(Reuse::Build(input));
     }

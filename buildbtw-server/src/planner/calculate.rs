@@ -102,7 +102,7 @@ pub fn check_bases(server: &Server, options: &NamespaceOptions) -> Result<(), Pl
 }
 
 /// The base repositories a namespace uses.
-fn base_repositories<'a>(
+pub(super) fn base_repositories<'a>(
     server: &'a Server,
     options: &'a NamespaceOptions,
 ) -> &'a [BaseRepository] {

@@ -5,6 +5,7 @@
 //! found and the planning done again.
 
 mod calculate;
+pub mod change;
 mod error;
 pub mod follow;
 mod pins;
