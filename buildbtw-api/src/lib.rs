@@ -14,6 +14,7 @@ pub mod client;
 pub mod events;
 pub mod explanations;
 pub mod ids;
+pub mod ingredients;
 pub mod namespaces;
 pub mod problem;
 pub mod reasons;

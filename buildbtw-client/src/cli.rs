@@ -94,7 +94,7 @@ pub enum Command {
     List(List),
     /// Show a namespace with its builds, or one of its builds
     Show(Show),
-    /// Say why a build is not running now, and what would start it
+    /// Say why a build is not running now, what would start it, and why it was built once more
     Explain(Explain),
     /// Show what changed from one iteration of a namespace to another
     Diff(Diff),

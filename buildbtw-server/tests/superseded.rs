@@ -73,7 +73,7 @@ async fn waits_for_equal_input(stage: &Stage, namespace: &str, iteration: u32, b
         loop {
             let explained = client.explanation(&name(namespace), iteration, build).await;
             if matches!(
-                explained.unwrap(),
+                explained.unwrap().explanation,
                 Explanation::WaitsForEqualInput { iteration: 1, .. }
             ) {
                 return;

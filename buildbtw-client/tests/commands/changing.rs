@@ -1,10 +1,11 @@
 //! `bbtw add`, `remove`, `update` and `rebuild`
 
 use buildbtw_api::changing::NewerCommit;
+use buildbtw_api::ingredients::Flaky;
 use buildbtw_api::namespaces::IterationReason;
 use serde_json::{Value, json};
 
-use crate::fixtures::{COMMIT, greeting, parse, plan};
+use crate::fixtures::{COMMIT, greeting, parse, plan, run_id};
 use crate::program::{regex_of, run, snapshot};
 use crate::server::Server;
 use crate::world::World;
@@ -121,4 +122,36 @@ async fn a_rebuild_may_take_nothing_over() {
     let body = server.read(|world| world.body.clone());
     assert_eq!(body.as_deref(), Some(r#"{"reuse":false}"#));
     snapshot!(server, done.shown());
+}
+
+#[tokio::test]
+async fn what_was_built_once_more_says_why_and_what_is_flaky_says_so() {
+    let mut world = greeting();
+    world.explanation = serde_json::from_value(json!({
+        "reason": "done", "status": "built", "message": null,
+        "rebuilt": {"run": run_id(1).to_string(), "namespace": "libgreet", "iteration": 1,
+            "ended_at": "2026-01-02T03:04:05Z", "because": [
+                {"ingredient": "tree", "from": COMMIT, "to": COMMIT.replace('8', "9")},
+                {"ingredient": "package", "pkgname": "libgreet", "from": "aa", "to": "bb"},
+                {"ingredient": "bases", "names": ["extra"], "from": ["cc"], "to": ["dd"]},
+                {"ingredient": "the weather", "to": "rain"},
+            ]},
+    }))
+    .expect("it is an explanation");
+    let builds = world.builds.get_mut(&("libgreet".to_owned(), 1));
+    for build in builds.expect("it has builds") {
+        build.flaky = vec![Flaky {
+            failed: run_id(2),
+            passed: run_id(3),
+            noticed_at: "2026-01-01T01:02:03Z".parse().expect("a time"),
+        }];
+    }
+    let server = Server::start(world).await;
+    let told = run(&server, &["explain", "libgreet", "greet-cli"]).await;
+    let json = run(&server, &["explain", "libgreet", "greet-cli", "--json"]).await;
+    let shown = run(&server, &["show", "libgreet", "greet-cli"])
+        .await
+        .stdout;
+    assert!(shown.contains("It is flaky"), "{shown}");
+    snapshot!(server, format!("{}\n{}", told.shown(), json.shown()));
 }

@@ -96,6 +96,7 @@ pub fn build(
         needs: Vec::new(),
         needed_by: Vec::new(),
         runs: Vec::new(),
+        flaky: Vec::new(),
     }
 }
 

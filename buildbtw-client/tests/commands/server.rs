@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::changing::{AddRequest, Updated};
-use buildbtw_api::explanations::Explanation;
+use buildbtw_api::ingredients::Explained;
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
@@ -197,7 +197,7 @@ async fn keep(State(shared): State<Shared>, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
-async fn explanation(State(shared): State<Shared>) -> Json<Explanation> {
+async fn explanation(State(shared): State<Shared>) -> Json<Explained> {
     Json(shared.read(|world| world.explanation.clone().expect("the test has one")))
 }
 

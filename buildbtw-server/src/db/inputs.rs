@@ -169,3 +169,64 @@ pub async fn forget_key(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> 
         .await?;
     Ok(())
 }
+
+/// An input as it was written down.
+#[derive(Debug, Clone, FromRow)]
+pub struct StoredInput {
+    /// Its key, if packages made of it may be taken over.
+    pub key: Option<String>,
+    /// Its ingredients, as JSON.
+    pub ingredients: String,
+}
+
+/// The input that a build was handed out with last.
+pub async fn of_handed_out(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Option<StoredInput>> {
+    Ok(sqlx::query_as(
+        "SELECT key, ingredients FROM build JOIN input ON input.id = input_id \
+         WHERE build.id = ? AND ingredients IS NOT NULL",
+    )
+    .bind(build)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// A successful run with the input that it had.
+#[derive(Debug, Clone, FromRow)]
+pub struct SuccessfulRun {
+    /// Its public id.
+    pub run: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The number of its iteration.
+    pub iteration: u32,
+    /// When it ended, in stored form.
+    pub ended_at: i64,
+    /// Its input.
+    #[sqlx(flatten)]
+    pub input: StoredInput,
+}
+
+/// The last successful run of the same package base, architecture and pass before a build was handed
+/// out for the first time.
+pub async fn succeeded_before(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Option<SuccessfulRun>> {
+    Ok(sqlx::query_as(
+        "SELECT run.public_id AS run, namespace.name AS namespace, iteration.number AS iteration, ended_at, \
+         key, ingredients FROM build AS own JOIN build_set AS own_set ON own_set.id = own.build_set_id \
+         JOIN build AS other ON other.pkgbase = own.pkgbase AND other.pass = own.pass AND other.id <> own.id \
+         JOIN build_set ON build_set.id = other.build_set_id AND build_set.architecture = own_set.architecture \
+         JOIN iteration ON iteration.id = build_set.iteration_id JOIN namespace ON namespace.id = namespace_id \
+         JOIN run ON run.build_id = other.id AND run.class = 'success' JOIN input ON input.id = run.input_id \
+         WHERE own.id = ? AND ingredients IS NOT NULL \
+         AND ended_at <= (SELECT min(claimed_at) FROM run AS mine WHERE mine.build_id = own.id) \
+         ORDER BY ended_at DESC, run.id DESC LIMIT 1",
+    )
+    .bind(build)
+    .fetch_optional(db)
+    .await?)
+}

@@ -8,6 +8,7 @@ pub mod base_snapshots;
 pub mod broken;
 pub mod builds;
 pub mod events;
+pub mod flaky;
 pub mod generations;
 pub mod inputs;
 pub mod iterations;
