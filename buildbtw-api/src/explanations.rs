@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::builds::Neighbour;
-use crate::{BuildStatus, NamespaceStatus, OutcomeClass};
+use crate::{BuildStatus, NamespaceStatus, OutcomeClass, ServerMode};
 
 /// Why a build stands where it stands. There is no other reason than these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -66,12 +66,27 @@ pub enum Explanation {
     },
     /// No worker was heard of lately.
     NoWorker,
-    /// No worker that was heard of builds for its architecture.
+    /// The server hands out no runs.
+    ServerHandsOutNothing {
+        /// `drain` or `stopped`.
+        mode: ServerMode,
+        /// What was said.
+        message: Option<String>,
+    },
+    /// No worker that was heard of can build it.
     NoFittingWorker {
-        /// The architecture.
+        /// Its architecture.
         architecture: String,
         /// How many workers there are.
         workers: u32,
+        /// What those that build for its architecture lack; none where there is none of them.
+        #[serde(default)]
+        lacking: Option<String>,
+    },
+    /// The workers that could build it get no runs.
+    WorkersNotActive {
+        /// Each of them, with its mode.
+        workers: Vec<String>,
     },
     /// Every slot of the workers that could build it is taken.
     WorkersBusy {
@@ -152,10 +167,25 @@ impl fmt::Display for Explanation {
                 "iteration {iteration} of {namespace} builds it from an equal input, and its packages will serve"
             ),
             Self::NoWorker => write!(f, "no worker was heard of lately"),
+            Self::ServerHandsOutNothing { mode, message } => write!(
+                f,
+                "the server hands out no runs (mode {mode}){}",
+                said(message)
+            ),
+            Self::NoFittingWorker {
+                lacking: Some(lacking),
+                ..
+            } => write!(f, "{lacking}"),
             Self::NoFittingWorker {
                 architecture,
                 workers,
+                lacking: None,
             } => write!(f, "none of the {workers} workers builds for {architecture}"),
+            Self::WorkersNotActive { workers } => write!(
+                f,
+                "the workers that could build it get no runs: {}",
+                workers.join(", ")
+            ),
             Self::WorkersBusy { slots, ahead } => write!(
                 f,
                 "all {slots} slots of the workers are taken, and {ahead} ready builds come before it"
@@ -198,9 +228,19 @@ impl Explanation {
             Self::NoWorker => {
                 Some("start a worker; `bbtw workers` lists those that were there".to_owned())
             }
+            Self::ServerHandsOutNothing { .. } => {
+                Some("`bbtw mode run` hands out runs again".to_owned())
+            }
+            Self::NoFittingWorker { lacking: Some(_), .. } => Some(
+                "start a worker that has what it needs (MEMORY_LIMIT, WORKER_LABELS), or change its hint"
+                    .to_owned(),
+            ),
             Self::NoFittingWorker { architecture, .. } => Some(format!(
                 "start a worker that offers {architecture} (WORKER_ARCHITECTURES)"
             )),
+            Self::WorkersNotActive { .. } => {
+                Some("`bbtw workers` says why; `bbtw workers activate NAME` gives one runs again".to_owned())
+            }
             Self::Failed { .. } => Some(format!(
                 "`bbtw logs {namespace} {pkgbase}` shows what happened, `bbtw retry {namespace} {pkgbase}` tries again"
             )),

@@ -15,6 +15,7 @@ pub mod events;
 pub mod explanations;
 pub mod ids;
 pub mod ingredients;
+pub mod modes;
 pub mod namespaces;
 pub mod problem;
 pub mod reasons;
@@ -25,7 +26,9 @@ pub mod workers;
 
 pub use ids::{Changeset, NamespaceName, RunId, WorkerId};
 pub use problem::{Problem, ProblemType};
-pub use status::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, RunStatus};
+pub use status::{
+    BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, RunStatus, ServerMode, WorkerMode,
+};
 
 /// The version of the protocol that workers and executors speak. A server refuses
 /// a worker whose version it does not know, and says which it wants.

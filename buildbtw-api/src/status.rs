@@ -70,6 +70,32 @@ pub struct UnknownStatus {
 }
 
 statuses! {
+    /// Whether a worker gets runs.
+    WorkerMode {
+        /// It gets runs.
+        Active = "active",
+        /// It gets no more runs; its program ends when those that it has are over.
+        Draining = "draining",
+        /// It gets no more runs until somebody says otherwise.
+        Paused = "paused",
+        /// It gets none because builds that failed on it passed elsewhere.
+        SetAside = "set_aside",
+    }
+}
+
+statuses! {
+    /// Whether the server hands out runs.
+    ServerMode {
+        /// It does.
+        Run = "run",
+        /// It hands out no more; those that are out go on.
+        Drain = "drain",
+        /// It hands out no more, and those that are out are taken back, to be built again later.
+        Stopped = "stopped",
+    }
+}
+
+statuses! {
     /// Where a build stands.
     BuildStatus {
         /// Waits for other builds.

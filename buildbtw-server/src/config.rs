@@ -88,6 +88,10 @@ pub struct Config {
     #[arg(long, env = "INFRASTRUCTURE_TRIES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub infrastructure_tries: u32,
 
+    /// A file of hints: which packages need a worker with a label or much memory.
+    #[arg(long, env = "HINTS_FILE")]
+    pub hints_file: Option<PathBuf>,
+
     /// PACKAGER of packages whose namespace has no owner.
     #[arg(
         long,
@@ -137,6 +141,7 @@ impl Config {
             worker_token_file: None,
             lease_seconds: 60,
             infrastructure_tries: 5,
+            hints_file: None,
             packager: "buildbtw <buildbtw@localhost.invalid>".to_owned(),
             upload_limit: 8 << 30,
             log_limit: 200 << 20,

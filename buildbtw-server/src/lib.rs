@@ -3,6 +3,7 @@
 pub mod api;
 pub mod artifacts;
 pub mod bases;
+pub mod clock;
 pub mod config;
 pub mod db;
 pub mod dispatch;
@@ -22,7 +23,7 @@ use buildbtw_api::RunId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use start::{Running, StartError, start};
+pub use start::{Running, StartError, open, start};
 
 /// Everything the server's rooms share. Cheap to clone.
 #[derive(Clone)]

@@ -15,11 +15,12 @@ use crate::artifacts::Artifacts;
 use crate::bases::Bases;
 use crate::config::Config;
 use crate::db::Db;
+use crate::dispatch::hints::Hints;
 use crate::dispatch::{self, Dispatch};
 use crate::feed::Feed;
 use crate::logs::Logs;
 use crate::sources::Sources;
-use crate::{Rooms, Server, api, planner};
+use crate::{Rooms, Server, api, clock, planner};
 
 /// How long open requests may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
@@ -74,6 +75,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::DbError),
+    /// The hints.
+    #[error(transparent)]
+    Hints(#[from] crate::dispatch::hints::HintsError),
     /// The sources.
     #[error(transparent)]
     Sources(#[from] crate::sources::SourcesError),
@@ -136,6 +140,55 @@ impl Running {
     }
 }
 
+/// Opens the rooms of a server: folders, token, hints, database, logs, packages, sources and bases. No
+/// task is started and nobody listens.
+///
+/// # Errors
+///
+/// When a folder or the database cannot be used.
+pub async fn open(
+    config: Config,
+    base_url: String,
+    shutdown: CancellationToken,
+) -> Result<Server, StartError> {
+    let data_dir = &config.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
+    let token_file = config
+        .worker_token_file
+        .clone()
+        .unwrap_or_else(|| data_dir.join("worker-token"));
+    let worker_token = token(&token_file)?;
+    let hints = Hints::read(config.hints_file.as_deref())?;
+    for pkgbase in hints.expired(clock::now()) {
+        tracing::warn!(pkgbase, "a hint is past its date and does not count");
+    }
+    let db = Db::open(config.database_url.as_deref(), data_dir).await?;
+    let logs =
+        Logs::open(data_dir, config.log_limit).map_err(at("cannot open the logs in", data_dir))?;
+    let artifacts = Artifacts::open(data_dir, config.upload_limit)
+        .map_err(at("cannot open the packages in", data_dir))?;
+    let sources = Sources::open(&config, db.clone(), shutdown.clone()).await?;
+    let bases = Bases::open(&config, db.clone()).await?;
+    let lease = Duration::from_secs(config.lease_seconds.into());
+    Ok(Server(Arc::new(Rooms {
+        dispatch: Dispatch::new(lease, hints),
+        feed: Feed::default(),
+        planning: tokio::sync::Mutex::default(),
+        following: tokio::sync::Mutex::default(),
+        namespaces: tokio::sync::Mutex::default(),
+        tasks: TaskTracker::new(),
+        config,
+        base_url,
+        worker_token,
+        db,
+        sources,
+        bases,
+        artifacts,
+        logs,
+        shutdown,
+    })))
+}
+
 /// Starts a server; it runs until `shutdown` is cancelled.
 ///
 /// # Errors
@@ -155,18 +208,6 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     }
     std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
     let lock = lock(data_dir)?;
-    let token_file = config
-        .worker_token_file
-        .clone()
-        .unwrap_or_else(|| data_dir.join("worker-token"));
-    let worker_token = token(&token_file)?;
-    let db = Db::open(config.database_url.as_deref(), data_dir).await?;
-    let logs =
-        Logs::open(data_dir, config.log_limit).map_err(at("cannot open the logs in", data_dir))?;
-    let artifacts = Artifacts::open(data_dir, config.upload_limit)
-        .map_err(at("cannot open the packages in", data_dir))?;
-    let sources = Sources::open(&config, db.clone(), shutdown.clone()).await?;
-    let bases = Bases::open(&config, db.clone()).await?;
     let address = SocketAddr::new(config.interface, config.port);
     let listener = TcpListener::bind(address)
         .await
@@ -178,24 +219,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         || format!("http://{address}"),
         |url| url.trim_end_matches('/').to_owned(),
     );
-    let lease = Duration::from_secs(config.lease_seconds.into());
-    let server = Server(Arc::new(Rooms {
-        dispatch: Dispatch::new(lease),
-        feed: Feed::default(),
-        planning: tokio::sync::Mutex::default(),
-        following: tokio::sync::Mutex::default(),
-        namespaces: tokio::sync::Mutex::default(),
-        tasks: TaskTracker::new(),
-        config,
-        base_url,
-        worker_token,
-        db,
-        sources,
-        bases,
-        artifacts,
-        logs,
-        shutdown: shutdown.clone(),
-    }));
+    let server = open(config, base_url, shutdown.clone()).await?;
+    server.sources.keep_up(usize::MAX);
     dispatch::take_up_again(&server).await?;
     server
         .tasks

@@ -74,7 +74,7 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
         upto(number).run(&db).await.unwrap();
         let after = counts(&db).await;
         for (table, count) in &before {
-            assert_eq!(after.get(table), Some(count), "{table}, migration {number}");
+            assert!(after[table] >= *count, "{table}, migration {number}");
         }
         let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&db).await;
         assert!(foreign.unwrap().is_empty(), "migration {number}");

@@ -5,7 +5,6 @@ use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::ingredients::Explained;
 use buildbtw_api::namespaces::Page;
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
-use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::SqliteConnection;
 
@@ -92,7 +91,7 @@ pub async fn explanation(
     };
     let facts = facts(&server, &mut tx, key, &build, stands).await?;
     Ok(Json(Explained {
-        explanation: explain(facts, Timestamp::now()),
+        explanation: explain(facts, crate::clock::now()),
         rebuilt: rebuilt(&mut tx, key).await?,
     }))
 }

@@ -1,13 +1,11 @@
 //! `GET /api/v1/health`
 
-use std::time::Instant;
-
 use axum::extract::State;
 use buildbtw_api::sources::Health;
 
 use super::extract::Json;
-use crate::Server;
 use crate::problems::HttpResult;
+use crate::{Server, clock};
 
 /// How the server is.
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses((status = 200, body = Health)))]
@@ -22,6 +20,6 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
         sources: sources as u64,
         source_problems: problems as u64,
         sources_in_sync: *server.sources.in_sync().borrow(),
-        workers: server.dispatch.leases.workers_alive(Instant::now()),
+        workers: server.dispatch.leases.workers_alive(clock::instant()),
     }))
 }

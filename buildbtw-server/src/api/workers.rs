@@ -1,7 +1,5 @@
 //! Workers: registered, given runs, heard of.
 
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,10 +9,10 @@ use buildbtw_api::workers::{
 use buildbtw_api::{Problem, ProblemType, WorkerId, runs::Assignment};
 
 use super::extract::{Json, Path};
-use crate::Server;
 use crate::db::workers;
 use crate::dispatch::{claim, reports};
 use crate::problems::{HttpProblem, HttpResult};
+use crate::{Server, clock};
 
 /// All workers.
 #[utoipa::path(get, path = "/api/v1/workers", tag = "workers", responses((status = 200, body = Vec<Worker>)))]
@@ -51,13 +49,12 @@ pub async fn register(
 #[utoipa::path(post, path = "/api/v1/workers/{id}/claim", tag = "workers", params(("id" = String, Path)),
     responses((status = 200, body = Assignment), (status = 204), (status = 404, body = Problem)))]
 pub async fn claim(State(server): State<Server>, Path(id): Path<WorkerId>) -> HttpResult<Response> {
-    let worker = {
+    {
         let mut tx = server.db.read().await?;
-        workers::by_id(&mut tx, id)
-            .await?
-            .ok_or_else(|| unknown(id))?
-    };
-    Ok(match claim::claim(&server, &worker).await? {
+        let known = workers::by_id(&mut tx, id).await?;
+        known.ok_or_else(|| unknown(id))?;
+    }
+    Ok(match claim::claim(&server, id).await? {
         Some(assignment) => Json(assignment).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
@@ -71,7 +68,10 @@ pub async fn heartbeat(
     Path(id): Path<WorkerId>,
     Json(beat): Json<Heartbeat>,
 ) -> Json<HeartbeatAnswer> {
-    let stop = server.dispatch.leases.renew(id, &beat.runs, Instant::now());
+    let stop = server
+        .dispatch
+        .leases
+        .renew(id, &beat.runs, clock::instant());
     Json(HeartbeatAnswer {
         stop: stop
             .into_iter()

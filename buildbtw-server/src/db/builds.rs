@@ -395,6 +395,36 @@ pub async fn release_dependents(
     Ok(ready)
 }
 
+/// What waits for a build comes to wait for what that build itself waits for: its own needs become
+/// theirs. Stored pairs leave out what others imply, so this has to come before a build is passed
+/// over without being built.
+pub async fn hand_on_needs(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
+    let handed_on: Vec<(BuildKey, BuildKey)> = sqlx::query_as(
+        "INSERT INTO need (build_id, needs_build_id, kind, relation, through, dropped) \
+         SELECT waiting.build_id, own.needs_build_id, waiting.kind, waiting.relation, \
+         (SELECT json_group_array(value) FROM (SELECT value FROM json_each(waiting.through) \
+          UNION ALL SELECT value FROM json_each(own.through))), 0 \
+         FROM need AS waiting JOIN need AS own ON own.build_id = waiting.needs_build_id \
+         WHERE waiting.needs_build_id = ? AND NOT waiting.dropped AND NOT own.dropped \
+         AND waiting.build_id <> own.needs_build_id \
+         ON CONFLICT DO NOTHING RETURNING build_id, needs_build_id",
+    )
+    .bind(build)
+    .fetch_all(&mut *db)
+    .await?;
+    for (waiting, needed) in handed_on {
+        sqlx::query(
+            "UPDATE build SET waits_for = waits_for + 1 WHERE id = ? \
+             AND (SELECT status FROM build WHERE id = ?) NOT IN ('built', 'reused', 'waived')",
+        )
+        .bind(waiting)
+        .bind(needed)
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Everything that waits, directly or not, for one of some builds, in any of some statuses.
 pub async fn transitive_dependents(
     db: &mut SqliteConnection,

@@ -4,6 +4,7 @@
 //! Reading goes through a pool; writing through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
 
+pub mod audit;
 pub mod base_snapshots;
 pub mod broken;
 pub mod builds;
@@ -13,12 +14,14 @@ pub mod generations;
 pub mod inputs;
 pub mod iterations;
 pub mod keys;
+pub mod modes;
 pub mod namespaces;
 pub mod packages;
 pub mod pins;
 pub mod plans;
 pub mod ready;
 pub mod runs;
+pub mod shares;
 pub mod sources;
 pub mod status_tables;
 pub mod superseded;
@@ -151,7 +154,7 @@ pub(crate) async fn next_value(db: &mut SqliteConnection, counter: &str) -> DbRe
 
 /// Now, as it is stored.
 pub(crate) fn now() -> i64 {
-    Timestamp::now().as_microsecond()
+    crate::clock::now().as_microsecond()
 }
 
 /// A stored time.

@@ -205,8 +205,8 @@ pub async fn insert_builds(
             .await?;
         let key: BuildKey = sqlx::query_scalar(
             "INSERT INTO build (build_set_id, input_id, refers_to, pkgbase, pass, status, reason, version, pkgrel, \
-             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, remaining_ms, unlocks, changed_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, remaining_ms, unlocks, expected_ms, changed_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(set)
         .bind(input)
@@ -229,6 +229,7 @@ pub async fn insert_builds(
         .bind(build.waits_for)
         .bind(build.weight.remaining_ms)
         .bind(build.weight.unlocks)
+        .bind(build.weight.own_ms)
         .bind(now)
         .fetch_one(&mut *db)
         .await?;

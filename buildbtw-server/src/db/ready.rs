@@ -5,11 +5,8 @@ use std::collections::HashMap;
 use buildbtw_graph::Architecture;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::keys::{BuildKey, NamespaceKey};
+use super::keys::{BuildKey, NamespaceKey, WorkerKey};
 use super::{DbResult, json, to_json};
-
-/// How many builds of a namespace are looked at for one claim: those with the longest way to go.
-const EACH: u32 = 64;
 
 /// How many durations of a package base are kept.
 const KEPT: usize = 9;
@@ -23,22 +20,28 @@ pub struct ReadyRow {
     /// Its namespace.
     #[sqlx(rename = "namespace_id")]
     pub namespace: NamespaceKey,
+    /// Its package base.
+    pub pkgbase: String,
     /// Its architecture.
     pub architecture: String,
     /// The longest path from its begin to the end of its build set, in milliseconds.
     pub remaining_ms: i64,
     /// How many builds wait for it, directly or not.
     pub unlocks: u32,
+    /// How long it is expected to take, in milliseconds.
+    pub expected_ms: i64,
     /// When it became ready.
     pub changed_at: i64,
+    /// Its place among the ready ones of its build set, from 1 on.
+    pub place: u32,
 }
 
-/// The builds that may be handed out at a time, in stored form: of each namespace those that are due
-/// first.
-pub async fn ready(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<ReadyRow>> {
+/// The builds that may be handed out at a time, in stored form: of each build set the `each` that are
+/// due first.
+pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Vec<ReadyRow>> {
     Ok(sqlx::query_as(
-        "SELECT id, namespace_id, architecture, remaining_ms, unlocks, changed_at FROM ( \
-         SELECT build.id, namespace_id, architecture, remaining_ms, unlocks, build.changed_at, \
+        "SELECT * FROM ( \
+         SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
          row_number() OVER (PARTITION BY build_set_id ORDER BY remaining_ms DESC, unlocks DESC, build.id) AS place \
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id \
@@ -46,21 +49,27 @@ pub async fn ready(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<ReadyRow>
          AND namespace.status = 'active' AND (not_before IS NULL OR not_before <= ?)) WHERE place <= ?",
     )
     .bind(at)
-    .bind(EACH)
+    .bind(each)
     .fetch_all(db)
     .await?)
 }
 
-/// How many builds of each namespace are handed out.
-pub async fn running(db: &mut SqliteConnection) -> DbResult<HashMap<NamespaceKey, u32>> {
-    let rows: Vec<(NamespaceKey, u32)> = sqlx::query_as(
-        "SELECT namespace_id, count(*) FROM run JOIN build ON build.id = run.build_id \
-         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         WHERE run.status IN ('scheduled', 'running') GROUP BY namespace_id",
+/// The workers on which the machinery failed a ready build since its last other ending, for each such
+/// build.
+pub async fn failed_on(db: &mut SqliteConnection) -> DbResult<HashMap<BuildKey, Vec<WorkerKey>>> {
+    let rows: Vec<(BuildKey, WorkerKey)> = sqlx::query_as(
+        "SELECT DISTINCT build.id, run.worker_id FROM build JOIN run ON run.build_id = build.id \
+         WHERE build.status = 'pending' AND not_before IS NOT NULL AND class = 'infrastructure' \
+         AND run.worker_id IS NOT NULL AND attempt > (SELECT coalesce(max(attempt), 0) FROM run AS other \
+         WHERE other.build_id = build.id AND class <> 'infrastructure') ORDER BY build.id, run.worker_id",
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().collect())
+    let mut failed: HashMap<BuildKey, Vec<WorkerKey>> = HashMap::new();
+    for (build, worker) in rows {
+        failed.entry(build).or_default().push(worker);
+    }
+    Ok(failed)
 }
 
 /// The earliest time, in stored form, before which a delayed build is kept back.

@@ -1,7 +1,7 @@
 //! Workers that registered.
 
-use buildbtw_api::WorkerId;
 use buildbtw_api::workers::WorkerOffer;
+use buildbtw_api::{WorkerId, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::WorkerKey;
@@ -20,6 +20,8 @@ pub struct StoredWorker {
     pub offer: WorkerOffer,
     /// When it registered last.
     pub registered_at: jiff::Timestamp,
+    /// Whether it gets runs.
+    pub mode: WorkerMode,
 }
 
 #[derive(FromRow)]
@@ -29,6 +31,7 @@ struct Row {
     name: String,
     offer: String,
     registered_at: i64,
+    mode: String,
 }
 
 impl TryFrom<Row> for StoredWorker {
@@ -41,6 +44,7 @@ impl TryFrom<Row> for StoredWorker {
             name: row.name,
             offer: json("worker's offer", &row.offer)?,
             registered_at: timestamp(row.registered_at)?,
+            mode: word("worker's mode", &row.mode)?,
         })
     }
 }

@@ -1,30 +1,30 @@
 //! A worker asks for a run, and waits until there is one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use buildbtw_api::runs::{Assignment, BuildOrder, NetworkMode, Outcome};
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId};
 
 use super::reuse::{self, Reuse};
-use super::{expected, steps};
-use crate::Server;
+use super::{expected, situation, steps};
 use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, ready, runs, word};
-use crate::scheduler::{ReadyBuild, Weight, candidates};
+use crate::db::{DbResult, now, ready, runs, shares, word, workers};
+use crate::scheduler::{Idle, Situation};
+use crate::{Server, clock};
 
 /// How long a worker waits for an answer. Shorter than what proxies and clients allow.
 const POLL: Duration = Duration::from_secs(25);
 
 /// Hands a run to a worker as soon as there is one for it; `None` when it is to ask again.
-pub async fn claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<Assignment>> {
+pub async fn claim(server: &Server, worker: WorkerId) -> DbResult<Option<Assignment>> {
     let end = tokio::time::Instant::now() + POLL;
     loop {
         // Taken before the look, so that what becomes ready during it is not missed.
         let ready = server.dispatch.ready.notified();
-        server.dispatch.leases.note_seen(worker.id, Instant::now());
+        server.dispatch.leases.note_seen(worker, clock::instant());
         if let Some(assignment) = try_claim(server, worker).await? {
             return Ok(Some(assignment));
         }
@@ -55,47 +55,43 @@ async fn next_delay(server: &Server) -> DbResult<impl Future<Output = ()> + use<
     })
 }
 
-async fn try_claim(server: &Server, worker: &StoredWorker) -> DbResult<Option<Assignment>> {
+/// Hands a run to a worker if there is one for it now.
+pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Option<Assignment>> {
     let _turn = server.dispatch.turn.lock().await;
-    let choice = {
-        let mut tx = server.db.read().await?;
-        ready_builds(&mut tx).await?
-    };
-    for key in candidates(&choice, &worker.offer.architectures) {
-        if let Some(assignment) = hand_out(server, worker.id, worker, key).await? {
-            return Ok(Some(assignment));
+    let mut each = situation::FIRST;
+    loop {
+        let (worker, gathered) = {
+            let mut tx = server.db.read().await?;
+            let Some(worker) = workers::by_id(&mut tx, id).await? else {
+                return Ok(None);
+            };
+            (worker, situation::gather(server, &mut tx, each).await?)
+        };
+        let workplace = situation::workplace(server, &worker);
+        let situation = gathered.situation;
+        let candidates = situation.candidates(&workplace);
+        for key in candidates.iter().flatten() {
+            if let Some(assignment) = hand_out(server, &worker, *key, &situation).await? {
+                return Ok(Some(assignment));
+            }
+        }
+        // What was looked at is not for this worker; something further down the line may be.
+        match (candidates, gathered.more) {
+            (Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers), true) => {
+                each = each.saturating_mul(16);
+            }
+            _ => return Ok(None),
         }
     }
-    Ok(None)
-}
-
-/// The builds that may be handed out now.
-pub async fn ready_builds(db: &mut sqlx::SqliteConnection) -> DbResult<Vec<ReadyBuild<BuildKey>>> {
-    let running = ready::running(&mut *db).await?;
-    let rows = ready::ready(db, now()).await?.into_iter();
-    rows.map(|row| {
-        Ok(ReadyBuild {
-            key: row.key,
-            architecture: word("architecture", &row.architecture)?,
-            namespace: row.namespace.0,
-            running_in_namespace: running.get(&row.namespace).copied().unwrap_or(0),
-            weight: Weight {
-                remaining_ms: row.remaining_ms,
-                unlocks: row.unlocks,
-            },
-            ready_since: row.changed_at,
-        })
-    })
-    .collect()
 }
 
 /// Makes a run of a ready build and gives it to the worker. `None` if the build cannot be handed
 /// out after all: its dependencies cannot be installed, which ends it.
 async fn hand_out(
     server: &Server,
-    id: WorkerId,
     worker: &StoredWorker,
     key: BuildKey,
+    situation: &Situation<BuildKey>,
 ) -> DbResult<Option<Assignment>> {
     let (state, input, installation) = {
         let mut tx = server.db.read().await?;
@@ -150,8 +146,12 @@ async fn hand_out(
     )
     .await?;
     builds::set_status(&mut tx, &state, BuildStatus::Scheduled, None).await?;
+    if let Some((served, virtual_time)) = situation.account(key) {
+        shares::charge(&mut tx, state.namespace, served, virtual_time).await?;
+    }
     tx.commit().await?;
-    server.dispatch.leases.grant(run, id, fence, Instant::now());
+    let leases = &server.dispatch.leases;
+    leases.grant(run, worker.id, fence, clock::instant());
     server.dispatch.granted.notify_one();
     server.feed.wake();
     let build = order(server, run, &state, &input, installation)?;

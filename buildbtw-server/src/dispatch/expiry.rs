@@ -6,8 +6,8 @@ use buildbtw_api::runs::Outcome;
 use buildbtw_api::{OutcomeClass, RunId, WorkerId};
 
 use super::steps;
-use crate::Server;
 use crate::db::{DbResult, runs, workers};
+use crate::{Server, clock};
 
 /// Ends leases when their term is over, until the server stops. It sleeps until the first deadline;
 /// a new lease wakes it.
@@ -20,14 +20,24 @@ pub async fn watch(server: Server) {
             () = server.shutdown.cancelled() => return,
             () = wait_until(next) => {}
         }
-        for (run, worker) in server.dispatch.leases.expired(Instant::now()) {
-            if let Err(error) = expire(&server, run, worker).await {
-                tracing::error!(%run, %error, "cannot end the run of a worker that fell silent");
-                // The lease stays; the next round tries again, not at once.
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
+        if let Err(error) = end_overdue(&server).await {
+            tracing::error!(%error, "cannot end the run of a worker that fell silent");
+            // The lease stays; the next round tries again, not at once.
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Ends the runs whose lease is over.
+///
+/// # Errors
+///
+/// When the database fails; the leases that are left are over at the next try, too.
+pub async fn end_overdue(server: &Server) -> DbResult<()> {
+    for (run, worker) in server.dispatch.leases.expired(clock::instant()) {
+        expire(server, run, worker).await?;
+    }
+    Ok(())
 }
 
 async fn wait_until(deadline: Option<Instant>) {

@@ -1,17 +1,14 @@
 //! What is known of a build, gathered to explain why it stands where it stands.
 
-use std::time::Instant;
-
 use buildbtw_api::builds::Build;
 use buildbtw_api::{IterationStatus, NamespaceStatus, RunStatus};
 use sqlx::SqliteConnection;
 
-use super::claim::ready_builds;
+use super::situation::{FIRST, gather, requirements};
 use crate::Server;
 use crate::db::keys::BuildKey;
-use crate::db::{DbResult, builds, timestamp, workers};
-use crate::scheduler::candidates;
-use crate::scheduler::explain::{Facts, LiveWorker, OpenRun};
+use crate::db::{DbResult, builds, modes, ready, timestamp};
+use crate::scheduler::explain::{Facts, OpenRun};
 
 /// Where the namespace and the iteration of a build stand.
 #[derive(Debug, Clone, Copy)]
@@ -32,29 +29,16 @@ pub async fn facts(
 ) -> DbResult<Facts> {
     let waits_for = builds::state(&mut *db, key).await?.waits_for;
     let (not_before, refers_to) = builds::obstacles(&mut *db, key).await?;
-    let ready = ready_builds(&mut *db).await?;
-    let order = candidates(&ready, std::slice::from_ref(&build.architecture));
+    let situation = gather(server, &mut *db, FIRST).await?.situation;
+    let failed_on = ready::failed_on(&mut *db).await?.remove(&key);
+    let failed_on = failed_on.unwrap_or_default();
+    let order = situation.line(&build.architecture);
     let ahead = order.iter().position(|other| *other == key).unwrap_or(0);
-    let (leases, now) = (&server.dispatch.leases, Instant::now());
-    let workers = workers::all(&mut *db).await?.into_iter();
-    let workers = workers
-        .filter(|worker| leases.is_alive(worker.id, now))
-        .map(|worker| LiveWorker {
-            architectures: worker
-                .offer
-                .architectures
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            slots: worker.offer.slots,
-            running: u32::try_from(leases.of_worker(worker.id).len()).unwrap_or(u32::MAX),
-        })
-        .collect();
     let run = build.run.as_ref();
     Ok(Facts {
         status: build.status,
         message: build.reason.clone(),
-        architecture: build.architecture.to_string(),
+        architecture: build.architecture.clone(),
         refers_to,
         iteration: stands.iteration,
         namespace: stands.namespace,
@@ -70,7 +54,10 @@ pub async fn facts(
         class: run.and_then(|run| Some(run.outcome.as_ref()?.class)),
         not_before: not_before.map(timestamp).transpose()?,
         equal_input: server.dispatch.equal_input(key),
-        workers,
+        requirements: requirements(server, build.pkgbase.as_str()),
+        failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
+        server: modes::server(&mut *db).await?,
+        workers: situation.workers,
         ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
     })
 }

@@ -86,7 +86,7 @@ impl Leases {
     pub fn renew(&self, worker: WorkerId, held: &[HeldRun], now: Instant) -> Vec<(RunId, String)> {
         let deadline = now + self.term;
         let mut state = self.state();
-        state.seen.insert(worker, (now, jiff::Timestamp::now()));
+        state.seen.insert(worker, (now, crate::clock::now()));
         let mut stop = Vec::new();
         for HeldRun { run, fence } in held {
             match state.leases.get_mut(run) {
@@ -107,9 +107,7 @@ impl Leases {
 
     /// Notes that a worker was heard of.
     pub fn note_seen(&self, worker: WorkerId, now: Instant) {
-        self.state()
-            .seen
-            .insert(worker, (now, jiff::Timestamp::now()));
+        self.state().seen.insert(worker, (now, crate::clock::now()));
     }
 
     /// When a worker was last heard of since the server started.

@@ -8,27 +8,30 @@ pub mod claim;
 pub mod expected;
 pub mod expiry;
 pub mod facts;
+pub mod hints;
 pub mod ingredients;
 pub mod leases;
 pub mod publisher;
 pub mod rebuilt;
 pub mod reports;
 pub mod reuse;
+pub mod situation;
 pub mod stack;
 pub mod steps;
 pub mod superseded;
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use buildbtw_api::RunId;
 use tokio::sync::{Mutex, Notify};
 
-use crate::Server;
 use crate::db::inputs::KnownRun;
 use crate::db::keys::{BuildKey, RunKey};
 use crate::db::{DbResult, runs};
+use crate::{Server, clock};
+use hints::Hints;
 use leases::Leases;
 
 /// How many heartbeats fit into one lease: a worker may miss some before it is given up.
@@ -43,6 +46,8 @@ const LONGEST_HEARTBEAT: Duration = Duration::from_secs(2);
 pub struct Dispatch {
     /// Who holds what.
     pub leases: Leases,
+    /// What some packages ask of a worker.
+    pub hints: Hints,
     /// One claim at a time.
     turn: Mutex<()>,
     /// Something may be ready that was not.
@@ -61,8 +66,9 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Nothing is handed out yet.
-    pub fn new(lease: Duration) -> Self {
+    pub fn new(lease: Duration, hints: Hints) -> Self {
         Self {
+            hints,
             leases: Leases::new(lease),
             turn: Mutex::default(),
             ready: Notify::new(),
@@ -136,7 +142,7 @@ impl Dispatch {
 /// back; what was finished but not published is published.
 pub async fn take_up_again(server: &Server) -> DbResult<()> {
     let mut tx = server.db.read().await?;
-    let now = Instant::now();
+    let now = clock::instant();
     for run in runs::open(&mut tx).await? {
         if run.status()? == buildbtw_api::RunStatus::Publishing {
             continue;

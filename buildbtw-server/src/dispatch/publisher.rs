@@ -22,9 +22,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a round did not end well.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+pub enum RoundError {
+    /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The repository.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
@@ -33,7 +35,7 @@ enum RoundError {
 pub async fn watch(server: Server) {
     loop {
         let finished = server.dispatch.finished.notified();
-        match round(&server).await {
+        match publish_waiting(&server).await {
             Ok(false) => tokio::select! {
                 () = finished => {}
                 () = server.shutdown.cancelled() => return,
@@ -54,7 +56,11 @@ pub async fn watch(server: Server) {
 }
 
 /// Publishes all that waits for it; whether there was anything.
-async fn round(server: &Server) -> Result<bool, RoundError> {
+///
+/// # Errors
+///
+/// When the server itself fails; what waits is then still to be published.
+pub async fn publish_waiting(server: &Server) -> Result<bool, RoundError> {
     let waiting = {
         let mut tx = server.db.read().await?;
         runs::publishing(&mut tx).await?

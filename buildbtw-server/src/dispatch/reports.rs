@@ -1,8 +1,6 @@
 //! What workers report from their runs. Every report carries the run's fencing number; one under
 //! an old number is refused. Sending the same again does no harm.
 
-use std::time::Instant;
-
 use buildbtw_api::runs::{Fence, FinishReport, Outcome, Step};
 use buildbtw_api::workers::{RegisterWorker, Registered};
 use buildbtw_api::{
@@ -13,10 +11,10 @@ use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
 use super::{expiry, steps};
-use crate::Server;
 use crate::db::runs::RunState;
 use crate::db::{builds, inputs, packages, runs, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
+use crate::{Server, clock};
 
 /// The most steps that a run may report.
 const STEPS_MAX: usize = 1_000;
@@ -86,7 +84,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
             server
                 .dispatch
                 .leases
-                .grant(run_id, id, run.fence(), Instant::now());
+                .grant(run_id, id, run.fence(), clock::instant());
             carry_on.push(run_id);
         } else {
             expiry::lose(
@@ -97,7 +95,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
             .await?;
         }
     }
-    server.dispatch.leases.note_seen(id, Instant::now());
+    server.dispatch.leases.note_seen(id, clock::instant());
     tracing::info!(worker = %worker.name, %id, "a worker registered");
     Ok(Registered {
         id,

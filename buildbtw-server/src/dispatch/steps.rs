@@ -11,12 +11,7 @@ use crate::db::builds::{self, BuildState};
 use crate::db::keys::{BuildKey, IterationKey};
 use crate::db::runs::{self, RunState};
 use crate::db::{DbResult, namespaces};
-
-/// The wait before the second try of a run that the machinery failed; it doubles with each try.
-const FIRST_BACKOFF_MICROS: i64 = 1_000_000;
-
-/// The longest wait before another try.
-const LONGEST_BACKOFF_MICROS: i64 = 300_000_000;
+use crate::scheduler::{Verdict, verdict};
 
 /// Ends a run without packages and decides what becomes of its build: the machinery's failures are
 /// tried again within a budget, everything else is a failure of the build.
@@ -31,35 +26,23 @@ pub async fn end_run(
     if build.status()?.is_final() {
         return Ok(());
     }
-    match outcome.class {
+    let failures = runs::infrastructure_failures(&mut *db, run.build).await?;
+    let message = Some(outcome.message.as_str());
+    match verdict(outcome.class, failures, infrastructure_tries) {
         // The newer iteration has a build of its own that can be tried again.
-        OutcomeClass::Infrastructure if build.is_superseded()? => {
+        Verdict::TryAgain(_) if build.is_superseded()? => {
             let reason = format!("{}; a newer iteration took its place", outcome.message);
             builds::set_status(db, &build, BuildStatus::Cancelled, Some(&reason)).await
         }
-        OutcomeClass::Infrastructure => {
-            let failures = runs::infrastructure_failures(&mut *db, run.build).await?;
-            if failures < infrastructure_tries {
-                builds::set_status(
-                    &mut *db,
-                    &build,
-                    BuildStatus::Pending,
-                    Some(&outcome.message),
-                )
-                .await?;
-                let backoff = FIRST_BACKOFF_MICROS
-                    .saturating_mul(1 << failures.saturating_sub(1).min(20))
-                    .min(LONGEST_BACKOFF_MICROS);
-                builds::delay(&mut *db, run.build, crate::db::now() + backoff).await
-            } else {
-                fail(db, &build, &outcome.message).await
-            }
+        Verdict::TryAgain(wait) => {
+            builds::set_status(&mut *db, &build, BuildStatus::Pending, message).await?;
+            let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+            builds::delay(&mut *db, run.build, crate::db::now().saturating_add(micros)).await
         }
         // Whoever cancels a run decides about its build; a worker cannot.
-        OutcomeClass::Cancelled => {
-            builds::set_status(db, &build, BuildStatus::Cancelled, Some(&outcome.message)).await
-        }
-        _ => fail(db, &build, &outcome.message).await,
+        Verdict::CallOff => builds::set_status(db, &build, BuildStatus::Cancelled, message).await,
+        // A success has packages, and comes to its end where they are published.
+        Verdict::Fail | Verdict::Publish => fail(db, &build, &outcome.message).await,
     }
 }
 
@@ -192,6 +175,7 @@ pub async fn waive_builds(
             continue;
         }
         builds::set_status(&mut *db, &build, BuildStatus::Waived, Some(reason)).await?;
+        builds::hand_on_needs(&mut *db, build.key).await?;
         release(&mut *db, build.key).await?;
         waived += 1;
     }

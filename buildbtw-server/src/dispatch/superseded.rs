@@ -107,7 +107,11 @@ pub async fn watch(server: Server) {
 }
 
 /// Calls off what nobody waits for; hands back how many runs of superseded iterations go on.
-async fn call_off(server: &Server) -> DbResult<usize> {
+///
+/// # Errors
+///
+/// When the database fails; what was called off until then stays so.
+pub async fn call_off(server: &Server) -> DbResult<usize> {
     let kept = superseded::kept_runs(&mut *server.db.read().await?).await?;
     let mut left = kept.len();
     for (run, awaited) in kept {

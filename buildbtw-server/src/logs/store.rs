@@ -199,7 +199,7 @@ impl Entry {
         };
         let known = usize::try_from(known).unwrap_or(usize::MAX);
         let result = match part.get(known..) {
-            Some(new) => log.append(new, Timestamp::now().as_microsecond()),
+            Some(new) => log.append(new, crate::clock::now().as_microsecond()),
             None => Ok(()),
         };
         self.tell(log);
@@ -230,7 +230,7 @@ impl Entry {
         };
         let result = log.append(
             format!("{new_line}==> {text}\n").as_bytes(),
-            Timestamp::now().as_microsecond(),
+            crate::clock::now().as_microsecond(),
         );
         self.tell(log);
         Ok(result?)

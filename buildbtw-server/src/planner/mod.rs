@@ -28,6 +28,7 @@ pub use calculate::{Calculation, calculate, check_bases, preview, resolve, why};
 pub use error::PlannerError;
 pub use follow::follow_origins;
 pub use pins::Pins;
+pub use store::store;
 
 /// The origins of an iteration, for its rows.
 pub fn pins(resolved: &[ResolvedChangeset]) -> Vec<PinnedOrigin> {
@@ -96,7 +97,7 @@ pub async fn plan_iteration(
     }
     .await;
     match calculation {
-        Ok(calculation) => store::store(server, iteration, calculation).await,
+        Ok(calculation) => store(server, iteration, calculation).await,
         Err(PlannerError::Db(error)) => Err(PlannerError::Db(error)),
         Err(refusal) => {
             tracing::warn!(namespace = %namespace.name, iteration = iteration.number, %refusal, "an iteration was refused");
@@ -110,22 +111,6 @@ pub async fn plan_iteration(
             Ok(())
         }
     }
-}
-
-/// Takes up again what a crash or a stop cut short.
-pub async fn plan_interrupted(server: &Server) -> Result<(), PlannerError> {
-    let interrupted = {
-        let mut tx = server.db.read().await?;
-        iterations::being_planned(&mut tx).await?
-    };
-    for iteration in interrupted {
-        tracing::info!(
-            iteration = iteration.number,
-            "planning an iteration again that was cut short"
-        );
-        plan_iteration(server, &iteration).await?;
-    }
-    Ok(())
 }
 
 /// Puts an iteration that is fully stored in the place of the current one, in one transaction; one

@@ -14,7 +14,12 @@ use crate::db::{DbError, base_snapshots, ready};
 use crate::scheduler::{Weight, weights};
 
 /// Stores a calculation and makes its iteration the current one.
-pub(super) async fn store(
+///
+/// # Errors
+///
+/// When the database fails; the iteration is then still being planned, and what was stored of it is
+/// to be discarded ([`plans::discard`]).
+pub async fn store(
     server: &Server,
     iteration: &StoredIteration,
     calculation: Calculation,

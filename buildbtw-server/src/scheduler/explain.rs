@@ -2,19 +2,15 @@
 
 use buildbtw_api::builds::Neighbour;
 use buildbtw_api::explanations::Explanation;
-use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass};
+use buildbtw_api::modes::ServerModeNote;
+use buildbtw_api::{
+    BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, ServerMode, WorkerMode,
+};
+use buildbtw_graph::Architecture;
 use jiff::Timestamp;
 
-/// A worker that was heard of lately.
-#[derive(Debug, Clone)]
-pub struct LiveWorker {
-    /// The architectures it builds for.
-    pub architectures: Vec<String>,
-    /// How many runs it carries out at once.
-    pub slots: u32,
-    /// How many it carries out now.
-    pub running: u32,
-}
+use super::fits::{closest, misfit};
+use super::{Requirements, Workplace};
 
 /// A run that is not over.
 #[derive(Debug, Clone)]
@@ -35,7 +31,7 @@ pub struct Facts {
     /// Why, where that was said.
     pub message: Option<String>,
     /// Its architecture.
-    pub architecture: String,
+    pub architecture: Architecture,
     /// The architecture whose build it stands for.
     pub refers_to: Option<String>,
     /// Where its iteration stands.
@@ -54,8 +50,14 @@ pub struct Facts {
     pub not_before: Option<Timestamp>,
     /// Namespace and iteration of another build of an equal input that is under way.
     pub equal_input: Option<(String, u32)>,
+    /// What it asks of a worker.
+    pub requirements: Requirements,
+    /// Workers on which the machinery failed it.
+    pub failed_on: Vec<i64>,
+    /// Whether the server hands out runs.
+    pub server: ServerModeNote,
     /// The workers that were heard of lately.
-    pub workers: Vec<LiveWorker>,
+    pub workers: Vec<Workplace>,
     /// How many ready builds come before it.
     pub ahead: u32,
 }
@@ -131,22 +133,64 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
             iteration,
         };
     }
+    if facts.server.mode != ServerMode::Run {
+        return Explanation::ServerHandsOutNothing {
+            mode: facts.server.mode,
+            message: facts.server.note.reason,
+        };
+    }
+    for_want_of_a_worker(&facts)
+}
+
+/// Why a build that could be handed out is not.
+fn for_want_of_a_worker(facts: &Facts) -> Explanation {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     if facts.workers.is_empty() {
         return Explanation::NoWorker;
     }
-    let fitting = || {
-        let workers = facts.workers.iter();
-        workers.filter(|worker| worker.architectures.contains(&facts.architecture))
-    };
-    let slots: u32 = fitting().map(|worker| worker.slots).sum();
-    if slots == 0 {
+    let misfits: Vec<_> = facts
+        .workers
+        .iter()
+        .map(|worker| misfit(&facts.architecture, &facts.requirements, worker))
+        .collect();
+    let fitting: Vec<&Workplace> = facts
+        .workers
+        .iter()
+        .zip(&misfits)
+        .filter_map(|(worker, misfit)| misfit.is_none().then_some(worker))
+        .collect();
+    if fitting.is_empty() {
         return Explanation::NoFittingWorker {
-            architecture: facts.architecture,
-            workers: u32::try_from(facts.workers.len()).unwrap_or(u32::MAX),
+            architecture: facts.architecture.to_string(),
+            workers: count(facts.workers.len()),
+            lacking: closest(misfits.into_iter().flatten()),
         };
     }
+    let active: Vec<&Workplace> = fitting
+        .iter()
+        .copied()
+        .filter(|worker| worker.mode == WorkerMode::Active)
+        .collect();
+    if active.is_empty() {
+        return Explanation::WorkersNotActive {
+            workers: fitting
+                .iter()
+                .map(|worker| format!("{} ({})", worker.name, worker.mode))
+                .collect(),
+        };
+    }
+    // Where it failed already it goes again only when no other can take it.
+    let fresh = || {
+        let active = active.iter();
+        active.filter(|worker| !facts.failed_on.contains(&worker.key))
+    };
+    let takers: Vec<&Workplace> = match fresh().next() {
+        Some(_) => fresh().copied().collect(),
+        None => active,
+    };
     let ahead = facts.ahead;
-    if fitting().all(|worker| worker.running >= worker.slots) {
+    if takers.iter().all(|worker| worker.running >= worker.slots) {
+        let slots = takers.iter().map(|worker| worker.slots).sum();
         Explanation::WorkersBusy { slots, ahead }
     } else {
         Explanation::NextInLine { ahead }
@@ -155,17 +199,32 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
 
 #[cfg(test)]
 mod tests {
+    use buildbtw_api::modes::ModeNote;
+
     use super::*;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_000).unwrap()
     }
 
+    fn worker(key: i64, name: &str, gibibytes: u64) -> Workplace {
+        Workplace {
+            key,
+            name: name.to_owned(),
+            architectures: vec!["x86_64".parse().unwrap()],
+            slots: 2,
+            running: 1,
+            memory: Some(gibibytes << 30),
+            labels: Vec::new(),
+            mode: WorkerMode::Active,
+        }
+    }
+
     fn ready() -> Facts {
         Facts {
             status: BuildStatus::Pending,
             message: None,
-            architecture: "x86_64".to_owned(),
+            architecture: "x86_64".parse().unwrap(),
             refers_to: None,
             iteration: IterationStatus::Current,
             namespace: NamespaceStatus::Active,
@@ -175,11 +234,13 @@ mod tests {
             class: None,
             not_before: None,
             equal_input: None,
-            workers: vec![LiveWorker {
-                architectures: vec!["x86_64".to_owned()],
-                slots: 2,
-                running: 1,
-            }],
+            requirements: Requirements::default(),
+            failed_on: Vec::new(),
+            server: ServerModeNote {
+                mode: ServerMode::Run,
+                note: ModeNote::default(),
+            },
+            workers: vec![worker(1, "small", 16)],
             ahead: 3,
         }
     }
@@ -208,13 +269,74 @@ mod tests {
             Explanation::WorkersBusy { slots: 2, ahead: 3 }
         );
         assert_eq!(
-            with(|facts| facts.architecture = "riscv64".to_owned()),
+            with(|facts| facts.architecture = "riscv64".parse().unwrap()),
             Explanation::NoFittingWorker {
                 architecture: "riscv64".to_owned(),
-                workers: 1
+                workers: 1,
+                lacking: None,
             }
         );
         assert_eq!(with(|facts| facts.workers.clear()), Explanation::NoWorker);
+    }
+
+    #[test]
+    fn what_no_worker_has_is_said_with_what_comes_closest() {
+        let lacking = |change: fn(&mut Facts)| {
+            let explanation = with(|facts| {
+                facts.workers.push(worker(2, "tiny", 4));
+                change(facts);
+            });
+            match explanation {
+                Explanation::NoFittingWorker { lacking, .. } => lacking.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            lacking(|facts| facts.requirements.memory = Some(32 << 30)),
+            "it needs 32 GiB of memory; the largest worker has 16"
+        );
+        assert_eq!(
+            lacking(|facts| facts.requirements.labels = vec!["kvm".to_owned()]),
+            "no worker has the label kvm"
+        );
+    }
+
+    #[test]
+    fn modes_and_earlier_failures_leave_fewer_workers() {
+        let aside = |facts: &mut Facts| facts.workers[0].mode = WorkerMode::SetAside;
+        assert_eq!(
+            with(aside),
+            Explanation::WorkersNotActive {
+                workers: vec!["small (set_aside)".to_owned()]
+            }
+        );
+        let drained = |facts: &mut Facts| {
+            facts.server.mode = ServerMode::Drain;
+            facts.server.note.reason = Some("an update".to_owned());
+        };
+        assert_eq!(
+            with(drained),
+            Explanation::ServerHandsOutNothing {
+                mode: ServerMode::Drain,
+                message: Some("an update".to_owned())
+            }
+        );
+        // The first worker is free, but it failed there, and the second one is not.
+        let elsewhere = |facts: &mut Facts| {
+            facts.failed_on = vec![1];
+            facts.workers.push(Workplace {
+                running: 2,
+                ..worker(2, "other", 16)
+            });
+        };
+        assert_eq!(
+            with(elsewhere),
+            Explanation::WorkersBusy { slots: 2, ahead: 3 }
+        );
+        assert_eq!(
+            with(|facts| facts.failed_on = vec![1]),
+            Explanation::NextInLine { ahead: 3 }
+        );
     }
 
     #[test]

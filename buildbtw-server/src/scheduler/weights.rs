@@ -16,6 +16,8 @@ pub struct Weight {
     pub remaining_ms: i64,
     /// How many builds wait for it, directly or not.
     pub unlocks: u32,
+    /// How long it is expected to take itself, in milliseconds.
+    pub own_ms: i64,
 }
 
 /// The median of some durations; the upper one of two.
@@ -65,9 +67,11 @@ pub fn weights(set: &BuildSet, durations: &HashMap<String, Vec<i64>>) -> Vec<Wei
             longest = longest.max(weights[after].remaining_ms);
         }
         let own = medians.get(set.builds[number].pkgbase.as_str());
+        let own_ms = *own.unwrap_or(&unknown);
         weights[number] = Weight {
-            remaining_ms: longest.saturating_add(*own.unwrap_or(&unknown)),
+            remaining_ms: longest.saturating_add(own_ms),
             unlocks: row.iter().map(|word| word.count_ones()).sum(),
+            own_ms,
         };
         waiting[number] = row;
     }

@@ -84,8 +84,7 @@ struct Shared {
 }
 
 impl Sources {
-    /// Opens the folder of sources with the stored index, and begins to read what changed since
-    /// and to watch. Ends with `shutdown`.
+    /// Opens the folder of sources with the stored index.
     ///
     /// # Errors
     ///
@@ -95,21 +94,6 @@ impl Sources {
         config: &Config,
         db: Db,
         shutdown: CancellationToken,
-    ) -> Result<Self, SourcesError> {
-        Self::open_with_watches(config, db, shutdown, usize::MAX).await
-    }
-
-    /// The same with at most so many of the system's watches; the rest is looked at every few
-    /// seconds.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sources::open`].
-    pub async fn open_with_watches(
-        config: &Config,
-        db: Db,
-        shutdown: CancellationToken,
-        watches: usize,
     ) -> Result<Self, SourcesError> {
         let at = |source| SourcesError::Folder {
             path: config.sources_dir.clone(),
@@ -133,8 +117,13 @@ impl Sources {
             stored.map_err(|error| SourcesError::Broken(error.to_string()))?,
             &[],
         );
-        tokio::spawn(keeper::Keeper::new(Arc::clone(&shared), watches).run());
         Ok(Self(shared))
+    }
+
+    /// Begins to read what changed since the index was stored, and to watch, with at most so many of
+    /// the system's watches: the rest is looked at every few seconds. Ends with the server.
+    pub fn keep_up(&self, watches: usize) {
+        tokio::spawn(keeper::Keeper::new(Arc::clone(&self.0), watches).run());
     }
 
     /// The packages of the default branches. Cheap; what comes back does not change.

@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use buildbtw_api::builds::{Build, Neighbour};
 use buildbtw_api::runs::{RunDetails, RunSummary};
 use buildbtw_api::{NamespaceName, ProblemType};
-use jiff::Timestamp;
 
 use super::page::{PageResult, duration, name, render, time};
 use crate::Server;
@@ -71,7 +70,7 @@ pub async fn show(
         let bytes = server.logs.read(run.run.id, log_from, LOG_TAIL).await?;
         log = plain(&String::from_utf8_lossy(&bytes));
     }
-    let now = Timestamp::now();
+    let now = crate::clock::now();
     let rows = runs::of_build(&mut tx, key).await?;
     render(&BuildPage {
         needs: builds::neighbours(&mut tx, key, Side::Needs).await?,

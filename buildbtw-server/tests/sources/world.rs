@@ -60,10 +60,10 @@ impl World {
     pub async fn open_with_watches(&self, watches: usize) -> Open {
         let shutdown = CancellationToken::new();
         let db = Db::open(None, &self.config.data_dir).await.unwrap();
-        let sources =
-            Sources::open_with_watches(&self.config, db.clone(), shutdown.clone(), watches)
-                .await
-                .unwrap();
+        let sources = Sources::open(&self.config, db.clone(), shutdown.clone())
+            .await
+            .unwrap();
+        sources.keep_up(watches);
         let mut in_sync = sources.in_sync();
         tokio::time::timeout(PATIENCE, in_sync.wait_for(|in_sync| *in_sync))
             .await

@@ -1,0 +1,119 @@
+//! What must hold in any state of the database, whatever was killed when. Each rule finds the rows
+//! that contradict each other; a sound database has none.
+
+use sqlx::SqliteConnection;
+
+use super::DbResult;
+
+/// What a row that breaks a rule is called: `namespace/iteration/architecture/pkgbase`.
+const NAMED: &str = "namespace.name || '/' || iteration.number || '/' || architecture || '/' || build.pkgbase || ' ' || build.status";
+
+/// The builds of iterations that are planned to the end.
+const PLANNED: &str = "build JOIN build_set ON build_set.id = build.build_set_id \
+     JOIN iteration ON iteration.id = iteration_id AND iteration.status <> 'planning' \
+     JOIN namespace ON namespace.id = namespace_id";
+
+/// Rules on single builds: what is wrong, and when it is.
+const BUILDS: &[(&str, &str)] = &[
+    (
+        "its count of unmet needs is not that of its needs",
+        "waits_for <> (SELECT count(*) FROM need JOIN build AS other ON other.id = needs_build_id \
+         WHERE need.build_id = build.id AND NOT dropped AND other.status NOT IN ('built', 'reused', 'waived'))",
+    ),
+    (
+        "it is handed out or ready while it waits for others",
+        "build.status IN ('pending', 'scheduled', 'building') AND waits_for > 0",
+    ),
+    (
+        "it waits, but for nothing",
+        "build.status = 'blocked' AND waits_for = 0 AND (refers_to IS NULL OR \
+         (SELECT other.status FROM build AS other WHERE other.id = build.refers_to) IN ('built', 'reused'))",
+    ),
+    (
+        "it is handed out without a run, or has a run without being handed out",
+        "(build.status IN ('scheduled', 'building')) <> \
+         EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND run.status <> 'ended')",
+    ),
+    (
+        "it has more than one open run",
+        "1 < (SELECT count(*) FROM run WHERE build_id = build.id AND run.status <> 'ended')",
+    ),
+    (
+        "its run stands elsewhere than it does",
+        "EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND run.status <> 'ended' \
+         AND (run.status = 'scheduled') <> (build.status = 'scheduled'))",
+    ),
+    (
+        "it is done, but a package of its is not in the repository",
+        "build.status IN ('built', 'reused') AND EXISTS (SELECT 1 FROM json_each(build.pkgnames) WHERE NOT EXISTS \
+         (SELECT 1 FROM published_package JOIN package ON package.id = package_id \
+         WHERE published_package.build_set_id = build.build_set_id AND pkgname = json_each.value AND until IS NULL))",
+    ),
+    (
+        "what it needs did not fail, and yet it cannot go on",
+        "build.status = 'dependency_failed' AND NOT EXISTS (SELECT 1 FROM need JOIN build AS other \
+         ON other.id = needs_build_id WHERE need.build_id = build.id AND NOT dropped \
+         AND other.status IN ('failed', 'unbuildable', 'dependency_failed', 'cancelled'))",
+    ),
+    (
+        "the events do not lead to where it stands",
+        "build.status <> coalesce((SELECT after FROM event WHERE kind = 'build_status' \
+         AND event.namespace_id = namespace.id AND event.iteration = iteration.number \
+         AND event.architecture = build_set.architecture AND event.pkgbase = build.pkgbase \
+         AND event.pass = build.pass ORDER BY seq DESC LIMIT 1), build.status)",
+    ),
+];
+
+/// Rules on other rows, each a whole query.
+const OTHERS: &[(&str, &str)] = &[
+    (
+        "an event does not begin where the one before it ended",
+        "SELECT pkgbase || ' ' || earlier || ' ' || before || ' ' || after FROM (SELECT *, lag(after) OVER (PARTITION BY namespace_id, \
+         iteration, architecture, pkgbase, pass ORDER BY seq) AS earlier FROM event WHERE kind = 'build_status') \
+         WHERE earlier IS NOT NULL AND earlier <> before",
+    ),
+    (
+        "a finished namespace has builds to do, or an active one has none",
+        "SELECT name || ' ' || status FROM namespace WHERE status IN ('active', 'finished') \
+         AND (status = 'finished') = (EXISTS (SELECT 1 FROM iteration WHERE namespace_id = namespace.id \
+         AND status = 'planning') OR 'refused' = (SELECT status FROM iteration WHERE namespace_id = namespace.id \
+         ORDER BY number DESC LIMIT 1) OR EXISTS (SELECT 1 FROM build JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id WHERE namespace_id = namespace.id \
+         AND iteration.status = 'current' AND build.status NOT IN ('built', 'reused', 'waived')))",
+    ),
+    (
+        "a run ended before another of its input began under a lower fencing number",
+        "SELECT later.public_id FROM run AS later JOIN run AS earlier ON earlier.input_id = later.input_id \
+         AND earlier.fence < later.fence WHERE earlier.status IN ('scheduled', 'running')",
+    ),
+    (
+        "a row refers to nothing",
+        "SELECT \"table\" || ' ' || coalesce(rowid, '') FROM pragma_foreign_key_check",
+    ),
+];
+
+/// All contradictions, in words; none in a sound database.
+pub async fn contradictions(db: &mut SqliteConnection) -> DbResult<Vec<String>> {
+    let mut found = Vec::new();
+    for (what, condition) in BUILDS {
+        let sql = format!("SELECT {NAMED} FROM {PLANNED} WHERE {condition} ORDER BY build.id");
+        collect(&mut *db, what, sql, &mut found).await?;
+    }
+    for (what, sql) in OTHERS {
+        collect(&mut *db, what, (*sql).to_owned(), &mut found).await?;
+    }
+    Ok(found)
+}
+
+async fn collect(
+    db: &mut SqliteConnection,
+    what: &str,
+    sql: String,
+    found: &mut Vec<String>,
+) -> DbResult<()> {
+    let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .fetch_all(db)
+        .await?;
+    found.extend(rows.into_iter().map(|row| format!("{row}: {what}")));
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! One simulated world for everything that hands out and takes back: the server's own decisions and
+//! its own database, under a clock that jumps from event to event, with a network that loses, delays,
+//! doubles and reorders, and programs that are killed anywhere.
+//!
+//! `SIMULATION_SEEDS=20000..20100` plays other seeds, `SIMULATION_SEED=7` one of them with its story.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod checks;
+mod happenings;
+mod packages;
+mod people;
+mod worker;
+mod world;
+
+use world::World;
+
+/// The seeds of `just test`; `just simulate` plays many more.
+const SEEDS: std::ops::Range<u64> = 0..200;
+
+/// Plays a seed; what went wrong comes back, with the story.
+fn play(seed: u64) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let result = runtime.block_on(async {
+        let mut world = World::new(seed).await;
+        let result = world.run().await;
+        if let Some(server) = world.server.take() {
+            server.db.close().await;
+        }
+        result.map_err(|violation| {
+            let tail: Vec<&str> = world.story.lines().rev().take(40).collect();
+            let tail: Vec<&str> = match std::env::var_os("SIMULATION_SEED") {
+                Some(_) => world.story.lines().collect(),
+                None => tail.into_iter().rev().collect(),
+            };
+            format!("seed {seed}: {}\n{}", violation.0, tail.join("\n"))
+        })
+    });
+    buildbtw_server::clock::simulate(None);
+    result
+}
+
+fn range(text: &str) -> Option<std::ops::Range<u64>> {
+    let (from, to) = text.split_once("..")?;
+    Some(from.parse().ok()?..to.parse().ok()?)
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_stuck() {
+    // The server has an HTTP client, though nobody here is asked anything over the net.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Ok(seed) = std::env::var("SIMULATION_SEED") {
+        let seed = seed.parse().expect("SIMULATION_SEED is a number");
+        return play(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+    let seeds = std::env::var("SIMULATION_SEEDS").ok();
+    let seeds = seeds.map_or(SEEDS, |text| {
+        range(&text).expect("SIMULATION_SEEDS is a range such as 0..10000")
+    });
+    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let wrong = std::sync::Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if seed >= seeds.end || wrong.lock().unwrap().len() >= 3 {
+                        return;
+                    }
+                    if let Err(what) = play(seed) {
+                        wrong.lock().unwrap().push(what);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
