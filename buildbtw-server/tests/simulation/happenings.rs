@@ -37,7 +37,9 @@ impl World {
                 self.jump();
                 self.tell("the wall clock jumps");
             }
-            Event::Person => self.person().await?,
+            // Once all is well nobody calls off or drains any more: it has to come to an end.
+            Event::Person if self.trouble => self.person().await?,
+            Event::Person => {}
             Event::WorkerDies(number) => {
                 let worker = &mut self.workers[number];
                 worker.up = false;

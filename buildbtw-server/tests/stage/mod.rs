@@ -403,11 +403,7 @@ pub fn base_db(packages: &[(&str, &str)]) -> Vec<u8> {
     )
     .unwrap();
     let frames: std::collections::HashMap<_, _> = change.new_frames.into_iter().collect();
-    let frames = change
-        .state
-        .db_frames()
-        .into_iter()
-        .map(|frame| &frames[frame]);
+    let frames = change.state.db_frames().map(|frame| &frames[frame]);
     let mut bytes: Vec<u8> = frames.flatten().copied().collect();
     bytes.extend_from_slice(buildbtw_repo::END_FRAME);
     bytes
