@@ -3,7 +3,9 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{builds, events, failures, health, namespaces, plans, runs, sources, workers};
+use super::{
+    builds, changing, events, failures, health, namespaces, plans, runs, sources, workers,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +25,10 @@ use super::{builds, events, failures, health, namespaces, plans, runs, sources, 
         namespaces::cancel,
         namespaces::pause,
         namespaces::resume,
+        changing::add,
+        changing::remove,
+        changing::update,
+        changing::rebuild,
         failures::retry,
         failures::waive,
         namespaces::archive,
