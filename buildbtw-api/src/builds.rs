@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::ingredients::Flaky;
 use crate::runs::RunSummary;
 use crate::{BuildStatus, NamespaceName};
 
@@ -60,6 +61,10 @@ pub struct BuildDetails {
     pub needed_by: Vec<Neighbour>,
     /// All runs, newest first.
     pub runs: Vec<RunSummary>,
+    /// The last times that this package base failed by itself, on this architecture and in whatever
+    /// namespace, and then succeeded with the same input; newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flaky: Vec<Flaky>,
 }
 
 /// A build next to another in the order.

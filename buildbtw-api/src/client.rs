@@ -1,5 +1,6 @@
 //! The typed client: one method an endpoint, one error type.
 
+mod changing;
 mod events;
 mod iterations;
 mod modes;

@@ -9,15 +9,18 @@
 
 pub mod amounts;
 pub mod builds;
+pub mod changing;
 pub mod client;
 pub mod events;
 pub mod explanations;
 pub mod idle;
 pub mod ids;
+pub mod ingredients;
 pub mod modes;
 pub mod namespaces;
 pub mod priority;
 pub mod problem;
+pub mod reasons;
 pub mod runs;
 pub mod sources;
 pub mod status;

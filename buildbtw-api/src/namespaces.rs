@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::changing::NewerCommit;
+pub use crate::reasons::{ChangesetMove, IterationReason};
 use crate::{BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus};
 
 /// A base repository: where released packages come from.
@@ -155,6 +157,10 @@ pub struct PlanRequest {
     /// How to plan.
     #[serde(default)]
     pub options: NamespaceOptions,
+    /// Plan what would be the next iteration of this namespace: its dependents and base repositories
+    /// stay as they are pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceName>,
 }
 
 /// Why a source is rebuilt or not: asked of `POST /api/v1/plans/why`, which starts nothing and
@@ -250,63 +256,10 @@ pub struct NamespaceDetails {
     pub namespace: Namespace,
     /// All iterations, newest first.
     pub iterations: Vec<Iteration>,
-}
-
-/// Why an iteration was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum IterationReason {
-    /// The namespace was created.
-    Created,
-    /// An origin's reference points to another commit.
-    NewCommit {
-        /// The origin changesets that moved.
-        moves: Vec<ChangesetMove>,
-    },
-    /// The namespace was resumed and its origins had moved meanwhile.
-    Resumed {
-        /// The origin changesets that moved.
-        moves: Vec<ChangesetMove>,
-    },
-}
-
-/// An origin changeset whose reference moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ChangesetMove {
-    /// The changeset.
-    pub changeset: Changeset,
-    /// The commit of the iteration before.
-    pub from: String,
-    /// The commit of this iteration.
-    pub to: String,
-}
-
-impl fmt::Display for IterationReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = |commit: &str| commit.get(..8).unwrap_or(commit).to_owned();
-        let moved = |f: &mut fmt::Formatter<'_>, moves: &[ChangesetMove]| {
-            for (index, step) in moves.iter().enumerate() {
-                let comma = if index == 0 { "" } else { ", " };
-                write!(
-                    f,
-                    "{comma}{} moved from {} to {}",
-                    step.changeset,
-                    short(&step.from),
-                    short(&step.to)
-                )?;
-            }
-            Ok(())
-        };
-        match self {
-            Self::Created => f.write_str("the namespace was created"),
-            Self::NewCommit { moves } => moved(f, moves),
-            Self::Resumed { moves } if moves.is_empty() => f.write_str("the namespace was resumed"),
-            Self::Resumed { moves } => {
-                f.write_str("the namespace was resumed and ")?;
-                moved(f, moves)
-            }
-        }
-    }
+    /// Dependents of which there are newer commits than the current iteration builds; `update`
+    /// takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newer_commits: Vec<NewerCommit>,
 }
 
 /// An origin changeset and the commit it was pinned to.

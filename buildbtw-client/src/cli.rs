@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that teaches it.
 
+mod changing;
 mod operating;
 mod planning;
 
@@ -9,6 +10,7 @@ use buildbtw_api::{BuildStatus, NamespaceName, RunId};
 use buildbtw_graph::{Architecture, PkgBase};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use changing::{Add, Rebuild, Remove, Update};
 pub use operating::{Mode, Priority, WorkerChange, Workers};
 pub use planning::{Base, New, Pkgrel, Plan, Planning, Scope, Tree, Via, Why};
 
@@ -94,7 +96,7 @@ pub enum Command {
     List(List),
     /// Show a namespace with its builds, or one of its builds
     Show(Show),
-    /// Say why a build is not running now, and what would start it
+    /// Say why a build is not running now, what would start it, and why it was built once more
     Explain(Explain),
     /// Show what changed from one iteration of a namespace to another
     Diff(Diff),
@@ -104,6 +106,14 @@ pub enum Command {
     Logs(Logs),
     /// Fetch the packages of a namespace
     Download(Download),
+    /// Add changesets to a namespace
+    Add(Add),
+    /// Take changesets out of a namespace
+    Remove(Remove),
+    /// Take newer commits of dependents and newer base repositories
+    Update(Update),
+    /// Build a namespace once more, in a new iteration
+    Rebuild(Rebuild),
     /// Call a namespace off; what is built stays
     Cancel(OneNamespace),
     /// Hand out no more builds of a namespace for a while

@@ -60,6 +60,7 @@ pub fn request(planning: &cli::Planning) -> Result<PlanRequest, Failure> {
     Ok(PlanRequest {
         changesets: planning.changesets.clone(),
         options,
+        namespace: None,
     })
 }
 

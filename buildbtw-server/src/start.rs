@@ -228,6 +228,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     server.tasks.spawn(dispatch::expiry::watch(server.clone()));
     server
         .tasks
+        .spawn(dispatch::superseded::watch(server.clone()));
+    server
+        .tasks
         .spawn(planner::follow::follow_origins(server.clone()));
     write_address(&server.config.data_dir, address)?;
     let serving = tokio::spawn({

@@ -22,7 +22,11 @@ async fn explain(stage: &Stage, pkgbase: &str) -> Explanation {
     let build = builds
         .find(|build| build.pkgbase.as_str() == pkgbase)
         .unwrap();
-    client.explanation(&name(), 1, build).await.unwrap()
+    client
+        .explanation(&name(), 1, build)
+        .await
+        .unwrap()
+        .explanation
 }
 
 #[tokio::test]

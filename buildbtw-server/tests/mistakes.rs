@@ -150,6 +150,7 @@ async fn nobody_makes_the_server_ask_any_host_or_read_any_file() {
         let mut request = PlanRequest {
             changesets: vec!["lib/main".parse().unwrap()],
             options: create(None, &["lib/main"], Scope::None).options,
+            namespace: None,
         };
         request.options.base = Some(vec![base.parse().unwrap()]);
         let error = stage.client().plan(&request).await.unwrap_err();
@@ -197,6 +198,7 @@ async fn a_plan_that_nothing_released_supports_says_so() {
     let plan = PlanRequest {
         changesets: request.changesets.clone(),
         options: request.options.clone(),
+        namespace: None,
     };
     let plan = stage.client().plan(&plan).await.unwrap();
     let warned = |warning: &buildbtw_graph::PlanWarning| warning.message.contains("--bootstrap");

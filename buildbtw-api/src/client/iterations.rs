@@ -5,7 +5,7 @@ use buildbtw_graph::{Architecture, PkgBase, Plan};
 use super::{Client, ClientError};
 use crate::NamespaceName;
 use crate::builds::{Build, BuildDetails, BuildQuery};
-use crate::explanations::Explanation;
+use crate::ingredients::Explained;
 use crate::namespaces::{DifferenceQuery, IterationDifference, Page};
 
 impl Client {
@@ -91,13 +91,13 @@ impl Client {
         self.get(&segments, &()).await
     }
 
-    /// Why a build is not running now.
+    /// Why a build is not running now, and why it was built once more.
     pub async fn explanation(
         &self,
         name: &NamespaceName,
         iteration: u32,
         build: &Build,
-    ) -> Result<Explanation, ClientError> {
+    ) -> Result<Explained, ClientError> {
         self.get(
             &[
                 "namespaces",

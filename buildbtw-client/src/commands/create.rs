@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use buildbtw_api::namespaces::{CreateNamespace, Namespace};
+use buildbtw_api::namespaces::{CreateNamespace, Namespace, PlanRequest};
 
 use crate::cli;
 use crate::failure::{FAILED, Failure, Outcome};
@@ -17,14 +17,7 @@ const ASK_ABOVE: usize = 100;
 /// Makes a namespace, after a look at what it would rebuild.
 pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
     let request = planning::request(&arguments.planning)?;
-    let plan = session.client.plan(&request).await?;
-    if !session.json {
-        session.print(|out| planning::write(out, &plan, false, session.width))?;
-    }
-    let builds = planning::builds(&plan);
-    if builds > ASK_ABOVE && !arguments.yes {
-        confirm(builds).await?;
-    }
+    look(session, &request, arguments.yes).await?;
     let namespace = session
         .client
         .create_namespace(&CreateNamespace {
@@ -40,6 +33,19 @@ pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
     match namespace.iteration.and_then(|iteration| iteration.refusal) {
         Some(_) => Err(Failure::Code(FAILED)),
         None => Ok(()),
+    }
+}
+
+/// Shows what would be rebuilt; whether a large plan is to be begun is asked, unless that is said.
+pub async fn look(session: &Session, request: &PlanRequest, yes: bool) -> Outcome {
+    let plan = session.client.plan(request).await?;
+    if !session.json {
+        session.print(|out| planning::write(out, &plan, false, session.width))?;
+    }
+    let builds = planning::builds(&plan);
+    match builds > ASK_ABOVE && !yes {
+        true => confirm(builds).await,
+        false => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod change;
 mod create;
 mod diff;
 mod download;
@@ -37,6 +38,10 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Watch(arguments) => watch::run(session, arguments).await,
         Command::Logs(arguments) => logs::run(session, arguments).await,
         Command::Download(arguments) => download::run(session, arguments).await,
+        Command::Add(arguments) => change::add(session, arguments).await,
+        Command::Remove(arguments) => change::remove(session, arguments).await,
+        Command::Update(arguments) => change::update(session, arguments).await,
+        Command::Rebuild(arguments) => change::rebuild(session, arguments).await,
         Command::Cancel(arguments) => lifecycle::cancel(session, &arguments.namespace).await,
         Command::Pause(arguments) => lifecycle::pause(session, &arguments.namespace).await,
         Command::Resume(arguments) => lifecycle::resume(session, &arguments.namespace).await,

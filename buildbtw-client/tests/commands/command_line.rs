@@ -28,6 +28,10 @@ async fn help_teaches() {
         "resume",
         "retry",
         "waive",
+        "add",
+        "remove",
+        "update",
+        "rebuild",
         "archive",
         "sources",
         "workers",
@@ -151,7 +155,8 @@ async fn what_is_no_buildbtw_server_is_told_apart() {
 async fn problems_come_with_their_hint() {
     let server = Server::start(greeting()).await;
     for command in [
-        "show", "watch", "cancel", "pause", "resume", "archive", "retry", "download",
+        "show", "watch", "cancel", "pause", "resume", "archive", "retry", "download", "update",
+        "rebuild",
     ] {
         let done = run(&server, &[command, "nonesuch"]).await;
         assert_eq!(done.code, Some(1), "{command}");

@@ -99,6 +99,7 @@ pub fn build(
         needs: Vec::new(),
         needed_by: Vec::new(),
         runs: Vec::new(),
+        flaky: Vec::new(),
     }
 }
 
@@ -236,6 +237,7 @@ pub fn add(world: &mut World, namespace: &str, builds: Vec<BuildDetails>) {
             origins_problem: None,
         },
         iterations: vec![first],
+        newer_commits: Vec::new(),
     };
     world.namespaces.insert(namespace.to_owned(), details);
     world.builds.insert((namespace.to_owned(), 1), builds);

@@ -1,5 +1,6 @@
 //! Every command of `bbtw` as a program, against a server that answers from fixtures.
 
+mod changing;
 mod command_line;
 mod downloading;
 mod fixtures;

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
-use buildbtw_api::explanations::Explanation;
+use buildbtw_api::changing::{AddRequest, Updated};
+use buildbtw_api::ingredients::Explained;
 use buildbtw_api::modes::{
     ModeNote, ServerModeChanged, ServerModeNote, ServerModeRequest, WorkerModeNote,
     WorkerModeRequest,
@@ -158,6 +159,10 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/namespaces", get(namespaces).post(create))
         .route("/api/v1/namespaces/{name}", get(namespace))
         .route("/api/v1/namespaces/{name}/retry", post(retry))
+        .route("/api/v1/namespaces/{name}/add", post(add))
+        .route("/api/v1/namespaces/{name}/remove", post(change))
+        .route("/api/v1/namespaces/{name}/rebuild", post(change))
+        .route("/api/v1/namespaces/{name}/update", post(update))
         .route("/api/v1/namespaces/{name}/{verb}", post(lifecycle))
         .route(
             "/api/v1/namespaces/{name}/iterations/{number}/builds",
@@ -201,7 +206,7 @@ async fn keep(State(shared): State<Shared>, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
-async fn explanation(State(shared): State<Shared>) -> Json<Explanation> {
+async fn explanation(State(shared): State<Shared>) -> Json<Explained> {
     Json(shared.read(|world| world.explanation.clone().expect("the test has one")))
 }
 
@@ -297,6 +302,45 @@ async fn retry(
             }
         } else {
             Retried::default()
+        }))
+    })
+}
+
+async fn add(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(request): Json<AddRequest>,
+) -> Answer<Json<Namespace>> {
+    let namespace =
+        shared.read(|world| Ok::<_, Refusal>(known(world, &name)?.namespace.clone()))?;
+    for new in &request.changesets {
+        if namespace.changesets.contains(new) {
+            let detail = format!("{new} is among the changesets of {name} already");
+            return Err(Problem::new(ProblemType::Conflict, detail)
+                .with_hint(format!("`bbtw remove {name} {}` takes it out", new.pkgbase))
+                .into());
+        }
+    }
+    Ok(Json(namespace))
+}
+
+async fn change(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    body: String,
+) -> Answer<Json<Namespace>> {
+    shared.change(|world| {
+        world.body = Some(body);
+        Ok(Json(known(world, &name)?.namespace.clone()))
+    })
+}
+
+async fn update(State(shared): State<Shared>, Path(name): Path<String>) -> Answer<Json<Updated>> {
+    shared.read(|world| {
+        let details = known(world, &name)?;
+        Ok(Json(Updated {
+            namespace: details.namespace.clone(),
+            updated: !details.newer_commits.is_empty(),
         }))
     })
 }

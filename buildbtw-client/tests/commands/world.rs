@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use buildbtw_api::builds::BuildDetails;
 use buildbtw_api::events::{Event, EventKind};
-use buildbtw_api::explanations::Explanation;
+use buildbtw_api::ingredients::Explained;
 use buildbtw_api::modes::ServerModeNote;
 use buildbtw_api::namespaces::{IterationDifference, NamespaceDetails};
 use buildbtw_api::runs::RunDetails;
@@ -19,7 +19,7 @@ use crate::fixtures::event;
 #[derive(Default)]
 pub struct World {
     pub plan: Option<Plan>,
-    pub explanation: Option<Explanation>,
+    pub explanation: Option<Explained>,
     pub difference: Option<IterationDifference>,
     pub namespaces: BTreeMap<String, NamespaceDetails>,
     /// By namespace and iteration.

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
-use buildbtw_api::explanations::Explanation;
+use buildbtw_api::ingredients::Explained;
 use buildbtw_api::namespaces::Page;
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
 use serde::Deserialize;
@@ -13,8 +13,9 @@ use crate::Server;
 use crate::db::builds::{self, BuildPosition, Side};
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::BuildKey;
-use crate::db::runs;
+use crate::db::{flaky, runs};
 use crate::dispatch::facts::{Stands, facts};
+use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::{HttpProblem, HttpResult};
 use crate::scheduler::explain::explain;
 
@@ -68,18 +69,19 @@ pub async fn get(
         needs: builds::neighbours(&mut tx, key, Side::Needs).await?,
         needed_by: builds::neighbours(&mut tx, key, Side::NeededBy).await?,
         runs: runs::of_build(&mut tx, key).await?,
+        flaky: flaky::of_build(&mut tx, key).await?,
     }))
 }
 
-/// Why a build is not running now, and what would start it.
+/// Why a build is not running now, what would start it, and why it was built once more.
 #[utoipa::path(get, path = "/api/v1/namespaces/{name}/iterations/{number}/builds/{architecture}/{pkgbase}/{pass}/explanation",
     tag = "builds", params(("name" = String, Path), ("number" = u32, Path), ("architecture" = String, Path),
     ("pkgbase" = String, Path), ("pass" = u8, Path)),
-    responses((status = 200, body = Explanation), (status = 404, body = Problem)))]
+    responses((status = 200, body = Explained), (status = 404, body = Problem)))]
 pub async fn explanation(
     State(server): State<Server>,
     Path(path): Path<BuildPath>,
-) -> HttpResult<Json<Explanation>> {
+) -> HttpResult<Json<Explained>> {
     let (namespace, iteration) = extract::iteration(&server, &path.name, path.number).await?;
     let mut tx = server.db.read().await?;
     let (key, build) = find(&mut tx, &iteration, &path).await?;
@@ -88,7 +90,10 @@ pub async fn explanation(
         iteration: iteration.status()?,
     };
     let facts = facts(&server, &mut tx, key, &build, stands).await?;
-    Ok(Json(explain(facts, crate::clock::now())))
+    Ok(Json(Explained {
+        explanation: explain(facts, crate::clock::now()),
+        rebuilt: rebuilt(&mut tx, key).await?,
+    }))
 }
 
 /// The address of a build.

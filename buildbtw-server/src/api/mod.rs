@@ -2,6 +2,7 @@
 //! decided elsewhere.
 
 mod builds;
+mod changing;
 mod events;
 pub mod extract;
 mod failures;
@@ -67,6 +68,10 @@ pub fn router(server: Server) -> Router {
         .route("/namespaces/{name}/cancel", post(namespaces::cancel))
         .route("/namespaces/{name}/pause", post(namespaces::pause))
         .route("/namespaces/{name}/resume", post(namespaces::resume))
+        .route("/namespaces/{name}/add", post(changing::add))
+        .route("/namespaces/{name}/remove", post(changing::remove))
+        .route("/namespaces/{name}/update", post(changing::update))
+        .route("/namespaces/{name}/rebuild", post(changing::rebuild))
         .route("/namespaces/{name}/retry", post(failures::retry))
         .route("/namespaces/{name}/waive", post(failures::waive))
         .route("/namespaces/{name}/archive", post(namespaces::archive))

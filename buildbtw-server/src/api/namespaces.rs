@@ -1,8 +1,11 @@
 //! Namespaces: made, listed, shown, called off and taken up again.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
 };
@@ -13,7 +16,7 @@ use super::extract::{self, Json, Path, Query};
 use crate::Server;
 use crate::db::namespaces::StoredNamespace;
 use crate::db::{DbResult, iterations, namespaces};
-use crate::dispatch::steps;
+use crate::dispatch::{steps, superseded};
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -67,7 +70,13 @@ pub async fn create(
     planner::check_bases(&server, &request.options)?;
     let resolved = planner::resolve(&server, &request.changesets).await?;
     // A plan that is refused makes no namespace: nobody wants one without builds.
-    planner::calculate(&server, &resolved, &request.options).await?;
+    planner::calculate(
+        &server,
+        &resolved,
+        &request.options,
+        &planner::Pins::default(),
+    )
+    .await?;
     let default: NamespaceName = (&resolved[0].changeset.pkgbase).into();
     let wanted = request.name.clone().unwrap_or(default);
     // Not cut short when the client goes away: what was begun is finished.
@@ -191,10 +200,21 @@ pub async fn get(
     for iteration in iterations::of_namespace(&mut tx, stored.key).await? {
         summaries.push(iterations::summary(&mut tx, name.as_str(), &iteration).await?);
     }
+    drop(tx);
     Ok(Json(NamespaceDetails {
         namespace,
         iterations: summaries,
+        newer_commits: newer_commits(&server, &stored).await?,
     }))
+}
+
+/// What `update` would take, where it is of use to know.
+async fn newer_commits(server: &Server, namespace: &StoredNamespace) -> DbResult<Vec<NewerCommit>> {
+    if planner::change::check_worked_on(namespace).is_err() {
+        return Ok(Vec::new());
+    }
+    let pins = planner::Pins::before(server, namespace.key, u32::MAX).await?;
+    Ok(planner::change::newer_commits(server, &pins))
 }
 
 /// Moves a namespace to another status, or says why that is not possible.
@@ -235,9 +255,11 @@ async fn stop(
     let mut stopped = Vec::new();
     for iteration in iterations::of_namespace(&mut tx, namespace.key).await? {
         if iteration.status()? == IterationStatus::Current {
-            stopped.extend(steps::cancel_iteration(&mut tx, iteration.key, &reason).await?);
+            let all = HashSet::new();
+            stopped.extend(steps::cancel_iteration(&mut tx, iteration.key, &all, &reason).await?);
         }
     }
+    stopped.extend(superseded::stop_all(&mut tx, namespace.key, &reason).await?);
     tx.commit().await?;
     for run in stopped {
         server.dispatch.stop(run, &reason).await;

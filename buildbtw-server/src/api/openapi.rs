@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    builds, events, failures, health, mode, namespaces, plans, priority, runs, sources, workers,
+    builds, changing, events, failures, health, mode, namespaces, plans, priority, runs, sources,
+    workers,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +28,10 @@ use super::{
         namespaces::cancel,
         namespaces::pause,
         namespaces::resume,
+        changing::add,
+        changing::remove,
+        changing::update,
+        changing::rebuild,
         failures::retry,
         failures::waive,
         namespaces::archive,

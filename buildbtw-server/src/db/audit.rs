@@ -30,6 +30,10 @@ const BUILDS: &[(&str, &str)] = &[
          (SELECT other.status FROM build AS other WHERE other.id = build.refers_to) IN ('built', 'reused'))",
     ),
     (
+        "it waits in an iteration that nobody works on",
+        "iteration.status = 'superseded' AND build.status IN ('blocked', 'pending')",
+    ),
+    (
         "it is handed out without a run, or has a run without being handed out",
         "(build.status IN ('scheduled', 'building')) <> \
          EXISTS (SELECT 1 FROM run WHERE build_id = build.id AND canary = 0 AND run.status <> 'ended')",

@@ -1,8 +1,8 @@
 //! Builds: reading them for people, and every step from one status to another.
 
-use buildbtw_api::BuildStatus;
 use buildbtw_api::builds::{Build, BuildQuery, Neighbour};
 use buildbtw_api::events::EventKind;
+use buildbtw_api::{BuildStatus, IterationStatus};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::events::{NewEvent, record};
@@ -261,6 +261,7 @@ pub struct BuildState {
     /// How many needs are not met.
     pub waits_for: u32,
     status: String,
+    iteration_status: String,
 }
 
 impl BuildState {
@@ -268,10 +269,16 @@ impl BuildState {
     pub fn status(&self) -> DbResult<BuildStatus> {
         word("build status", &self.status)
     }
+
+    /// Whether a newer iteration took the place of its own.
+    pub fn is_superseded(&self) -> DbResult<bool> {
+        let status: IterationStatus = word("iteration status", &self.iteration_status)?;
+        Ok(status == IterationStatus::Superseded)
+    }
 }
 
 const STATE: &str = "SELECT build.id, build_set_id, namespace_id, iteration.number AS iteration, architecture, pkgbase, \
-     pass, waits_for, build.status FROM build JOIN build_set ON build_set.id = build_set_id \
+     pass, waits_for, build.status, iteration.status AS iteration_status FROM build JOIN build_set ON build_set.id = build_set_id \
      JOIN iteration ON iteration.id = iteration_id";
 
 /// A build's state.
@@ -301,14 +308,13 @@ pub async fn in_statuses(
         .await?)
 }
 
-/// The builds that stand for another one on a further architecture.
+/// The builds that stand for another one on a further architecture and wait for its packages.
 pub async fn references(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
-    Ok(
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("{STATE} WHERE refers_to = ?")))
-            .bind(build)
-            .fetch_all(db)
-            .await?,
-    )
+    let sql = format!("{STATE} WHERE refers_to = ? AND build.status IN ('blocked', 'pending')");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_all(db)
+        .await?)
 }
 
 /// Moves a build to another status and records it. A step that is not legal is refused by the
@@ -339,6 +345,20 @@ pub async fn set_status(
         ..NewEvent::default()
     };
     record(db, EventKind::BuildStatus, Some(build.namespace), event).await?;
+    Ok(())
+}
+
+/// Says anew why a build stands where it stands.
+pub async fn set_reason(
+    db: &mut SqliteConnection,
+    build: &BuildState,
+    reason: &str,
+) -> DbResult<()> {
+    sqlx::query("UPDATE build SET reason = ? WHERE id = ?")
+        .bind(reason)
+        .bind(build.key)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

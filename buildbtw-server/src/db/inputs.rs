@@ -1,6 +1,6 @@
 //! What builds are made from.
 
-use buildbtw_api::namespaces::NamespaceOptions;
+use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, RunKey};
@@ -36,15 +36,18 @@ pub struct BuildInput {
     /// Whose the namespace is.
     pub owner: Option<String>,
     options: String,
+    iteration_reason: String,
     pkgnames: String,
     install: String,
     assumed: String,
 }
 
 impl BuildInput {
-    /// What the namespace rebuilds, and how.
-    pub fn options(&self) -> DbResult<NamespaceOptions> {
-        json("namespace's options", &self.options)
+    /// Whether packages of an equal input may be taken over.
+    pub fn reuse(&self) -> DbResult<bool> {
+        let options: NamespaceOptions = json("namespace's options", &self.options)?;
+        let reason: IterationReason = json("iteration's reason", &self.iteration_reason)?;
+        Ok(options.reuse && reason.allows_reuse())
     }
 
     /// The packages it makes.
@@ -66,7 +69,7 @@ impl BuildInput {
 /// The input of a build.
 pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildInput> {
     Ok(sqlx::query_as(
-        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.number AS iteration, architecture \
+        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.reason AS iteration_reason, iteration.number AS iteration, architecture \
          FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id WHERE build.id = ?",
     )
@@ -175,4 +178,65 @@ pub async fn of_canary(db: &mut SqliteConnection) -> DbResult<i64> {
             .fetch_one(db)
             .await?,
     )
+}
+
+/// An input as it was written down.
+#[derive(Debug, Clone, FromRow)]
+pub struct StoredInput {
+    /// Its key, if packages made of it may be taken over.
+    pub key: Option<String>,
+    /// Its ingredients, as JSON.
+    pub ingredients: String,
+}
+
+/// The input that a build was handed out with last.
+pub async fn of_handed_out(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Option<StoredInput>> {
+    Ok(sqlx::query_as(
+        "SELECT key, ingredients FROM build JOIN input ON input.id = input_id \
+         WHERE build.id = ? AND ingredients IS NOT NULL",
+    )
+    .bind(build)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// A successful run with the input that it had.
+#[derive(Debug, Clone, FromRow)]
+pub struct SuccessfulRun {
+    /// Its public id.
+    pub run: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The number of its iteration.
+    pub iteration: u32,
+    /// When it ended, in stored form.
+    pub ended_at: i64,
+    /// Its input.
+    #[sqlx(flatten)]
+    pub input: StoredInput,
+}
+
+/// The last successful run of the same package base, architecture and pass before a build was handed
+/// out for the first time.
+pub async fn succeeded_before(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+) -> DbResult<Option<SuccessfulRun>> {
+    Ok(sqlx::query_as(
+        "SELECT run.public_id AS run, namespace.name AS namespace, iteration.number AS iteration, ended_at, \
+         key, ingredients FROM build AS own JOIN build_set AS own_set ON own_set.id = own.build_set_id \
+         JOIN build AS other ON other.pkgbase = own.pkgbase AND other.pass = own.pass AND other.id <> own.id \
+         JOIN build_set ON build_set.id = other.build_set_id AND build_set.architecture = own_set.architecture \
+         JOIN iteration ON iteration.id = build_set.iteration_id JOIN namespace ON namespace.id = namespace_id \
+         JOIN run ON run.build_id = other.id AND run.class = 'success' JOIN input ON input.id = run.input_id \
+         WHERE own.id = ? AND ingredients IS NOT NULL \
+         AND ended_at <= (SELECT min(claimed_at) FROM run AS mine WHERE mine.build_id = own.id) \
+         ORDER BY ended_at DESC, run.id DESC LIMIT 1",
+    )
+    .bind(build)
+    .fetch_optional(db)
+    .await?)
 }

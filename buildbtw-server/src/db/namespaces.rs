@@ -76,7 +76,7 @@ pub async fn insert(
     changesets: &[Changeset],
 ) -> DbResult<NamespaceKey> {
     let now = now();
-    let key = sqlx::query_scalar(
+    let key: NamespaceKey = sqlx::query_scalar(
         "INSERT INTO namespace (name, status, created_at, changed_at, options) VALUES (?, 'active', ?, ?, ?) RETURNING id",
     )
     .bind(name.as_str())
@@ -85,6 +85,27 @@ pub async fn insert(
     .bind(to_json(options))
     .fetch_one(&mut *db)
     .await?;
+    set_changesets(&mut *db, key, changesets).await?;
+    record(
+        db,
+        EventKind::NamespaceCreated,
+        Some(key),
+        NewEvent::default(),
+    )
+    .await?;
+    Ok(key)
+}
+
+/// Gives a namespace other origin changesets.
+pub async fn set_changesets(
+    db: &mut SqliteConnection,
+    key: NamespaceKey,
+    changesets: &[Changeset],
+) -> DbResult<()> {
+    sqlx::query("DELETE FROM changeset WHERE namespace_id = ?")
+        .bind(key)
+        .execute(&mut *db)
+        .await?;
     for (position, changeset) in (0_i64..).zip(changesets) {
         sqlx::query("INSERT INTO changeset (namespace_id, position, pkgbase, reference) VALUES (?, ?, ?, ?)")
             .bind(key)
@@ -94,14 +115,7 @@ pub async fn insert(
             .execute(&mut *db)
             .await?;
     }
-    record(
-        db,
-        EventKind::NamespaceCreated,
-        Some(key),
-        NewEvent::default(),
-    )
-    .await?;
-    Ok(key)
+    Ok(())
 }
 
 /// The namespace of that name: the one that is not archived, else the one archived last.

@@ -247,6 +247,11 @@ pub async fn acquit(
     .bind(run)
     .fetch_one(&mut *db)
     .await?;
+    // It is not the package that failed and then passed.
+    sqlx::query("DELETE FROM flaky WHERE failed_run_id = ?")
+        .bind(run)
+        .execute(&mut *db)
+        .await?;
     let event = NewEvent {
         iteration: Some(build.iteration),
         architecture: Some(&build.architecture),

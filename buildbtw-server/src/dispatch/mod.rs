@@ -10,15 +10,18 @@ pub mod expected;
 pub mod expiry;
 pub mod facts;
 pub mod hints;
+pub mod ingredients;
 pub mod leases;
 pub mod modes;
 pub mod publisher;
 pub mod quiet;
+pub mod rebuilt;
 pub mod reports;
 pub mod reuse;
 pub mod situation;
 pub mod stack;
 pub mod steps;
+pub mod superseded;
 pub mod suspicion;
 pub mod workers;
 
@@ -30,7 +33,7 @@ use buildbtw_api::RunId;
 use tokio::sync::{Mutex, Notify};
 
 use crate::db::inputs::KnownRun;
-use crate::db::keys::BuildKey;
+use crate::db::keys::{BuildKey, RunKey};
 use crate::db::{DbResult, runs};
 use crate::{Server, clock};
 use hints::Hints;
@@ -62,6 +65,8 @@ pub struct Dispatch {
     finished: Notify,
     /// A lease was given that may end before the others.
     granted: Notify,
+    /// A run goes on although a newer iteration took the place of its own.
+    kept: Notify,
     /// What installations are resolved against.
     stacks: stack::Stacks,
     /// Ready builds for which a run of an equal input is waited for; to be told to people.
@@ -80,6 +85,7 @@ impl Dispatch {
             ready: Notify::new(),
             finished: Notify::new(),
             granted: Notify::new(),
+            kept: Notify::new(),
             stacks: stack::Stacks::default(),
             equal_inputs: std::sync::Mutex::default(),
         }
@@ -102,6 +108,16 @@ impl Dispatch {
         };
     }
 
+    /// The builds that wait for what a run makes, as far as they asked since the server started.
+    fn waiting_for(&self, run: RunKey) -> Vec<BuildKey> {
+        let equal = self
+            .equal_inputs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waiting = equal.iter().filter(|(_, known)| known.id == run);
+        waiting.map(|(build, _)| *build).collect()
+    }
+
     /// Namespace and iteration of the run that a ready build waits for, if it waits for one.
     pub fn equal_input(&self, build: BuildKey) -> Option<(String, u32)> {
         let equal = self
@@ -116,6 +132,11 @@ impl Dispatch {
     pub fn wake(&self) {
         self.quiet.stir();
         self.ready.notify_waiters();
+    }
+
+    /// Runs of a superseded iteration may go on. To be said once that is committed.
+    pub fn watch_kept(&self) {
+        self.kept.notify_one();
     }
 
     /// Runs wait to be published.

@@ -15,7 +15,7 @@ use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, builds, packages, ready, runs, suspicions};
+use crate::db::{DbError, builds, flaky, packages, ready, runs, suspicions};
 
 /// How long to wait after a failure of the server's own before the next try.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -139,6 +139,7 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
         if let Some(took) = runs::end(&mut tx, run, build, &outcome).await? {
             ready::learn(&mut tx, &build.pkgbase, &build.architecture, took).await?;
         }
+        flaky::note(&mut tx, run.key).await?;
         steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
         suspicions::passed(&mut tx, build.key, run.key).await?;
     }

@@ -4,16 +4,12 @@
 //! its input. So an iteration builds only what changed, and a package that came out as before ends
 //! the chain: whoever depends on it has an input that is known.
 
-use std::collections::BTreeMap;
-
 use buildbtw_api::BuildStatus;
-use buildbtw_api::runs::RootMode;
-use buildbtw_graph::PkgName;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
 use super::expected::Installation;
+use super::ingredients::Ingredients;
 use super::{publisher, steps};
 use crate::Server;
 use crate::artifacts::PublishError;
@@ -21,30 +17,6 @@ use crate::db::builds::BuildState;
 use crate::db::inputs::{self, BuildInput, KnownRun};
 use crate::db::workers::StoredWorker;
 use crate::db::{DbError, DbResult, packages, suspicions, to_json};
-
-/// What shapes the packages of a build. A field more makes every key another one: nothing is then
-/// taken over once, and no more.
-#[derive(Debug, Serialize)]
-struct Ingredients<'a> {
-    pkgbase: &'a str,
-    tree: &'a str,
-    version: &'a str,
-    pkgrel: Option<&'a str>,
-    architecture: &'a str,
-    pass: u8,
-    check: bool,
-    builder: &'a str,
-    /// What the worker says of its builder's settings.
-    configuration: &'a str,
-    root_mode: RootMode,
-    install: Vec<String>,
-    assumed: Vec<String>,
-    /// The content digests of the namespace's own packages in the installation. Other packages are
-    /// those of the base repositories.
-    own: &'a BTreeMap<PkgName, String>,
-    /// The digests of the base repositories' dbs, in order.
-    bases: Vec<&'a str>,
-}
 
 /// What is to be done for a build that is ready.
 pub enum Reuse {
@@ -66,26 +38,27 @@ pub async fn decide(
     installation: &Installation,
 ) -> DbResult<Reuse> {
     let ingredients = to_json(&Ingredients {
-        pkgbase: &input.pkgbase,
-        tree: &input.tree_id,
-        version: &input.version,
-        pkgrel: input.pkgrel.as_deref(),
-        architecture: &input.architecture,
+        pkgbase: input.pkgbase.clone(),
+        tree: input.tree_id.clone(),
+        version: input.version.clone(),
+        pkgrel: input.pkgrel.clone(),
+        architecture: input.architecture.clone(),
         pass: input.pass,
         check: !input.nocheck,
-        builder: &worker.offer.builder,
-        configuration: &worker.offer.configuration,
+        builder: worker.offer.builder.clone(),
+        configuration: worker.offer.configuration.clone(),
         root_mode: server.config.root_mode,
         install: input.install()?,
         assumed: input.assumed()?,
-        own: &installation.own,
+        own: installation.own.clone(),
         bases: installation
             .repositories
             .iter()
             .filter_map(|repository| repository.server.strip_prefix("/bases/"))
+            .map(str::to_owned)
             .collect(),
     });
-    if !input.options()?.reuse {
+    if !input.reuse()? {
         let input = inputs::assign(db, state.key, None, &ingredients).await?;
         return Ok(Reuse::Build(input));
     }

@@ -1,6 +1,8 @@
 //! What follows from a run's ending or a build's change of status: for the build, for what waits
 //! for it, for the namespace. All within the caller's transaction.
 
+use std::collections::HashSet;
+
 use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId};
 use sqlx::SqliteConnection;
@@ -30,6 +32,11 @@ pub async fn end_run(
     let failures = runs::infrastructure_failures(&mut *db, run.build).await?;
     let message = Some(outcome.message.as_str());
     match verdict(outcome.class, failures, infrastructure_tries) {
+        // The newer iteration has a build of its own that can be tried again.
+        Verdict::TryAgain(_) if build.is_superseded()? => {
+            let reason = format!("{}; a newer iteration took its place", outcome.message);
+            builds::set_status(db, &build, BuildStatus::Cancelled, Some(&reason)).await
+        }
         Verdict::TryAgain(wait) => {
             builds::set_status(&mut *db, &build, BuildStatus::Pending, message).await?;
             let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
@@ -58,7 +65,12 @@ pub async fn take_back(db: &mut SqliteConnection, run: &RunState, reason: &str) 
     if build.status()?.is_final() {
         return Ok(());
     }
-    builds::set_status(db, &build, BuildStatus::Pending, Some(reason)).await
+    // What a newer iteration took the place of waits for nothing any more.
+    let status = match build.is_superseded()? {
+        true => BuildStatus::Cancelled,
+        false => BuildStatus::Pending,
+    };
+    builds::set_status(db, &build, status, Some(reason)).await
 }
 
 /// A build failed; what waits for it cannot go on.
@@ -108,10 +120,12 @@ async fn release(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
     Ok(())
 }
 
-/// Calls off all unfinished builds of an iteration, and the open runs of those; hands back the runs.
+/// Calls off all unfinished builds of an iteration but some, and the open runs of those; hands back
+/// the runs.
 pub async fn cancel_iteration(
     db: &mut SqliteConnection,
     iteration: IterationKey,
+    except: &HashSet<BuildKey>,
     reason: &str,
 ) -> DbResult<Vec<RunId>> {
     let unfinished: Vec<BuildStatus> = BuildStatus::ALL
@@ -121,18 +135,31 @@ pub async fn cancel_iteration(
         .collect();
     let mut stopped = Vec::new();
     for build in builds::in_statuses(&mut *db, iteration, &unfinished).await? {
-        for run in runs::open_of_build(&mut *db, build.key).await? {
-            let outcome = Outcome {
-                class: OutcomeClass::Cancelled,
-                message: reason.to_owned(),
-                exit_code: None,
-                failed_step: None,
-            };
-            runs::end(&mut *db, &run, &build, &outcome).await?;
-            stopped.push(run.id()?);
+        if !except.contains(&build.key) {
+            stopped.extend(cancel_build(&mut *db, &build, reason).await?);
         }
-        builds::set_status(&mut *db, &build, BuildStatus::Cancelled, Some(reason)).await?;
     }
+    Ok(stopped)
+}
+
+/// Calls off a build, and its open runs; hands back those.
+pub async fn cancel_build(
+    db: &mut SqliteConnection,
+    build: &BuildState,
+    reason: &str,
+) -> DbResult<Vec<RunId>> {
+    let mut stopped = Vec::new();
+    for run in runs::open_of_build(&mut *db, build.key).await? {
+        let outcome = Outcome {
+            class: OutcomeClass::Cancelled,
+            message: reason.to_owned(),
+            exit_code: None,
+            failed_step: None,
+        };
+        runs::end(&mut *db, &run, build, &outcome).await?;
+        stopped.push(run.id()?);
+    }
+    builds::set_status(db, build, BuildStatus::Cancelled, Some(reason)).await?;
     Ok(stopped)
 }
 
@@ -209,7 +236,7 @@ pub async fn retry_iteration(
         back_to_work(&mut *db, &build, reason).await?;
         again += 1;
     }
-    let hopeless: std::collections::HashSet<BuildKey> =
+    let hopeless: HashSet<BuildKey> =
         builds::transitive_dependents(&mut *db, &still_failed, &[BuildStatus::DependencyFailed])
             .await?
             .into_iter()

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::{
     BaseOrigin, BaseRepository, NamespaceOptions, PlanRequest, WhyRequest,
 };
 use buildbtw_api::runs::RootMode;
+use buildbtw_api::{Changeset, NamespaceName};
 use buildbtw_graph::{
     Architecture, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex, SourceIndex,
     SourcePackage, Why,
 };
 
 use super::PlannerError;
+use super::pins::{self, PinnedSources, Pins};
 use crate::Server;
 use crate::bases::Snapshot;
-use crate::sources::{ResolvedChangeset, SourceCommit};
+use crate::db::namespaces;
+use crate::sources::{Heads, ResolvedChangeset, SourceCommit};
 
 /// How often planning starts again because a source moved in the middle of it.
 pub(super) const MOVING_SOURCES_TRIES: u32 = 3;
@@ -57,7 +59,19 @@ pub async fn resolve(
 pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, PlannerError> {
     check_bases(server, &request.options)?;
     let resolved = resolve(server, &request.changesets).await?;
-    Ok(calculate(server, &resolved, &request.options).await?.plan)
+    let pins = match &request.namespace {
+        Some(namespace) => pins_of(server, namespace).await?,
+        None => Pins::default(),
+    };
+    let calculation = calculate(server, &resolved, &request.options, &pins).await?;
+    Ok(calculation.plan)
+}
+
+/// What the next iteration of a namespace would take over from those there are.
+async fn pins_of(server: &Server, name: &NamespaceName) -> Result<Pins, PlannerError> {
+    let namespace = namespaces::by_name(&mut *server.db.read().await?, name).await?;
+    let namespace = namespace.ok_or_else(|| PlannerError::UnknownNamespace(name.clone()))?;
+    Ok(Pins::before(server, namespace.key, u32::MAX).await?)
 }
 
 /// Refuses base repositories that a request must not make the server ask for.
@@ -88,7 +102,7 @@ pub fn check_bases(server: &Server, options: &NamespaceOptions) -> Result<(), Pl
 }
 
 /// The base repositories a namespace uses.
-fn base_repositories<'a>(
+pub(super) fn base_repositories<'a>(
     server: &'a Server,
     options: &'a NamespaceOptions,
 ) -> &'a [BaseRepository] {
@@ -105,7 +119,7 @@ pub async fn why(
 ) -> Result<BTreeMap<Architecture, Why>, PlannerError> {
     check_bases(server, &request.options)?;
     let resolved = resolve(server, &request.changesets).await?;
-    let ground = Ground::gather(server, &resolved, &request.options).await?;
+    let ground = Ground::gather(server, &resolved, &request.options, &Pins::default()).await?;
     let pkgbase = request.pkgbase.clone();
     let sources = server.sources.index();
     ground
@@ -127,13 +141,22 @@ impl Ground {
         server: &Server,
         resolved: &[ResolvedChangeset],
         options: &NamespaceOptions,
+        pins: &Pins,
     ) -> Result<Self, PlannerError> {
         let config = &server.config;
         let mut bases = BTreeMap::new();
         let mut released: BTreeMap<Architecture, Arc<ReleasedIndex>> = BTreeMap::new();
         for architecture in &config.architectures {
-            let repositories = base_repositories(server, options);
-            let snapshot = server.bases.snapshot(repositories, architecture).await?;
+            let snapshot = match pins.bases.get(architecture) {
+                Some(pinned) => Snapshot {
+                    repositories: pinned.clone(),
+                    index: server.bases.pinned(pinned).await?,
+                },
+                None => {
+                    let repositories = base_repositories(server, options);
+                    server.bases.snapshot(repositories, architecture).await?
+                }
+            };
             released.insert(architecture.clone(), Arc::clone(&snapshot.index));
             bases.insert(architecture.clone(), snapshot);
         }
@@ -206,26 +229,29 @@ fn plan_and_prove(input: &PlanInput<'_>) -> Result<Plan, PlannerError> {
     }
 }
 
-/// Makes a plan for resolved changesets.
+/// Makes a plan for resolved changesets; what is pinned stays as it is.
 pub async fn calculate(
     server: &Server,
     resolved: &[ResolvedChangeset],
     options: &NamespaceOptions,
+    pins: &Pins,
 ) -> Result<Calculation, PlannerError> {
-    let ground = Ground::gather(server, resolved, options).await?;
+    let ground = Ground::gather(server, resolved, options, pins).await?;
     let mut moving = None;
     for _ in 0..MOVING_SOURCES_TRIES {
-        let sources = server.sources.index();
+        let heads = server.sources.heads();
+        let pinned = pins::apply(server, pins, &heads, resolved).await?;
         let mut plan = {
-            let sources = sources.clone();
+            let sources = pinned.index.clone();
             ground
                 .calculate(move |ground| plan_and_prove(&ground.input(&sources)))
                 .await?
         };
-        match pin_members(server, resolved, &sources, &plan) {
+        match pin_members(server, resolved, &heads, &pinned, &plan) {
             Ok(commits) => {
                 plan.warnings
                     .extend(reading_warnings(server, resolved, &commits));
+                plan.warnings.extend(pinned.warnings);
                 plan.warnings.extend(ground.warning());
                 plan.warnings.sort();
                 return Ok(Calculation {
@@ -248,7 +274,8 @@ pub async fn calculate(
 fn pin_members(
     server: &Server,
     resolved: &[ResolvedChangeset],
-    sources: &buildbtw_graph::SourceIndex,
+    then: &Heads,
+    pinned: &PinnedSources,
     plan: &Plan,
 ) -> Result<HashMap<PkgBase, SourceCommit>, PkgBase> {
     let mut commits: HashMap<PkgBase, SourceCommit> = resolved
@@ -265,8 +292,12 @@ fn pin_members(
         if commits.contains_key(&build.pkgbase) {
             continue;
         }
+        if let Some(commit) = pinned.commits.get(&build.pkgbase) {
+            commits.insert(build.pkgbase.clone(), commit.clone());
+            continue;
+        }
         // The index is replaced together with the heads, so one look at both is enough.
-        let unmoved = heads.index().get(&build.pkgbase) == sources.get(&build.pkgbase);
+        let unmoved = heads.index().get(&build.pkgbase) == then.index().get(&build.pkgbase);
         match heads.head(&build.pkgbase) {
             Some(commit) if unmoved => commits.insert(build.pkgbase.clone(), commit.clone()),
             _ => return Err(build.pkgbase.clone()),

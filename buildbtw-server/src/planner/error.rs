@@ -1,6 +1,6 @@
 //! Why there is no plan.
 
-use buildbtw_api::{Problem, ProblemType};
+use buildbtw_api::{NamespaceName, NamespaceStatus, Problem, ProblemType};
 use buildbtw_graph::{Flaw, PkgBase};
 
 use super::calculate::MOVING_SOURCES_TRIES;
@@ -32,6 +32,17 @@ pub enum PlannerError {
     /// A base repository that the server does not ask because somebody says so.
     #[error("base repository {0} is not one that the server may ask")]
     BaseNotAllowed(String),
+    /// There is no namespace to go on from.
+    #[error("there is no namespace {0}")]
+    UnknownNamespace(NamespaceName),
+    /// Nobody works on the namespace any more.
+    #[error("namespace {name} is {status}")]
+    NotWorkedOn {
+        /// The namespace.
+        name: NamespaceName,
+        /// Where it stands.
+        status: NamespaceStatus,
+    },
     /// Sources kept moving.
     #[error(
         "the sources of {0} moved while the plan was made, {MOVING_SOURCES_TRIES} times in a row"
@@ -72,6 +83,13 @@ impl From<PlannerError> for HttpProblem {
             PlannerError::BaseNotAllowed(_) => Self::new(ProblemType::BadRequest, detail)
                 .hint("BASE_HOSTS in the server's settings names the hosts that --base may name"),
             PlannerError::NamedTwice(_) => Self::new(ProblemType::BadRequest, detail),
+            PlannerError::UnknownNamespace(_) => Self::new(ProblemType::UnknownNamespace, detail)
+                .hint("`bbtw list` shows those that there are"),
+            PlannerError::NotWorkedOn { name, status } => Self::new(ProblemType::Conflict, detail)
+                .hint(match status {
+                    NamespaceStatus::Archived => "make a new one with `bbtw new`".to_owned(),
+                    _ => format!("`bbtw resume {name}` goes on with it"),
+                }),
             PlannerError::MovingSources(_) => {
                 Self::new(ProblemType::Conflict, detail).hint("try again in a moment")
             }

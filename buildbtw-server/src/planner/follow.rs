@@ -168,7 +168,7 @@ async fn look(
 }
 
 /// The changesets whose trees differ. Another commit with the same tree builds the same.
-fn moves(pinned: &[PinnedOrigin], resolved: &[ResolvedChangeset]) -> Vec<ChangesetMove> {
+pub(super) fn moves(pinned: &[PinnedOrigin], resolved: &[ResolvedChangeset]) -> Vec<ChangesetMove> {
     resolved
         .iter()
         .filter_map(|now| {

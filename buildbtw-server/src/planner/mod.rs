@@ -5,9 +5,13 @@
 //! found and the planning done again.
 
 mod calculate;
+pub mod change;
 mod error;
 pub mod follow;
+mod pins;
 mod store;
+
+use std::collections::HashSet;
 
 use buildbtw_api::IterationStatus;
 use buildbtw_api::namespaces::IterationReason;
@@ -15,13 +19,15 @@ use buildbtw_api::namespaces::IterationReason;
 use crate::Server;
 use crate::db::iterations::{PinnedOrigin, StoredIteration};
 use crate::db::keys::NamespaceKey;
+use crate::db::superseded::still_running;
 use crate::db::{DbError, iterations, namespaces, plans};
-use crate::dispatch::steps;
+use crate::dispatch::{steps, superseded};
 use crate::sources::ResolvedChangeset;
 
 pub use calculate::{Calculation, calculate, check_bases, preview, resolve, why};
 pub use error::PlannerError;
 pub use follow::follow_origins;
+pub use pins::Pins;
 pub use store::store;
 
 /// The origins of an iteration, for its rows.
@@ -83,7 +89,11 @@ pub async fn plan_iteration(
                     .await?,
             );
         }
-        calculate(server, &resolved, &namespace.options).await
+        let pins = match iteration.reason()?.keeps_pins() {
+            true => Pins::before(server, iteration.namespace, iteration.number).await?,
+            false => Pins::default(),
+        };
+        calculate(server, &resolved, &namespace.options, &pins).await
     }
     .await;
     match calculation {
@@ -113,30 +123,34 @@ async fn make_current(server: &Server, iteration: &StoredIteration) -> Result<()
     for newer in all.iter().filter(|other| other.number > iteration.number) {
         if newer.status()? == IterationStatus::Current {
             let reason = format!("iteration {} came first", newer.number);
-            steps::cancel_iteration(&mut tx, iteration.key, &reason).await?;
+            steps::cancel_iteration(&mut tx, iteration.key, &HashSet::new(), &reason).await?;
             iterations::set_status(&mut tx, iteration, IterationStatus::Superseded, None).await?;
             tx.commit().await?;
             server.feed.wake();
             return Ok(());
         }
     }
+    // Older ones may still have runs that were kept for the iteration that is superseded now.
+    let mut giving_way = still_running(&mut tx, iteration.namespace).await?;
     for older in all {
-        let status = older.status()?;
-        if older.key == iteration.key || status == IterationStatus::Superseded {
-            continue;
-        }
-        if older.number < iteration.number {
-            stopped.extend(steps::cancel_iteration(&mut tx, older.key, &reason).await?);
+        if older.number < iteration.number && older.status()? != IterationStatus::Superseded {
             iterations::set_status(&mut tx, &older, IterationStatus::Superseded, None).await?;
+            giving_way.push(older.key);
         }
+    }
+    for older in giving_way {
+        let ended = superseded::give_way(server, &mut tx, older, iteration, &reason).await?;
+        stopped.extend(ended);
     }
     iterations::set_status(&mut tx, iteration, IterationStatus::Current, None).await?;
     namespaces::settle(&mut tx, iteration.namespace).await?;
     tx.commit().await?;
     for run in stopped {
         server.dispatch.stop(run, &reason).await;
+        server.close_log(run, &reason).await;
     }
     server.feed.wake();
     server.dispatch.wake();
+    server.dispatch.watch_kept();
     Ok(())
 }

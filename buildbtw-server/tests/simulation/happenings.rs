@@ -5,7 +5,7 @@ use std::time::Duration;
 use buildbtw_api::runs::Step;
 use buildbtw_api::{OutcomeClass, ProblemType, RunId};
 use buildbtw_server::clock;
-use buildbtw_server::dispatch::{claim, publisher, reports};
+use buildbtw_server::dispatch::{claim, publisher, reports, superseded};
 use buildbtw_server::problems::HttpProblem;
 
 use super::packages;
@@ -37,7 +37,9 @@ impl World {
                 self.jump();
                 self.tell("the wall clock jumps");
             }
-            Event::Person => self.person().await?,
+            // Once all is well nobody calls off or drains any more: it has to come to an end.
+            Event::Person if self.trouble => self.person().await?,
+            Event::Person => {}
             Event::WorkerDies(number) => {
                 let worker = &mut self.workers[number];
                 worker.up = false;
@@ -99,6 +101,11 @@ impl World {
                     self.tell("packages are published");
                     self.soon(Event::Publish);
                 }
+                self.on_server(async |server| {
+                    let called_off = superseded::call_off(&server).await;
+                    called_off.map(drop).map_err(Violation::of)
+                })
+                .await?;
             }
             Event::Nudge => {}
             // What an earlier life wanted.

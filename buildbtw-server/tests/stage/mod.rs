@@ -366,3 +366,45 @@ pub async fn until<F: Future<Output = bool>>(stage: &Stage, mut is_so: impl FnMu
         .await
         .expect("it did not come about");
 }
+
+/// Waits until the index of the sources has a commit.
+pub async fn seen(stage: &Stage, pkgbase: &str, commit: &str) {
+    let sources = &stage.server().sources;
+    let mut changes = sources.subscribe();
+    let pkgbase = pkgbase.parse().unwrap();
+    let search = async {
+        while sources
+            .head(&pkgbase)
+            .is_none_or(|head| head.commit != commit)
+        {
+            changes.recv().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), search)
+        .await
+        .expect("the commit was not seen");
+}
+
+/// The bytes of a base repository's db with packages of these names and versions.
+pub fn base_db(packages: &[(&str, &str)]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let packages: Vec<_> = packages
+        .iter()
+        .map(|(name, version)| {
+            let (file, _) = package(folder.path(), name, name, version);
+            let limits = &buildbtw_repo::ReadLimits::PACKAGE;
+            buildbtw_repo::read_package(&folder.path().join(file), limits).unwrap()
+        })
+        .collect();
+    let change = buildbtw_repo::add_packages(
+        &buildbtw_repo::RepositoryState::default(),
+        |_| Err::<Vec<u8>, _>("a fresh repository needs no frame"),
+        &packages,
+    )
+    .unwrap();
+    let frames: std::collections::HashMap<_, _> = change.new_frames.into_iter().collect();
+    let frames = change.state.db_frames().map(|frame| &frames[frame]);
+    let mut bytes: Vec<u8> = frames.flatten().copied().collect();
+    bytes.extend_from_slice(buildbtw_repo::END_FRAME);
+    bytes
+}

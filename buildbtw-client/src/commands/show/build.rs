@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::asking;
+use crate::commands::explain::flaky;
 use crate::failure::Outcome;
 use crate::output::Session;
 use crate::style;
@@ -88,6 +89,10 @@ fn write(out: &mut dyn Write, shown: &Shown, width: usize) -> io::Result<()> {
     neighbours(out, "Needs", &details.needs, width)?;
     neighbours(out, "Needed by", &details.needed_by, width)?;
     runs(out, &details.runs, width)?;
+    if !details.flaky.is_empty() {
+        writeln!(out)?;
+        flaky(out, details, width)?;
+    }
     if let Some(run) = &shown.newest_run {
         steps(out, run, width)?;
         packages(out, run, width)?;

@@ -159,13 +159,30 @@ fn head(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Re
     line("page", namespace.page.clone());
     table.write(out, width)?;
     if let Some(problem) = &namespace.origins_problem {
-        let (odd, problem) = (style::ODD, harmless(problem));
+        let problem = harmless(problem);
         let text = format!("the newest state of its changesets cannot be planned: {problem}");
-        for (number, text) in wrap(&text, width.saturating_sub(8)).iter().enumerate() {
-            match number {
-                0 => writeln!(out, "  {odd}note:{odd:#} {text}")?,
-                _ => writeln!(out, "        {text}")?,
-            }
+        note(out, &text, width)?;
+    }
+    if !details.newer_commits.is_empty() {
+        let newer = details.newer_commits.iter();
+        let names: Vec<String> = newer.map(|one| one.pkgbase.to_string()).collect();
+        let have = match names.len() {
+            1 => "1 dependent has newer commits".to_owned(),
+            many => format!("{many} dependents have newer commits"),
+        };
+        let (name, names) = (&namespace.name, some_of(&names, 8));
+        let text = format!("{have} ({names}); `bbtw update {name}` takes them");
+        note(out, &text, width)?;
+    }
+    Ok(())
+}
+
+fn note(out: &mut dyn Write, text: &str, width: usize) -> io::Result<()> {
+    let odd = style::ODD;
+    for (number, text) in wrap(text, width.saturating_sub(8)).iter().enumerate() {
+        match number {
+            0 => writeln!(out, "  {odd}note:{odd:#} {text}")?,
+            _ => writeln!(out, "        {text}")?,
         }
     }
     Ok(())
