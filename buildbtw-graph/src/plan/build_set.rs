@@ -15,6 +15,7 @@ use super::obstacles::{Obstacles, obstacles};
 use super::options::PlanOptions;
 use super::order::{Order, line_of, reduce};
 use super::output::{Because, BuildKey, BuildSet, Edge, PlanWarning, PlannedBuild};
+use super::passes::{Passes, Task};
 use super::reports::report_findings;
 use super::worlds::{Released, Sources};
 use crate::names::{Architecture, PkgBase, PkgName};
@@ -44,13 +45,6 @@ pub(super) struct Ground<'a> {
     pub options: &'a PlanOptions,
     /// Installed into every build root.
     pub implicit: &'a [Relation],
-}
-
-/// One build of one pass. The first tasks are the members' first passes.
-#[derive(Clone, Copy)]
-struct Task {
-    member: u32,
-    pass: u8,
 }
 
 /// The members as the graph has them.
@@ -92,13 +86,13 @@ pub(super) fn make_build_set(
 
     let mut set = BuildSet::default();
     report_findings(ground, &graph, &mut set, warnings);
-    let affected = affected(ground.options, &acyclic);
-    let (tasks, second) = tasks(&affected);
+    let passes = Passes::new(ground.options, &acyclic);
+    let tasks = &passes.tasks;
     let find_order = || {
         if tasks.len() == members.len() {
             return reduce(&acyclic.waits_for, &acyclic.line);
         }
-        let rows = task_rows(&acyclic, &needs, &affected, &second);
+        let rows = passes.rows(&acyclic, &needs);
         reduce(&rows, &line_of(&rows))
     };
     let (order, (obstacles, risks)) = rayon::join(find_order, || {
@@ -112,16 +106,16 @@ pub(super) fn make_build_set(
             .iter()
             .map(|member| &member.source.pkgbase)
             .collect(),
-        tasks: &tasks,
+        tasks,
     };
-    set.edges = edges(&graph, &reach, &acyclic, &order, &names);
+    set.edges = edges(&graph, &reach, &needs, &acyclic, &order, &names);
     set.waves = order.wave.iter().copied().max().unwrap_or(0);
     set.critical_path = order
         .longest_chain()
         .into_iter()
         .map(|task| names.key(task))
         .collect();
-    set.builds = builds(ground, chosen, &tasks, &order, &acyclic, obstacles);
+    set.builds = builds(ground, chosen, tasks, &order, &acyclic, obstacles);
     set.risks.sort();
     set.risks.dedup();
     set
@@ -156,66 +150,6 @@ fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Bits> {
     needs.par_iter().enumerate().map(one).collect()
 }
 
-/// The members that are built a second time.
-fn affected(options: &PlanOptions, acyclic: &Acyclic) -> Vec<bool> {
-    let mut affected = vec![false; acyclic.nocheck.len()];
-    if options.passes > 1 {
-        affected.clone_from(&acyclic.nocheck);
-        for dropped in &acyclic.dropped {
-            affected[dropped.build as usize] = true;
-        }
-    }
-    affected
-}
-
-/// All tasks, and the number of each member's second one.
-fn tasks(affected: &[bool]) -> (Vec<Task>, Vec<Option<u32>>) {
-    let members = affected.len() as u32;
-    let mut tasks: Vec<Task> = (0..members)
-        .map(|member| Task { member, pass: 1 })
-        .collect();
-    let mut second = vec![None; affected.len()];
-    for member in (0..members).filter(|&member| affected[member as usize]) {
-        second[member as usize] = Some(tasks.len() as u32);
-        tasks.push(Task { member, pass: 2 });
-    }
-    (tasks, second)
-}
-
-/// What each task waits for. Outside a cycle builds wait for the second pass
-/// of what is built twice, inside it only second passes do, and only for those
-/// that come before them in the order of the first.
-fn task_rows(
-    acyclic: &Acyclic,
-    needs: &[Needs],
-    affected: &[bool],
-    second: &[Option<u32>],
-) -> Vec<Bits> {
-    let members = affected.len();
-    let count = members + second.iter().flatten().count();
-    let mut rows = vec![Bits::new(count); count];
-    for member in 0..members {
-        let waits_for = &acyclic.waits_for[member];
-        let outside = |other: usize| acyclic.part[other] != acyclic.part[member];
-        for other in waits_for.iter() {
-            let last = second[other].filter(|_| outside(other));
-            rows[member].insert(last.map_or(other, |task| task as usize));
-        }
-        let Some(again) = second[member] else {
-            continue;
-        };
-        for other in needs[member]
-            .all()
-            .iter()
-            .take_while(|&other| other < members)
-        {
-            let last = second[other].filter(|_| outside(other) || waits_for.contains(other));
-            rows[again as usize].insert(last.map_or(other, |task| task as usize));
-        }
-    }
-    rows
-}
-
 struct Names<'n> {
     members: Vec<&'n PkgBase>,
     tasks: &'n [Task],
@@ -241,6 +175,7 @@ impl Names<'_> {
 fn edges(
     graph: &Graph<'_>,
     reach: &Reach,
+    needs: &[Needs],
     acyclic: &Acyclic,
     order: &Order,
     names: &Names<'_>,
@@ -258,40 +193,51 @@ fn edges(
         } else {
             &[]
         };
+        // A second pass also waits for those that must find the first one: what
+        // explains that is how they install it.
+        let is_need = |before: u32| {
+            pass == 1 || needs[member as usize].contains(names.tasks[before as usize].member)
+        };
         let mut targets = Bits::new(members);
-        for &before in direct {
+        for &before in direct.iter().filter(|&&before| is_need(before)) {
             targets.insert(names.tasks[before as usize].member as usize);
         }
         dropped
             .iter()
             .for_each(|&later| targets.insert(later as usize));
         let found = chains.find(member, targets);
-        let edge = |before: u32, to: u32, dropped: bool| {
-            let at = found.binary_search_by_key(&to, |chain| chain.to).ok()?;
+        let edge = |before: u32, chain: &Chain<'_>, dropped: bool| {
             let Chain {
                 kind,
                 relation,
                 through,
                 ..
-            } = &found[at];
+            } = chain;
             let through = through
                 .iter()
                 .map(|&node| graph.nodes[node as usize].package);
-            Some(Edge {
+            Edge {
                 before: names.key(before),
                 after: names.key(task as u32),
                 kind: *kind,
                 relation: relation.to_string(),
                 through: through.map(|package| package.pkgname().clone()).collect(),
                 dropped,
-            })
+            }
         };
         let kept = direct.iter().map(|&before| (before, false));
         let given_up = dropped.iter().map(|&later| (later, true));
         let mut pairs: Vec<(u32, bool)> = kept.chain(given_up).collect();
         pairs.sort_unstable_by_key(|&(before, dropped)| (names.place(before), dropped));
         let made = pairs.into_iter().filter_map(|(before, dropped)| {
-            edge(before, names.tasks[before as usize].member, dropped)
+            let to = names.tasks[before as usize].member;
+            if let Ok(at) = found.binary_search_by_key(&to, |chain| chain.to) {
+                return Some(edge(before, &found[at], dropped));
+            }
+            let mut own = Bits::new(members);
+            own.insert(member as usize);
+            let back = chains.find(to, own);
+            back.first().map(|chain| edge(before, chain, dropped))
         });
         made.collect::<Vec<Edge>>()
     };

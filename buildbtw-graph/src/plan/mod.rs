@@ -15,6 +15,7 @@ mod obstacles;
 mod options;
 mod order;
 mod output;
+mod passes;
 mod pkgrel;
 mod reports;
 mod round;

@@ -28,6 +28,17 @@ pub(super) struct Needs {
 }
 
 impl Needs {
+    /// Whether it installs that member.
+    pub fn contains(&self, member: u32) -> bool {
+        let parts = [
+            &self.depends,
+            &self.makedepends,
+            &self.implicit,
+            &self.check,
+        ];
+        parts.iter().any(|part| part.contains(member as usize))
+    }
+
     /// All it installs.
     pub fn all(&self) -> Bits {
         let mut all = self.without_check();
