@@ -1,7 +1,5 @@
 //! One architecture's build set, from its members to the finished lists.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::bits::Bits;
@@ -11,7 +9,7 @@ use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, Reach, all_needs};
-use super::obstacles::{Obstacles, obstacles};
+use super::obstacles::{Lookout, Obstacles};
 use super::options::PlanOptions;
 use super::order::{Order, line_of, reduce};
 use super::output::{Because, BuildKey, BuildSet, Edge, PlanWarning, PlannedBuild};
@@ -79,9 +77,20 @@ pub(super) fn make_build_set(
     let reach = Reach::new(&graph);
     let needs = all_needs(&graph, &reach);
     let hard = hard_pairs(&graph, &needs);
-    let (acyclic, conflicts) = rayon::join(
+    let lookout = Lookout {
+        ground,
+        mixed: &mixed,
+        graph: &graph,
+        members: &members,
+        needs: &needs,
+    };
+    let (acyclic, (conflicts, found)) = rayon::join(
         || break_cycles(&needs, &hard, ground.options.rounds),
-        || Conflicts::new(&graph, &mixed),
+        || {
+            let conflicts = Conflicts::new(&graph, &mixed);
+            let found = lookout.look_ahead(&conflicts);
+            (conflicts, found)
+        },
     );
 
     let mut set = BuildSet::default();
@@ -96,9 +105,7 @@ pub(super) fn make_build_set(
         reduce(&rows, &line_of(&rows))
     };
     let (order, (obstacles, risks)) = rayon::join(find_order, || {
-        obstacles(
-            ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
-        )
+        lookout.obstacles(found, &acyclic, &conflicts)
     });
     set.risks.extend(risks);
     let names = Names {
@@ -123,29 +130,21 @@ pub(super) fn make_build_set(
 
 /// For each build the members it installs in a form that is not released, or
 /// whose released form would not do.
-fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Bits> {
+fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Vec<u32>> {
     let members = needs.len();
     let maker = |extra: usize| match graph.extras[extra] {
         Extra::Unreleased(node) => graph.nodes[node as usize].member,
         Extra::Unresolved(_) => None,
     };
     let one = |(build, needs): (usize, &Needs)| {
-        let mut row = Bits::new(members);
-        let all = needs.without_check();
-        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
-        for later in extras
-            .take_while(|&at| at < graph.universe())
-            .filter_map(|at| maker(at - members))
-        {
-            row.insert(later as usize);
-        }
-        for root in graph.all_roots(build).filter(|root| root.needs_new) {
-            let chosen = root.chosen.map(|node| &graph.nodes[node as usize]);
-            if let Some(later) = chosen.and_then(|node| node.member) {
-                row.insert(later as usize);
-            }
-        }
-        row
+        let extras = needs.beyond(members, false).into_iter();
+        let unreleased = extras.filter_map(|extra| maker(extra - members));
+        let roots = graph.all_roots(build).filter(|root| root.needs_new);
+        let too_old = roots.filter_map(|root| graph.nodes[root.chosen? as usize].member);
+        let mut hard: Vec<u32> = unreleased.chain(too_old).collect();
+        hard.sort_unstable();
+        hard.dedup();
+        hard
     };
     needs.par_iter().enumerate().map(one).collect()
 }
@@ -321,11 +320,10 @@ fn install_list(
     let own = source.build_relations(ground.sources.on);
     let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
     let implicit = ground.implicit.iter();
-    let mut seen = BTreeMap::new();
     let mut list = Vec::new();
     for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
         let text = relation.to_string();
-        if !left_out.contains(&text) && seen.insert(text.clone(), ()).is_none() {
+        if !left_out.contains(&text) && !list.contains(&text) {
             list.push(text);
         }
     }

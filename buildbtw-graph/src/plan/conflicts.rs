@@ -33,9 +33,8 @@ pub(super) struct Conflicts {
     /// the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// Who quarrels with whom, as such numbers.
-    pairs: Vec<(usize, usize)>,
-    count: usize,
+    /// With whom each of them quarrels.
+    against: Vec<Bits>,
 }
 
 impl Conflicts {
@@ -53,6 +52,11 @@ impl Conflicts {
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
+        let mut against = vec![Bits::new(count); count];
+        for (one, other) in pairs {
+            against[one].insert(other);
+            against[other].insert(one);
+        }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let parts = components(graph.nodes.len(), |node, at| {
@@ -60,6 +64,10 @@ impl Conflicts {
                 next.map(|&next| (next as usize, at + 1))
             });
             for (number, nodes) in parts.members().into_iter().enumerate() {
+                if !nodes.iter().any(|&node| graph.is_installed[node as usize]) {
+                    reach.push(Bits::default());
+                    continue;
+                }
                 let mut row = Bits::new(count);
                 for node in nodes {
                     if let Some(&own) = numbers.get(&node) {
@@ -78,8 +86,7 @@ impl Conflicts {
         Conflicts {
             reach,
             part,
-            pairs,
-            count,
+            against,
         }
     }
 
@@ -93,14 +100,13 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.count);
-        if self.count > 0 {
+        let mut row = Bits::new(self.against.len());
+        if !self.against.is_empty() {
             for node in roots.iter().filter_map(|root| root.chosen) {
                 row.unite(&self.reach[self.part[node as usize] as usize]);
             }
         }
-        let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
-        self.pairs.iter().find(both)?;
+        row.iter().find(|&one| self.against[one].meets(&row))?;
         let mut transaction = Transaction {
             mixed,
             member,
