@@ -30,8 +30,8 @@ pub(super) struct Chosen<'a> {
     pub version: Version,
     /// The pkgrel to write, of the last pass.
     pub pkgrel: Option<String>,
-    /// The pkgrel of the first of two passes.
-    pub first_pkgrel: String,
+    /// The pkgrel of the first of two passes, where there may be two.
+    pub first_pkgrel: Option<String>,
     /// The architecture whose build serves here too.
     pub refers_to: Option<Architecture>,
 }
@@ -84,17 +84,16 @@ pub(super) fn make_build_set(
         members: &members,
         needs: &needs,
     };
+    let mut set = BuildSet::default();
     let (acyclic, (conflicts, found)) = rayon::join(
         || break_cycles(&needs, &hard, ground.options.rounds),
         || {
+            report_findings(ground, &graph, &mut set, warnings);
             let conflicts = Conflicts::new(&graph, &mixed);
             let found = lookout.look_ahead(&conflicts);
             (conflicts, found)
         },
     );
-
-    let mut set = BuildSet::default();
-    report_findings(ground, &graph, &mut set, warnings);
     let passes = Passes::new(ground.options, &acyclic);
     let tasks = &passes.tasks;
     let find_order = || {
@@ -272,7 +271,7 @@ fn builds(
         let obstacles = &obstacles[member as usize][usize::from(pass - 1)];
         let first_of_two = pass == 1 && twice[member as usize];
         let pkgrel = match first_of_two {
-            true => Some(chosen.first_pkgrel.clone()),
+            true => chosen.first_pkgrel.clone(),
             false => chosen.pkgrel.clone(),
         };
         let version = pkgrel

@@ -111,6 +111,7 @@ impl Conflicts {
             mixed,
             member,
             targets: Vec::new(),
+            target_names: FxHashSet::default(),
             assumed,
             taken: Vec::new(),
             names: FxHashSet::default(),
@@ -121,6 +122,7 @@ impl Conflicts {
             if let Some(chosen) = root.chosen {
                 let package = graph.nodes[chosen as usize].package;
                 transaction.targets.push((package, root.relation));
+                transaction.target_names.extend(package.names(mixed.on()));
             }
         }
         if let Some(twice) = transaction.twice() {
@@ -176,6 +178,8 @@ struct Transaction<'t, 'a> {
     mixed: &'t Mixed<'a>,
     member: u32,
     targets: Vec<(Package<'a>, &'a Relation)>,
+    /// All names that the targets go by.
+    target_names: FxHashSet<&'a str>,
     /// What pacman takes for installed.
     assumed: &'t [Provision],
     /// What it installs, with the relation of the build that led there.
@@ -202,8 +206,9 @@ impl<'a> Transaction<'_, 'a> {
                 if does(package) || self.is_met(relation) {
                     continue;
                 }
-                let mut targets = self.targets.iter().map(|&(target, _)| target);
-                let wanted = targets.find(|&target| does(target));
+                let may_be_wanted = self.target_names.contains(relation.name.as_str());
+                let targets = self.targets.iter().filter(|_| may_be_wanted);
+                let wanted = targets.map(|&(target, _)| target).find(|&it| does(it));
                 let found = wanted.or_else(|| self.find(relation, root));
                 let Some(found) = found else { continue };
                 let taken = self.take(found, root);
