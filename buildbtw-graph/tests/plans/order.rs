@@ -197,6 +197,46 @@ fn a_second_pass_waits_for_whoever_must_find_the_first() {
 }
 
 #[test]
+fn a_second_pass_waits_for_another_that_must_find_the_first() {
+    // lib gives up tool, so its second pass waits for tool's first one. tool
+    // is built twice too, and needs lib only by way of others: nothing else
+    // says that its second pass does not come before that of lib.
+    let sources = [
+        source("lib 1-1", &["makedepends = tool"]),
+        source("gen1 1-1", &["makedepends = lib"]),
+        source("gen2 1-1", &["makedepends = lib"]),
+        source(
+            "tool 1-1",
+            &[
+                "makedepends = gen1",
+                "makedepends = gen2",
+                "makedepends = plugin",
+            ],
+        ),
+        source("plugin 1-1", &["depends = tool"]),
+    ];
+    let twice = PlanOptions {
+        passes: 2,
+        ..options()
+    };
+    let made = plan_of(&sources, &[], &sources, &twice);
+    let set = x86_64(&made);
+    assert_eq!(dropped(set), ["tool>lib", "plugin>tool"]);
+    let expected = [
+        "lib:1>gen1:1 by lib: lib",
+        "lib:1>gen2:1 by lib: lib",
+        "tool:1>lib:2 by tool: tool",
+        "tool:1>plugin:1 by tool: tool",
+        "gen1:1>tool:1 by gen1: gen1",
+        "gen2:1>tool:1 by gen2: gen2",
+        // How lib installs tool.
+        "lib:2>tool:2 by tool: tool",
+        "plugin:1>tool:2 by plugin: plugin",
+    ];
+    assert_eq!(passes(set), expected);
+}
+
+#[test]
 fn a_choice_between_providers_is_shown_and_both_are_waited_for() {
     let sources = [
         source("base 1-1", &[]),
