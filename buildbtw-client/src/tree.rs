@@ -18,6 +18,10 @@ use crate::failure::Failure;
 /// The file of a folder of packages that says which repository each is released to.
 const REPOSITORIES: &str = "repos.tsv";
 
+/// How many files are read at once: the first time, most of it is waiting for the disk, and that
+/// keeps no core busy.
+const READERS: usize = 16;
+
 /// Everything that a plan is made from.
 pub struct Tree {
     sources: SourceIndex,
@@ -270,7 +274,12 @@ fn read_folder(folder: &Path) -> Result<Vec<File>, Failure> {
         let reading = read_srcinfo(&text).map_err(|error| error.to_string());
         Some(File { path, reading })
     };
-    Ok(paths.into_par_iter().filter_map(read).collect())
+    let read_all = || paths.into_par_iter().filter_map(read).collect();
+    let readers = rayon::ThreadPoolBuilder::new().num_threads(READERS).build();
+    Ok(match readers {
+        Ok(readers) => readers.install(read_all),
+        Err(_) => read_all(),
+    })
 }
 
 /// The text of a file, `None` where there is none. What is not UTF-8 in it stands in texts for

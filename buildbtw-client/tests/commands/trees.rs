@@ -14,7 +14,13 @@ const NO_SERVER: &str = "http://127.0.0.1:1";
 
 /// A package source in a few words: lines of the pkgbase section, then of each package.
 fn write(folder: &Path, pkgbase: &str, lines: &[&str], packages: &[(&str, &[&str])]) {
-    let mut text = format!("pkgbase = {pkgbase}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
+    let lines = [&["pkgver = 1", "pkgrel = 1", "arch = x86_64"], lines].concat();
+    write_all(folder, pkgbase, &lines, packages);
+}
+
+/// The same with version and architecture among the lines.
+fn write_all(folder: &Path, pkgbase: &str, lines: &[&str], packages: &[(&str, &[&str])]) {
+    let mut text = format!("pkgbase = {pkgbase}\n");
     for line in lines {
         text.push_str(&format!("\t{line}\n"));
     }
@@ -141,6 +147,83 @@ async fn why_a_package_is_not_rebuilt() {
         (&["--architecture", "aarch64", "libtone/main"], "organ"),
     ] {
         told.push_str(&why(&folder, changes, pkgbase).await);
+    }
+    insta::assert_snapshot!(told);
+}
+
+/// Names with everything a name may have, packages for any architecture alone, sonames with their
+/// numbers on both sides.
+fn unusual_tree() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let any = |pkgbase: &str, version: &str, lines: &[&str], packages: &[(&str, &[&str])]| {
+        let (pkgver, pkgrel) = version.split_once('-').unwrap();
+        let (pkgver, pkgrel) = (format!("pkgver = {pkgver}"), format!("pkgrel = {pkgrel}"));
+        let lines = [&[pkgver.as_str(), pkgrel.as_str(), "arch = any"], lines].concat();
+        write_all(at, pkgbase, &lines, packages);
+    };
+    any(
+        "libsigc++-2.0",
+        "2.12-1",
+        &["epoch = 1", "provides = libsigc-2.0.so=0-64"],
+        &[("libsigc++-2.0", &[])],
+    );
+    any(
+        "r@base",
+        "4-2",
+        &["depends = libsigc-2.0.so=0-64", "provides = libR.so=4-64"],
+        &[("r@base", &[])],
+    );
+    any(
+        "_hidden.pkg",
+        "1.0-1.2",
+        &["depends = r@base>=4", "depends = libR.so=4-64"],
+        &[
+            ("_hidden.pkg", &[]),
+            ("g++_tools.x", &["depends = libR.so"]),
+        ],
+    );
+    // Of a number that nobody provides any more.
+    any(
+        "old-soname",
+        "1-1",
+        &["depends = libR.so=3-64"],
+        &[("old-soname", &[])],
+    );
+    any(
+        "user.of+tools",
+        "1-1",
+        &["makedepends = g++_tools.x", "depends = _hidden.pkg=1.0"],
+        &[("user.of+tools", &[])],
+    );
+    any(
+        "r@base-next",
+        "5-1",
+        &["depends = libsigc-2.0.so=0-64", "provides = libR.so=5-64"],
+        &[("r@base-next", &[])],
+    );
+    folder
+}
+
+#[tokio::test]
+async fn a_tree_of_unusual_names_and_numbers() {
+    let folder = unusual_tree();
+    let mut told = String::new();
+    for arguments in [
+        &["plan", "--srcinfo-dir", ".", "libsigc++-2.0/main"][..],
+        &[
+            "plan",
+            "--srcinfo-dir",
+            ".",
+            "--via",
+            "depends,makedepends",
+            "r@base/main",
+        ],
+        &["plan", "--srcinfo-dir", ".", "r@base-next/main"],
+        &["why", "--srcinfo-dir", ".", "r@base/main", "user.of+tools"],
+        &["why", "--srcinfo-dir", ".", "r@base/main", "old-soname"],
+    ] {
+        told.push_str(&shown(&folder, arguments).await);
     }
     insta::assert_snapshot!(told);
 }

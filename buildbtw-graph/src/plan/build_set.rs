@@ -1,7 +1,5 @@
 //! One architecture's build set, from its members to the finished lists.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::bits::Bits;
@@ -11,10 +9,11 @@ use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, Reach, all_needs};
-use super::obstacles::{Obstacles, obstacles};
+use super::obstacles::{Lookout, Obstacles};
 use super::options::PlanOptions;
 use super::order::{Order, line_of, reduce};
 use super::output::{Because, BuildKey, BuildSet, Edge, PlanWarning, PlannedBuild};
+use super::passes::{Passes, Task};
 use super::reports::report_findings;
 use super::worlds::{Released, Sources};
 use crate::names::{Architecture, PkgBase, PkgName};
@@ -31,8 +30,8 @@ pub(super) struct Chosen<'a> {
     pub version: Version,
     /// The pkgrel to write, of the last pass.
     pub pkgrel: Option<String>,
-    /// The pkgrel of the first of two passes.
-    pub first_pkgrel: String,
+    /// The pkgrel of the first of two passes, where there may be two.
+    pub first_pkgrel: Option<String>,
     /// The architecture whose build serves here too.
     pub refers_to: Option<Architecture>,
 }
@@ -44,13 +43,6 @@ pub(super) struct Ground<'a> {
     pub options: &'a PlanOptions,
     /// Installed into every build root.
     pub implicit: &'a [Relation],
-}
-
-/// One build of one pass. The first tasks are the members' first passes.
-#[derive(Clone, Copy)]
-struct Task {
-    member: u32,
-    pass: u8,
 }
 
 /// The members as the graph has them.
@@ -85,26 +77,34 @@ pub(super) fn make_build_set(
     let reach = Reach::new(&graph);
     let needs = all_needs(&graph, &reach);
     let hard = hard_pairs(&graph, &needs);
-    let (acyclic, conflicts) = rayon::join(
-        || break_cycles(&needs, &hard, ground.options.rounds),
-        || Conflicts::new(&graph, &mixed),
-    );
-
+    let lookout = Lookout {
+        ground,
+        mixed: &mixed,
+        graph: &graph,
+        members: &members,
+        needs: &needs,
+    };
     let mut set = BuildSet::default();
-    report_findings(ground, &graph, &mut set, warnings);
-    let affected = affected(ground.options, &acyclic);
-    let (tasks, second) = tasks(&affected);
+    let (acyclic, (conflicts, found)) = rayon::join(
+        || break_cycles(&needs, &hard, ground.options.rounds),
+        || {
+            report_findings(ground, &graph, &mut set, warnings);
+            let conflicts = Conflicts::new(&graph, &mixed);
+            let found = lookout.look_ahead(&conflicts);
+            (conflicts, found)
+        },
+    );
+    let passes = Passes::new(ground.options, &acyclic);
+    let tasks = &passes.tasks;
     let find_order = || {
         if tasks.len() == members.len() {
             return reduce(&acyclic.waits_for, &acyclic.line);
         }
-        let rows = task_rows(&acyclic, &needs, &affected, &second);
+        let rows = passes.rows(&acyclic, &needs);
         reduce(&rows, &line_of(&rows))
     };
     let (order, (obstacles, risks)) = rayon::join(find_order, || {
-        obstacles(
-            ground, &mixed, &graph, &members, &needs, &acyclic, &conflicts,
-        )
+        lookout.obstacles(found, &acyclic, &conflicts)
     });
     set.risks.extend(risks);
     let names = Names {
@@ -112,16 +112,16 @@ pub(super) fn make_build_set(
             .iter()
             .map(|member| &member.source.pkgbase)
             .collect(),
-        tasks: &tasks,
+        tasks,
     };
-    set.edges = edges(&graph, &reach, &acyclic, &order, &names);
+    set.edges = edges(&graph, &reach, &needs, &acyclic, &order, &names);
     set.waves = order.wave.iter().copied().max().unwrap_or(0);
     set.critical_path = order
         .longest_chain()
         .into_iter()
         .map(|task| names.key(task))
         .collect();
-    set.builds = builds(ground, chosen, &tasks, &order, &acyclic, obstacles);
+    set.builds = builds(ground, chosen, tasks, &order, &acyclic, obstacles);
     set.risks.sort();
     set.risks.dedup();
     set
@@ -129,91 +129,23 @@ pub(super) fn make_build_set(
 
 /// For each build the members it installs in a form that is not released, or
 /// whose released form would not do.
-fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Bits> {
+fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Vec<u32>> {
     let members = needs.len();
     let maker = |extra: usize| match graph.extras[extra] {
         Extra::Unreleased(node) => graph.nodes[node as usize].member,
         Extra::Unresolved(_) => None,
     };
     let one = |(build, needs): (usize, &Needs)| {
-        let mut row = Bits::new(members);
-        let all = needs.without_check();
-        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
-        for later in extras
-            .take_while(|&at| at < graph.universe())
-            .filter_map(|at| maker(at - members))
-        {
-            row.insert(later as usize);
-        }
-        for root in graph.all_roots(build).filter(|root| root.needs_new) {
-            let chosen = root.chosen.map(|node| &graph.nodes[node as usize]);
-            if let Some(later) = chosen.and_then(|node| node.member) {
-                row.insert(later as usize);
-            }
-        }
-        row
+        let extras = needs.beyond(members, false).into_iter();
+        let unreleased = extras.filter_map(|extra| maker(extra - members));
+        let roots = graph.all_roots(build).filter(|root| root.needs_new);
+        let too_old = roots.filter_map(|root| graph.nodes[root.chosen? as usize].member);
+        let mut hard: Vec<u32> = unreleased.chain(too_old).collect();
+        hard.sort_unstable();
+        hard.dedup();
+        hard
     };
     needs.par_iter().enumerate().map(one).collect()
-}
-
-/// The members that are built a second time.
-fn affected(options: &PlanOptions, acyclic: &Acyclic) -> Vec<bool> {
-    let mut affected = vec![false; acyclic.nocheck.len()];
-    if options.passes > 1 {
-        affected.clone_from(&acyclic.nocheck);
-        for dropped in &acyclic.dropped {
-            affected[dropped.build as usize] = true;
-        }
-    }
-    affected
-}
-
-/// All tasks, and the number of each member's second one.
-fn tasks(affected: &[bool]) -> (Vec<Task>, Vec<Option<u32>>) {
-    let members = affected.len() as u32;
-    let mut tasks: Vec<Task> = (0..members)
-        .map(|member| Task { member, pass: 1 })
-        .collect();
-    let mut second = vec![None; affected.len()];
-    for member in (0..members).filter(|&member| affected[member as usize]) {
-        second[member as usize] = Some(tasks.len() as u32);
-        tasks.push(Task { member, pass: 2 });
-    }
-    (tasks, second)
-}
-
-/// What each task waits for. Outside a cycle builds wait for the second pass
-/// of what is built twice, inside it only second passes do, and only for those
-/// that come before them in the order of the first.
-fn task_rows(
-    acyclic: &Acyclic,
-    needs: &[Needs],
-    affected: &[bool],
-    second: &[Option<u32>],
-) -> Vec<Bits> {
-    let members = affected.len();
-    let count = members + second.iter().flatten().count();
-    let mut rows = vec![Bits::new(count); count];
-    for member in 0..members {
-        let waits_for = &acyclic.waits_for[member];
-        let outside = |other: usize| acyclic.part[other] != acyclic.part[member];
-        for other in waits_for.iter() {
-            let last = second[other].filter(|_| outside(other));
-            rows[member].insert(last.map_or(other, |task| task as usize));
-        }
-        let Some(again) = second[member] else {
-            continue;
-        };
-        for other in needs[member]
-            .all()
-            .iter()
-            .take_while(|&other| other < members)
-        {
-            let last = second[other].filter(|_| outside(other) || waits_for.contains(other));
-            rows[again as usize].insert(last.map_or(other, |task| task as usize));
-        }
-    }
-    rows
 }
 
 struct Names<'n> {
@@ -241,6 +173,7 @@ impl Names<'_> {
 fn edges(
     graph: &Graph<'_>,
     reach: &Reach,
+    needs: &[Needs],
     acyclic: &Acyclic,
     order: &Order,
     names: &Names<'_>,
@@ -258,40 +191,51 @@ fn edges(
         } else {
             &[]
         };
+        // A second pass also waits for those that must find the first one: what
+        // explains that is how they install it.
+        let is_need = |before: u32| {
+            pass == 1 || needs[member as usize].contains(names.tasks[before as usize].member)
+        };
         let mut targets = Bits::new(members);
-        for &before in direct {
+        for &before in direct.iter().filter(|&&before| is_need(before)) {
             targets.insert(names.tasks[before as usize].member as usize);
         }
         dropped
             .iter()
             .for_each(|&later| targets.insert(later as usize));
         let found = chains.find(member, targets);
-        let edge = |before: u32, to: u32, dropped: bool| {
-            let at = found.binary_search_by_key(&to, |chain| chain.to).ok()?;
+        let edge = |before: u32, chain: &Chain<'_>, dropped: bool| {
             let Chain {
                 kind,
                 relation,
                 through,
                 ..
-            } = &found[at];
+            } = chain;
             let through = through
                 .iter()
                 .map(|&node| graph.nodes[node as usize].package);
-            Some(Edge {
+            Edge {
                 before: names.key(before),
                 after: names.key(task as u32),
                 kind: *kind,
                 relation: relation.to_string(),
                 through: through.map(|package| package.pkgname().clone()).collect(),
                 dropped,
-            })
+            }
         };
         let kept = direct.iter().map(|&before| (before, false));
         let given_up = dropped.iter().map(|&later| (later, true));
         let mut pairs: Vec<(u32, bool)> = kept.chain(given_up).collect();
         pairs.sort_unstable_by_key(|&(before, dropped)| (names.place(before), dropped));
         let made = pairs.into_iter().filter_map(|(before, dropped)| {
-            edge(before, names.tasks[before as usize].member, dropped)
+            let to = names.tasks[before as usize].member;
+            if let Ok(at) = found.binary_search_by_key(&to, |chain| chain.to) {
+                return Some(edge(before, &found[at], dropped));
+            }
+            let mut own = Bits::new(members);
+            own.insert(member as usize);
+            let back = chains.find(to, own);
+            back.first().map(|chain| edge(before, chain, dropped))
         });
         made.collect::<Vec<Edge>>()
     };
@@ -327,7 +271,7 @@ fn builds(
         let obstacles = &obstacles[member as usize][usize::from(pass - 1)];
         let first_of_two = pass == 1 && twice[member as usize];
         let pkgrel = match first_of_two {
-            true => Some(chosen.first_pkgrel.clone()),
+            true => chosen.first_pkgrel.clone(),
             false => chosen.pkgrel.clone(),
         };
         let version = pkgrel
@@ -375,11 +319,10 @@ fn install_list(
     let own = source.build_relations(ground.sources.on);
     let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
     let implicit = ground.implicit.iter();
-    let mut seen = BTreeMap::new();
     let mut list = Vec::new();
     for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
         let text = relation.to_string();
-        if !left_out.contains(&text) && seen.insert(text.clone(), ()).is_none() {
+        if !left_out.contains(&text) && !list.contains(&text) {
             list.push(text);
         }
     }

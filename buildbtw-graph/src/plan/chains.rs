@@ -1,8 +1,6 @@
 //! Why a build waits for another: the relation it begins with, and the
 //! packages that are installed on the way.
 
-use std::collections::VecDeque;
-
 use super::bits::Bits;
 use super::graph::{Graph, Root};
 use super::needs::Reach;
@@ -55,7 +53,7 @@ pub(super) struct Chains<'g, 'a> {
     reach: &'g Reach,
     visits: [Vec<Visit>; 2],
     walk: u32,
-    queue: VecDeque<u32>,
+    queue: Vec<u32>,
 }
 
 impl<'g, 'a> Chains<'g, 'a> {
@@ -66,7 +64,7 @@ impl<'g, 'a> Chains<'g, 'a> {
             reach,
             visits: [vec![Visit::default(); nodes], vec![Visit::default(); nodes]],
             walk: 0,
-            queue: VecDeque::new(),
+            queue: Vec::new(),
         }
     }
 
@@ -74,12 +72,11 @@ impl<'g, 'a> Chains<'g, 'a> {
     pub fn find(&mut self, build: u32, mut targets: Bits) -> Vec<Chain<'a>> {
         self.walk += 1;
         let mut chains = Vec::new();
-        let mut targets_left: Vec<u32> = targets.iter().map(|to| to as u32).collect();
-        let mut left = targets_left.len();
+        let mut left: Vec<u32> = targets.iter().map(|to| to as u32).collect();
         let graph = self.graph;
         let roots: Vec<&Root<'a>> = graph.all_roots(build as usize).collect();
         for (step, full) in STEPS {
-            if left == 0 {
+            if left.is_empty() {
                 break;
             }
             self.queue.clear();
@@ -91,46 +88,61 @@ impl<'g, 'a> Chains<'g, 'a> {
                     }
                 }
             }
-            while let Some(number) = self.queue.pop_front() {
-                let node = &graph.nodes[number as usize];
-                if node.member == Some(build) {
-                    continue;
-                }
-                let root = self.visits[usize::from(full)][number as usize].root;
-                if let Some(member) = node.member
-                    && targets.contains(member as usize)
-                {
-                    targets.remove(member as usize);
-                    targets_left.retain(|&to| to != member);
-                    left -= 1;
+            // Most targets are near: all that is equally far away is looked at
+            // before anything goes on from there.
+            let mut level = 0..self.queue.len();
+            while !level.is_empty() {
+                for at in level.clone() {
+                    let number = self.queue[at];
+                    let member = graph.nodes[number as usize].member;
+                    let Some(to) = member.filter(|&to| targets.contains(to as usize)) else {
+                        continue;
+                    };
+                    targets.remove(to as usize);
+                    left.retain(|&other| other != to);
+                    let root = self.visits[usize::from(full)][number as usize].root;
                     chains.push(Chain {
-                        to: member,
+                        to,
                         kind: step,
                         relation: roots[root as usize].relation,
                         through: self.way_to(number, full),
                     });
-                    if left == 0 {
-                        break;
-                    }
                 }
-                // What leads to no target leads to nothing on the way to one.
-                // A row is long: few targets are looked up one by one.
-                let reach = self.reach.of(number, full);
-                let leads_on = match left <= FEW {
-                    true => targets_left.iter().any(|&to| reach.contains(to as usize)),
-                    false => reach.meets(&targets),
-                };
-                if !leads_on {
-                    continue;
+                if left.is_empty() {
+                    break;
                 }
-                let weak = if full { &node.weak[..] } else { &[] };
-                for &next in node.strong.iter().chain(weak) {
-                    self.enter(next, number, root, full);
+                for at in level.clone() {
+                    self.go_on(self.queue[at], build, full, &left, &targets);
                 }
+                level = level.end..self.queue.len();
             }
         }
         chains.sort_by_key(|chain| chain.to);
         chains
+    }
+
+    /// Enters what a package brings along, if a member that is still to be
+    /// found is among it: what leads to none leads to nothing on the way to
+    /// one.
+    fn go_on(&mut self, number: u32, build: u32, full: bool, left: &[u32], targets: &Bits) {
+        let node = &self.graph.nodes[number as usize];
+        if node.member == Some(build) {
+            return;
+        }
+        // A row is long: few targets are looked up one by one.
+        let reach = self.reach.of(number, full);
+        let leads_on = match left.len() <= FEW {
+            true => left.iter().any(|&to| reach.contains(to as usize)),
+            false => reach.meets(targets),
+        };
+        if !leads_on {
+            return;
+        }
+        let root = self.visits[usize::from(full)][number as usize].root;
+        let weak = if full { &node.weak[..] } else { &[] };
+        for &next in node.strong.iter().chain(weak) {
+            self.enter(next, number, root, full);
+        }
     }
 
     fn enter(&mut self, node: u32, from: u32, root: u32, full: bool) {
@@ -141,7 +153,7 @@ impl<'g, 'a> Chains<'g, 'a> {
                 from,
                 root,
             };
-            self.queue.push_back(node);
+            self.queue.push(node);
         }
     }
 

@@ -85,21 +85,21 @@ pub(super) fn components(
 }
 
 /// Finds the strongly connected parts of a graph with many edges, given the
-/// successors of each node.
+/// successors of each node (Gabow's algorithm).
 ///
-/// Nodes that were visited already are passed over 64 at a time, but for those
-/// that are still open when a node is left.
+/// The nodes that are open, on the way or behind it, lie in groups, one upon
+/// the other, that are parts already as far as is known. Sets of nodes are
+/// united and passed over 64 at a time.
 pub(super) fn components_of_rows(rows: &[Bits]) -> Components {
     const UNSEEN: u32 = u32::MAX;
     let nodes = rows.len();
     let mut unseen = Bits::full(nodes);
-    let mut still_open = Bits::new(nodes);
-    let mut index = vec![0u32; nodes];
-    let mut low = vec![0u32; nodes];
     let mut of = vec![UNSEEN; nodes];
-    let mut open = Vec::new();
+    // Each group with the node that it began with.
+    let mut groups: Vec<(usize, Bits)> = Vec::new();
+    // The open nodes below the topmost group.
+    let mut below = Bits::new(nodes);
     let mut path: Vec<(usize, usize)> = Vec::new();
-    let mut visited = 0;
     let mut count = 0;
     for root in 0..nodes {
         if !unseen.contains(root) {
@@ -108,12 +108,13 @@ pub(super) fn components_of_rows(rows: &[Bits]) -> Components {
         let mut enter = Some(root);
         while let Some(node) = enter.or(path.last().map(|&(node, _)| node)) {
             if enter.take().is_some() {
-                index[node] = visited;
-                low[node] = visited;
-                visited += 1;
                 unseen.remove(node);
-                still_open.insert(node);
-                open.push(node);
+                if let Some((_, group)) = groups.last() {
+                    below.unite(group);
+                }
+                let mut group = Bits::new(nodes);
+                group.insert(node);
+                groups.push((node, group));
                 path.push((node, 0));
             }
             if let Some((_, at)) = path.last_mut()
@@ -124,22 +125,21 @@ pub(super) fn components_of_rows(rows: &[Bits]) -> Components {
                 continue;
             }
             path.pop();
-            // All that can be reached was visited: what is open among it leads
-            // to what is below on the path.
-            let mut from = 0;
-            while let Some(other) = rows[node].next_in_both(&still_open, from) {
-                low[node] = low[node].min(low[other]).min(index[other]);
-                from = other + 1;
+            // All that can be reached was visited. What leads to a group below
+            // closes a cycle, and all groups down to that one are one part.
+            while rows[node].meets(&below)
+                && let Some((_, group)) = groups.pop()
+                && let Some((_, lower)) = groups.last_mut()
+            {
+                below.subtract(lower);
+                lower.unite(&group);
             }
-            if low[node] == index[node] {
-                while let Some(member) = open.pop() {
-                    of[member] = count;
-                    still_open.remove(member);
-                    if member == node {
-                        break;
-                    }
-                }
+            if let Some((_, group)) = groups.pop_if(|&mut (first, _)| first == node) {
+                group.iter().for_each(|member| of[member] = count);
                 count += 1;
+                if let Some((_, group)) = groups.last() {
+                    below.subtract(group);
+                }
             }
         }
     }

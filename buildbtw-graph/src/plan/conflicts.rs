@@ -33,9 +33,8 @@ pub(super) struct Conflicts {
     /// the number it has among them.
     reach: Vec<Bits>,
     part: Vec<u32>,
-    /// Who quarrels with whom, as such numbers.
-    pairs: Vec<(usize, usize)>,
-    count: usize,
+    /// With whom each of them quarrels.
+    against: Vec<Bits>,
 }
 
 impl Conflicts {
@@ -53,6 +52,11 @@ impl Conflicts {
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
+        let mut against = vec![Bits::new(count); count];
+        for (one, other) in pairs {
+            against[one].insert(other);
+            against[other].insert(one);
+        }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let parts = components(graph.nodes.len(), |node, at| {
@@ -60,6 +64,10 @@ impl Conflicts {
                 next.map(|&next| (next as usize, at + 1))
             });
             for (number, nodes) in parts.members().into_iter().enumerate() {
+                if !nodes.iter().any(|&node| graph.is_installed[node as usize]) {
+                    reach.push(Bits::default());
+                    continue;
+                }
                 let mut row = Bits::new(count);
                 for node in nodes {
                     if let Some(&own) = numbers.get(&node) {
@@ -78,8 +86,7 @@ impl Conflicts {
         Conflicts {
             reach,
             part,
-            pairs,
-            count,
+            against,
         }
     }
 
@@ -93,18 +100,18 @@ impl Conflicts {
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.count);
-        if self.count > 0 {
+        let mut row = Bits::new(self.against.len());
+        if !self.against.is_empty() {
             for node in roots.iter().filter_map(|root| root.chosen) {
                 row.unite(&self.reach[self.part[node as usize] as usize]);
             }
         }
-        let both = |&&(one, other): &&(usize, usize)| row.contains(one) && row.contains(other);
-        self.pairs.iter().find(both)?;
+        row.iter().find(|&one| self.against[one].meets(&row))?;
         let mut transaction = Transaction {
             mixed,
             member,
             targets: Vec::new(),
+            target_names: FxHashSet::default(),
             assumed,
             taken: Vec::new(),
             names: FxHashSet::default(),
@@ -115,6 +122,7 @@ impl Conflicts {
             if let Some(chosen) = root.chosen {
                 let package = graph.nodes[chosen as usize].package;
                 transaction.targets.push((package, root.relation));
+                transaction.target_names.extend(package.names(mixed.on()));
             }
         }
         if let Some(twice) = transaction.twice() {
@@ -170,6 +178,8 @@ struct Transaction<'t, 'a> {
     mixed: &'t Mixed<'a>,
     member: u32,
     targets: Vec<(Package<'a>, &'a Relation)>,
+    /// All names that the targets go by.
+    target_names: FxHashSet<&'a str>,
     /// What pacman takes for installed.
     assumed: &'t [Provision],
     /// What it installs, with the relation of the build that led there.
@@ -196,8 +206,9 @@ impl<'a> Transaction<'_, 'a> {
                 if does(package) || self.is_met(relation) {
                     continue;
                 }
-                let mut targets = self.targets.iter().map(|&(target, _)| target);
-                let wanted = targets.find(|&target| does(target));
+                let may_be_wanted = self.target_names.contains(relation.name.as_str());
+                let targets = self.targets.iter().filter(|_| may_be_wanted);
+                let wanted = targets.map(|&(target, _)| target).find(|&it| does(it));
                 let found = wanted.or_else(|| self.find(relation, root));
                 let Some(found) = found else { continue };
                 let taken = self.take(found, root);

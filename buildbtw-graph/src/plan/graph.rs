@@ -69,6 +69,8 @@ pub(super) struct Graph<'a> {
     pub roots: Vec<Vec<Root<'a>>>,
     /// What every build begins with besides.
     pub implicit: Vec<Root<'a>>,
+    /// The nodes that a build begins with, or that another node brings along.
+    pub is_installed: Vec<bool>,
     /// The members that another architecture builds: nothing is installed
     /// for them here.
     pub elsewhere: Vec<bool>,
@@ -135,6 +137,7 @@ pub(super) fn make_graph<'a>(
             nodes: Vec::new(),
             roots: Vec::with_capacity(members.len()),
             implicit: Vec::new(),
+            is_installed: Vec::new(),
             elsewhere: (0..members.len()).map(&elsewhere).collect(),
             extras: Vec::new(),
             findings: Vec::new(),
@@ -163,7 +166,20 @@ pub(super) fn make_graph<'a>(
         }
     }
     maker.follow();
+    maker.graph.is_installed = installed(&maker.graph);
     maker.graph
+}
+
+fn installed(graph: &Graph<'_>) -> Vec<bool> {
+    let mut installed = vec![false; graph.nodes.len()];
+    let roots = graph.roots.iter().flatten().chain(&graph.implicit);
+    let first = roots.flat_map(|root| root.chosen.iter().chain(&root.others));
+    let brought = graph.nodes.iter();
+    let brought = brought.flat_map(|node| node.strong.iter().chain(&node.weak));
+    for &node in first.chain(brought) {
+        installed[node as usize] = true;
+    }
+    installed
 }
 
 impl<'a> Maker<'a, '_> {

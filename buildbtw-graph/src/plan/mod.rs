@@ -15,6 +15,7 @@ mod obstacles;
 mod options;
 mod order;
 mod output;
+mod passes;
 mod pkgrel;
 mod reports;
 mod round;
@@ -335,9 +336,12 @@ fn choose<'a>(
         Some(pkgrel) if source.names_own_version() => source.with_pkgrel(pkgrel).ok(),
         _ => None,
     };
-    let last = version.pkgrel().unwrap_or("1");
+    let first_pkgrel = (options.passes > 1).then(|| {
+        let last = version.pkgrel().unwrap_or("1");
+        pkgrel::first_pass(last, &released, &source.version)
+    });
     let chosen = Chosen {
-        first_pkgrel: pkgrel::first_pass(last, &released, &source.version),
+        first_pkgrel,
         source: followed.map_or(Cow::Borrowed(source), Cow::Owned),
         because,
         version,

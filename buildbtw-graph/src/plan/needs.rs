@@ -28,11 +28,26 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// All it installs.
-    pub fn all(&self) -> Bits {
-        let mut all = self.without_check();
-        all.unite(&self.check);
-        all
+    /// Whether it installs that member.
+    pub fn contains(&self, member: u32) -> bool {
+        let parts = [
+            &self.depends,
+            &self.makedepends,
+            &self.implicit,
+            &self.check,
+        ];
+        parts.iter().any(|part| part.contains(member as usize))
+    }
+
+    /// What it installs of what has no number below `bound`, rising.
+    pub fn beyond(&self, bound: usize, with_check: bool) -> Vec<usize> {
+        let check = with_check.then_some(&self.check);
+        let always = [&self.depends, &self.makedepends, &self.implicit];
+        let rows = always.into_iter().chain(check);
+        let mut found: Vec<usize> = rows.flat_map(|row| row.iter_from(bound)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// All it installs of what has a number below `bound`.
@@ -42,14 +57,6 @@ impl Needs {
             all.unite(part);
         }
         all.cut(bound);
-        all
-    }
-
-    /// All it installs when the check is skipped.
-    pub fn without_check(&self) -> Bits {
-        let mut all = self.depends.clone();
-        all.unite(&self.makedepends);
-        all.unite(&self.implicit);
         all
     }
 }
@@ -96,6 +103,11 @@ fn reach(graph: &Graph<'_>, full: bool) -> (Vec<Bits>, Vec<u32>) {
     let parts = components(graph.nodes.len(), successor);
     let mut rows: Vec<Bits> = Vec::with_capacity(parts.count);
     for (part, nodes) in parts.members().into_iter().enumerate() {
+        // Most packages are installed by nobody, and no row of theirs is read.
+        if !nodes.iter().any(|&node| graph.is_installed[node as usize]) {
+            rows.push(Bits::default());
+            continue;
+        }
         let mut row = Bits::new(graph.universe());
         for &node in &nodes {
             insert_own(graph, node, &mut row);

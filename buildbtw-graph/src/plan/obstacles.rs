@@ -36,26 +36,59 @@ impl Obstacles {
     }
 }
 
-/// Looks at both passes of every build, and finds the risks.
-pub(super) fn obstacles<'a>(
-    ground: &Ground<'a>,
-    mixed: &Mixed<'a>,
-    graph: &Graph<'a>,
-    members: &[Member<'a>],
-    needs: &[Needs],
-    acyclic: &Acyclic,
-    conflicts: &Conflicts,
-) -> (Vec<[Obstacles; 2]>, Vec<Risk>) {
-    let mut later: Vec<Vec<u32>> = vec![Vec::new(); members.len()];
-    let installed = |pair: &&Dropped| pair.kind != RelationKind::Checkdepends;
-    for pair in acyclic.dropped.iter().filter(installed) {
-        later[pair.build as usize].push(pair.later);
+/// What was found about both passes of a build, and its risks.
+type Found = ([Obstacles; 2], Vec<Risk>);
+
+/// All that the builds of a set are looked at with.
+pub(super) struct Lookout<'l, 'a> {
+    pub ground: &'l Ground<'a>,
+    pub mixed: &'l Mixed<'a>,
+    pub graph: &'l Graph<'a>,
+    pub members: &'l [Member<'a>],
+    pub needs: &'l [Needs],
+}
+
+impl Lookout<'_, '_> {
+    /// Looks at every build as if nothing had to be given up. That is so for
+    /// most of them, and known while cycles are still being broken.
+    pub fn look_ahead(&self, conflicts: &Conflicts) -> Vec<Found> {
+        let builds = (0..self.members.len()).into_par_iter();
+        let look = |build| self.look(build, false, &[], conflicts);
+        builds.map(look).collect()
     }
-    let look = |(build, later): (usize, Vec<u32>)| {
+
+    /// Looks again at those that give something up, and finds the risks.
+    pub fn obstacles(
+        &self,
+        mut found: Vec<Found>,
+        acyclic: &Acyclic,
+        conflicts: &Conflicts,
+    ) -> (Vec<[Obstacles; 2]>, Vec<Risk>) {
+        let mut later: Vec<Vec<u32>> = vec![Vec::new(); self.members.len()];
+        let installed = |pair: &&Dropped| pair.kind != RelationKind::Checkdepends;
+        for pair in acyclic.dropped.iter().filter(installed) {
+            later[pair.build as usize].push(pair.later);
+        }
+        let again = found.par_iter_mut().zip(later).enumerate();
+        again.for_each(|(build, (found, later))| {
+            let nocheck = acyclic.nocheck[build];
+            if nocheck || !later.is_empty() {
+                *found = self.look(build, nocheck, &later, conflicts);
+            }
+        });
+        let (found, risks): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        (found, risks.into_iter().flatten().collect())
+    }
+
+    /// Looks at a build that skips its check or not, and that gives these
+    /// members up.
+    fn look(&self, build: usize, nocheck: bool, later: &[u32], conflicts: &Conflicts) -> Found {
+        let (graph, members) = (self.graph, self.members);
+        let needs = &self.needs[build];
         let mut risks = Vec::new();
         let pass = |nocheck: bool, unbuildable: Option<Unbuildable>| Look {
-            ground,
-            mixed,
+            ground: self.ground,
+            mixed: self.mixed,
             graph,
             member: &members[build],
             number: build as u32,
@@ -66,32 +99,28 @@ pub(super) fn obstacles<'a>(
                 ..Obstacles::default()
             },
         };
-        let mut first = pass(acyclic.nocheck[build], None);
-        first.unresolved(&needs[build], members.len(), &mut risks);
-        let own = &needs[build].own;
-        if first.nocheck && !own.is_empty() {
+        let mut first = pass(nocheck, None);
+        first.unresolved(needs, members.len(), &mut risks);
+        if nocheck && !needs.own.is_empty() {
             first.own(&own_without_check(graph, build), &mut risks);
         } else {
-            first.own(own, &mut risks);
+            first.own(&needs.own, &mut risks);
         }
-        first.missing(&needs[build], members, &later);
+        first.missing(needs, members, later);
         first.conflict(conflicts);
         let first = first.found.tidy();
-        if ground.options.passes < 2 {
+        let built_twice = self.ground.options.passes > 1 && (nocheck || !later.is_empty());
+        if !built_twice {
             return ([first, Obstacles::default()], risks);
         }
         // The second pass finds all that the plan makes, and runs its check.
         // Its transaction is another one, so other packages may conflict.
         let stays = |why: &Unbuildable| why.reason != UnbuildableReason::Conflict;
         let mut second = pass(false, first.unbuildable.clone().filter(stays));
-        second.unresolved(&needs[build], members.len(), &mut risks);
+        second.unresolved(needs, members.len(), &mut risks);
         second.conflict(conflicts);
         ([first, second.found.tidy()], risks)
-    };
-    let looked: Vec<([Obstacles; 2], Vec<Risk>)> =
-        later.into_par_iter().enumerate().map(look).collect();
-    let (found, risks): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
-    (found, risks.into_iter().flatten().collect())
+    }
 }
 
 struct Look<'l, 'a> {
@@ -109,13 +138,7 @@ impl<'a> Look<'_, 'a> {
     /// Needs that nothing satisfies.
     fn unresolved(&mut self, needs: &Needs, members: usize, risks: &mut Vec<Risk>) {
         let options = self.ground.options;
-        let all = if self.nocheck {
-            needs.without_check()
-        } else {
-            needs.all()
-        };
-        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
-        for extra in extras.take_while(|&at| at < self.graph.universe()) {
+        for extra in needs.beyond(members, !self.nocheck) {
             let Extra::Unresolved(relation) = self.graph.extras[extra - members] else {
                 continue;
             };
@@ -242,18 +265,11 @@ impl<'a> Look<'_, 'a> {
     }
 
     fn missing_nodes(&self, needs: &Needs, members: usize, later: &[u32]) -> Vec<u32> {
-        let all = if self.nocheck {
-            needs.without_check()
-        } else {
-            needs.all()
-        };
-        let extras = std::iter::successors(all.next_from(members), |&at| all.next_from(at + 1));
-        let unreleased = extras
-            .take_while(|&at| at < self.graph.universe())
-            .filter_map(|at| match self.graph.extras[at - members] {
-                Extra::Unreleased(node) => Some(node),
-                Extra::Unresolved(_) => None,
-            });
+        let extras = needs.beyond(members, !self.nocheck).into_iter();
+        let unreleased = extras.filter_map(|at| match self.graph.extras[at - members] {
+            Extra::Unreleased(node) => Some(node),
+            Extra::Unresolved(_) => None,
+        });
         let skipped = |root: &Root<'_>| self.nocheck && root.kind == RelationKind::Checkdepends;
         let too_old = self
             .roots

@@ -172,6 +172,10 @@ pub enum UnbuildableReason {
 }
 
 /// A build that another one waits for, or should wait for.
+///
+/// A second pass also waits for builds that must find the first one. Where it
+/// does not install what they make, the chain is theirs: it begins in
+/// `before`'s pkgbase section and ends with a package that `after` makes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// The build that comes first.

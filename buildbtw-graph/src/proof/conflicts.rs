@@ -128,6 +128,8 @@ struct Transaction<'c, 'p, 'w> {
     /// What pacman is told to take as installed.
     assumed: Vec<Provision>,
     targets: Vec<Pkg<'w>>,
+    /// Every name that some target goes by.
+    asked_for: FxHashSet<&'w str>,
     /// In the order in which pacman comes to them.
     taken: Vec<Pkg<'w>>,
     /// What was taken, by every name it goes by.
@@ -157,6 +159,10 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             conflicts,
             member,
             assumed: assumed(build).collect(),
+            asked_for: targets
+                .iter()
+                .flat_map(|target| target.names(conflicts.packages.on))
+                .collect(),
             targets,
             taken: Vec::new(),
             named: FxHashMap::default(),
@@ -207,6 +213,11 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             .root
             .look_up(&relation.name, By::Name, &mut found);
         found.retain(|pkg| relation.accepts(pkg.version()));
+        if let Some(&first) = found.first()
+            && !self.names.contains(first.name().as_str())
+        {
+            return Some(first);
+        }
         let mut provided = Vec::new();
         self.conflicts
             .root
@@ -240,7 +251,8 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             if pkg.does(relation, on) || self.is_met(relation) {
                 continue;
             }
-            let mut targets = self.targets.iter().copied();
+            let known = self.asked_for.contains(relation.name.as_str());
+            let mut targets = self.targets.iter().copied().filter(|_| known);
             let wanted = targets.find(|other| other.does(relation, on));
             let Some(next) = wanted.or_else(|| self.free(relation)) else {
                 continue;

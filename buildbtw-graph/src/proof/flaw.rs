@@ -51,8 +51,9 @@ pub enum Flaw {
         /// The build that should wait.
         after: BuildKey,
     },
-    /// A build waits for something it does not install.
-    #[error("{} waits for {}, which it does not install", .after.pkgbase, .before.pkgbase)]
+    /// A build waits for something it does not install, and that does not
+    /// install an earlier pass of it either.
+    #[error("{} waits for {}, and neither installs the other", .after.pkgbase, .before.pkgbase)]
     EdgeWithoutReason {
         /// The build that comes first.
         before: BuildKey,

@@ -28,7 +28,7 @@ use rayon::prelude::*;
 use self::build::{Place, check_build};
 use self::conflicts::Conflicts;
 use self::members::rebuild_sets;
-use self::order::{Builds, Order, order};
+use self::order::{Builds, order};
 use self::packages::Packages;
 use self::replay::Replay;
 use self::root::{Member, Root};
@@ -127,12 +127,10 @@ fn prove_set<'p>(
         in_order: Vec::new(),
         in_replay: Vec::new(),
     };
-    let order = order(&builds, &mut found.in_order);
-    if let Some(order) = order
-        && found.in_builds.is_empty()
-        && found.in_order.is_empty()
-    {
-        found.in_replay = replay(input, plan, worlds, &builds, &order);
+    if found.in_builds.is_empty() {
+        found.in_replay = replay(input, plan, worlds, &builds, &mut found.in_order);
+    } else {
+        order(&builds, &mut found.in_order);
     }
     found
 }
@@ -142,7 +140,7 @@ fn replay<'w>(
     plan: &Plan,
     worlds: &Worlds<'w>,
     builds: &Builds<'_>,
-    order: &Order,
+    in_order: &mut Vec<Flaw>,
 ) -> Vec<Flaw> {
     let (options, set) = (input.options, builds.set);
     let mut flaws = Vec::new();
@@ -165,6 +163,7 @@ fn replay<'w>(
         flaws.append(&mut found);
     }
     if forms.len() < builds.members() {
+        order(builds, in_order);
         return flaws;
     }
     // What others install is what the last pass makes.
@@ -186,13 +185,19 @@ fn replay<'w>(
         &options.implicit
     };
     let root = Root::new(worlds, &as_built);
-    let packages = Packages::gather(worlds, &root, &as_built, implicit, &elsewhere);
+    let (packages, order) = rayon::join(
+        || Packages::gather(worlds, &root, &as_built, implicit, &elsewhere),
+        || order(builds, in_order),
+    );
+    let Some(order) = order.filter(|_| in_order.is_empty()) else {
+        return flaws;
+    };
     let replay = Replay {
         options,
         warnings: &plan.warnings,
         worlds,
         builds,
-        order,
+        order: &order,
         twice: builds.twice(),
         packages: &packages,
         conflicts: &Conflicts::new(&packages, &root),

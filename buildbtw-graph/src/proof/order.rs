@@ -1,5 +1,6 @@
 //! The order that the undropped edges of a plan make.
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::flaw::Flaw;
@@ -100,8 +101,12 @@ pub(super) fn order(builds: &Builds<'_>, flaws: &mut Vec<Flaw>) -> Option<Order>
         dropped: vec![Vec::new(); count],
         waits: vec![Row::default(); count],
     };
-    for edge in &builds.set.edges {
-        let ends = (builds.number(&edge.before), builds.number(&edge.after));
+    let edges = &builds.set.edges;
+    let ends: Vec<(Option<u32>, Option<u32>)> = edges
+        .par_iter()
+        .map(|edge| (builds.number(&edge.before), builds.number(&edge.after)))
+        .collect();
+    for (edge, ends) in edges.iter().zip(ends) {
         let (Some(before), Some(after)) = ends else {
             flaws.push(Flaw::EdgeOutside {
                 before: edge.before.clone(),

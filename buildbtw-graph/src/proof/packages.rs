@@ -241,14 +241,33 @@ impl<'w> Packages<'w> {
         marks.for_each(|&mark| row.add(self.members() + mark as usize));
     }
 
+    /// Which nodes are in anybody's installation.
+    fn installed(&self) -> Vec<bool> {
+        let mut installed = vec![false; self.nodes.len()];
+        let targets = self.targets.iter().flatten();
+        let first = targets.flat_map(|target| &*target.next);
+        for &node in first.chain(self.nodes.iter().flat_map(|node| &node.next)) {
+            installed[node as usize] = true;
+        }
+        installed
+    }
+
     fn work_out_parts(&mut self) {
         let parts = parts(self.nodes.len(), |node| &self.nodes[node].next);
         let mut brings: Vec<Row> = Vec::with_capacity(parts.ends.len());
         let mut start = 0;
         let mut taken: Vec<u32> = vec![u32::MAX; parts.ends.len()];
+        let installed = self.installed();
         for (number, &end) in parts.ends.iter().enumerate() {
+            let nodes = &parts.nodes[start..end as usize];
+            start = end as usize;
+            // Nobody asks what is brought along by what nobody installs.
+            if !nodes.iter().any(|&node| installed[node as usize]) {
+                brings.push(Row::default());
+                continue;
+            }
             let mut row = Row::new(self.universe());
-            for &node in &parts.nodes[start..end as usize] {
+            for &node in nodes {
                 self.add_itself(node, &mut row);
                 for &next in &self.nodes[node as usize].next {
                     let next = parts.of[next as usize] as usize;
@@ -258,7 +277,6 @@ impl<'w> Packages<'w> {
                     }
                 }
             }
-            start = end as usize;
             brings.push(row);
         }
         self.part = parts.of;

@@ -43,11 +43,13 @@ impl Replay<'_, '_> {
                     let first = &self.builds.set.builds[self.builds.at[member]];
                     let installs = if first.nocheck { &without } else { &with };
                     self.check_pass(member, member, installs, &reported, &mut flaws);
+                    self.check_edges(member, member, installs, installer, &mut flaws);
                     self.check_dropped(member, &without, &with, &mut flaws);
                     self.check_which_pass(member, installs, &with, &cycles, &mut flaws);
                     if let Some(second) = self.builds.second[member] {
                         let second = second as usize;
                         self.check_pass(second, member, &with, &reported, &mut flaws);
+                        self.check_edges(second, member, &with, installer, &mut flaws);
                     }
                     flaws
                 },
@@ -131,17 +133,6 @@ impl Replay<'_, '_> {
                 member,
             });
         }
-        for &before in &self.order.direct[number] {
-            if !installs
-                .row
-                .has(self.builds.member[before as usize] as usize)
-            {
-                flaws.push(Flaw::EdgeWithoutReason {
-                    before: self.builds.key(before as usize),
-                    after: key(),
-                });
-            }
-        }
         let build = self.build(number);
         self.check_install_list(build, member, flaws);
         let given_up = Some(&given_up).filter(|_| number == member);
@@ -157,6 +148,34 @@ impl Replay<'_, '_> {
                 flaws.push(Flaw::NoConflict { build: key() });
             }
             _ => {}
+        }
+    }
+
+    /// Every edge has a reason: the build installs what it waits for, or is a
+    /// second pass, and what it waits for installs the first.
+    fn check_edges(
+        &self,
+        number: usize,
+        member: usize,
+        installs: &Installation,
+        installer: &mut Installer<'_, '_>,
+        flaws: &mut Vec<Flaw>,
+    ) {
+        for &before in &self.order.direct[number] {
+            let before = before as usize;
+            let other = self.builds.member[before] as usize;
+            let mut must_find_the_first = || {
+                let [without, with] = installer.installations(other);
+                let checks = !self.build(before).nocheck;
+                without.row.has(member) || (checks && with.row.has(member))
+            };
+            let has_reason = installs.row.has(other) || (number != member && must_find_the_first());
+            if !has_reason {
+                flaws.push(Flaw::EdgeWithoutReason {
+                    before: self.builds.key(before),
+                    after: self.builds.key(number),
+                });
+            }
         }
     }
 
@@ -180,9 +199,10 @@ impl Replay<'_, '_> {
         parts(members, |member| &needs[member]).of
     }
 
-    /// Whoever installs a member that is built twice waits for its second
-    /// pass. Inside a cycle only second passes do, of what their first ones
-    /// waited for.
+    /// Which pass of a member that is built twice a build finds must not depend
+    /// on who is faster. Outside its cycle that is the second one. Inside it
+    /// only second passes wait for that, for what their first ones waited for;
+    /// else the second pass may also come after whoever installs the first.
     fn check_which_pass(
         &self,
         member: usize,
@@ -194,22 +214,25 @@ impl Replay<'_, '_> {
         for &(twice, again) in &self.twice {
             let outside = cycles[twice] != cycles[member];
             let given_up = self.order.dropped[member].contains(&(twice as u32));
-            let mut wrong = |number: usize| {
-                if !self.order.waits[number].has(again) {
+            let mut check = |number: usize, newest: bool| {
+                let after = self.order.waits[number].has(again);
+                let before = !newest && self.order.waits[again].has(number);
+                if !after && !before {
                     flaws.push(Flaw::EitherPass {
                         build: self.builds.key(number),
                         member: self.builds.pkgbase(twice).clone(),
                     });
                 }
             };
+            // What the first pass gives up comes after it, both times.
             let installs = first.row.has(twice) && !given_up;
-            if installs && outside {
-                wrong(member);
+            if installs {
+                check(member, outside);
             }
             if let Some(second) = self.builds.second[member]
-                && (installs || (outside && with.row.has(twice)))
+                && with.row.has(twice)
             {
-                wrong(second as usize);
+                check(second as usize, outside || installs);
             }
         }
     }

@@ -69,6 +69,11 @@ impl<'w> Lookup<'w> for Root<'_, 'w> {
     fn look_up(&self, name: &str, by: By, found: &mut Vec<Pkg<'w>>) {
         let mut new = Vec::new();
         After(self.worlds).look_up(name, by, &mut new);
+        // All that is new lies in one repository, whichever it is released to.
+        new.sort_by_key(|pkg| {
+            let other = pkg.name().as_str() != pkg.base().as_str();
+            (pkg.name(), other, pkg.base())
+        });
         found.extend(new.into_iter().filter_map(|pkg| self.as_built(pkg)));
         let mut old = Vec::new();
         AsReleased(self.worlds).look_up(name, by, &mut old);

@@ -7,6 +7,7 @@ use buildbtw_graph::{Because, PlannedBuild, RelationKind, UnbuildableReason};
 use crate::Case;
 use crate::model::Dep;
 use crate::oracle::{Kind, Package, candidates};
+use crate::passes::check_second_passes;
 
 /// All of it.
 pub fn check(case: &Case) {
@@ -129,38 +130,6 @@ fn reduced_size(closed: &BTreeMap<String, BTreeSet<String>>) -> usize {
         .sum()
 }
 
-fn check_second_passes(case: &Case, order: &BTreeMap<(String, u8), BTreeSet<(String, u8)>>) {
-    for build in case.first_passes() {
-        let name = build.pkgbase.to_string();
-        let affected = build.nocheck
-            || case
-                .dropped()
-                .any(|edge| edge.after.pkgbase == build.pkgbase);
-        let second = case
-            .set
-            .builds
-            .iter()
-            .find(|b| b.pass == 2 && b.pkgbase == build.pkgbase);
-        assert_eq!(second.is_some(), affected, "{name} is built twice");
-        let Some(second) = second else { continue };
-        assert!(!second.nocheck);
-        let waits = &order[&(name.clone(), 2)];
-        assert!(
-            waits.contains(&(name.clone(), 1)),
-            "{name} is built a second time first"
-        );
-        for need in case.installs[&name].members.keys() {
-            let either = waits.contains(&(need.clone(), 1)) || waits.contains(&(need.clone(), 2));
-            assert!(either, "the second {name} does not wait for {need}");
-        }
-        let (first, last) = (build.version.as_str(), second.version.as_str());
-        assert_eq!(
-            buildbtw_graph::vercmp(first, last),
-            std::cmp::Ordering::Less
-        );
-    }
-}
-
 fn check_dropped(case: &Case) {
     let demanded = case.demanded();
     for edge in case.dropped() {
@@ -213,7 +182,16 @@ fn check_chains(case: &Case) {
     };
     let would_do = |dep: &Dep, to: &str| candidates(&case.mixed, dep).iter().any(|p| p.name == to);
     for edge in &case.set.edges {
-        let base = &case.worlds.sources[edge.after.pkgbase.as_str()];
+        // A second pass also waits for those that install the first one.
+        let (mut installer, mut installed) = (edge.after.pkgbase.as_str(), &edge.before);
+        if edge.after.pass == 2
+            && !case.installs[installer]
+                .members
+                .contains_key(installed.pkgbase.as_str())
+        {
+            (installer, installed) = (edge.before.pkgbase.as_str(), &edge.after);
+        }
+        let base = &case.worlds.sources[installer];
         let lists = base.depends.iter().chain(&base.make).chain(&base.check);
         let root = lists
             .chain(&case.distribution.implicit)
@@ -230,7 +208,7 @@ fn check_chains(case: &Case) {
             );
             at = next;
         }
-        let before = edge.before.pkgbase.as_str();
+        let before = installed.pkgbase.as_str();
         assert!(
             find(at).iter().any(|p| p.base == before && p.source),
             "{edge:?}"

@@ -7,6 +7,7 @@ mod checks;
 mod input;
 mod model;
 mod oracle;
+mod passes;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Sets, their order, and what breaking a cycle costs.
 
-use buildbtw_graph::{PkgrelMode, PlanOptions, Scope};
+use buildbtw_graph::{BuildSet, Edge, PkgrelMode, PlanOptions, Scope};
 
 use crate::{build, diamond, dropped, options, order, plan_of, released, source, waves, x86_64};
 
@@ -148,6 +148,92 @@ fn a_check_is_skipped_rather_than_a_need_dropped() {
     assert_eq!(found, expected);
     assert_eq!(build(set, "lib").install, [""; 0]);
     assert_eq!(set.builds[1].install, ["tool"]);
+}
+
+/// The undropped pairs with their passes, and the chains that they stand for.
+fn passes(set: &BuildSet) -> Vec<String> {
+    let kept = set.edges.iter().filter(|edge| !edge.dropped);
+    let pair = |edge: &Edge| {
+        let (before, after) = (&edge.before, &edge.after);
+        let through: Vec<&str> = edge.through.iter().map(|name| name.as_str()).collect();
+        format!(
+            "{}:{}>{}:{} by {}: {}",
+            before.pkgbase,
+            before.pass,
+            after.pkgbase,
+            after.pass,
+            edge.relation,
+            through.join(" ")
+        )
+    };
+    kept.map(pair).collect()
+}
+
+#[test]
+fn a_second_pass_waits_for_whoever_must_find_the_first() {
+    // lib gives up tool, and tool gives up plugin. plugin installs lib by way
+    // of tool: it must not be left to chance whether that is lib's first pass
+    // or its second.
+    let sources = [
+        source("lib 1-1", &["makedepends = tool"]),
+        source("tool 1-1", &["depends = lib", "makedepends = plugin"]),
+        source("plugin 1-1", &["depends = tool"]),
+    ];
+    let twice = PlanOptions {
+        passes: 2,
+        ..options()
+    };
+    let made = plan_of(&sources, &[], &sources[..1], &twice);
+    let set = x86_64(&made);
+    assert_eq!(dropped(set), ["tool>lib", "plugin>tool"]);
+    let expected = [
+        // Not a need of lib's: how plugin installs lib.
+        "plugin:1>lib:2 by tool: tool lib",
+        "tool:1>plugin:1 by tool: tool",
+        "lib:1>tool:1 by lib: lib",
+        "lib:2>tool:2 by lib: lib",
+    ];
+    assert_eq!(passes(set), expected);
+}
+
+#[test]
+fn a_second_pass_waits_for_another_that_must_find_the_first() {
+    // lib gives up tool, so its second pass waits for tool's first one. tool
+    // is built twice too, and needs lib only by way of others: nothing else
+    // says that its second pass does not come before that of lib.
+    let sources = [
+        source("lib 1-1", &["makedepends = tool"]),
+        source("gen1 1-1", &["makedepends = lib"]),
+        source("gen2 1-1", &["makedepends = lib"]),
+        source(
+            "tool 1-1",
+            &[
+                "makedepends = gen1",
+                "makedepends = gen2",
+                "makedepends = plugin",
+            ],
+        ),
+        source("plugin 1-1", &["depends = tool"]),
+    ];
+    let twice = PlanOptions {
+        passes: 2,
+        ..options()
+    };
+    let made = plan_of(&sources, &[], &sources, &twice);
+    let set = x86_64(&made);
+    assert_eq!(dropped(set), ["tool>lib", "plugin>tool"]);
+    let expected = [
+        "lib:1>gen1:1 by lib: lib",
+        "lib:1>gen2:1 by lib: lib",
+        "tool:1>lib:2 by tool: tool",
+        "tool:1>plugin:1 by tool: tool",
+        "gen1:1>tool:1 by gen1: gen1",
+        "gen2:1>tool:1 by gen2: gen2",
+        // How lib installs tool.
+        "lib:2>tool:2 by tool: tool",
+        "plugin:1>tool:2 by plugin: plugin",
+    ];
+    assert_eq!(passes(set), expected);
 }
 
 #[test]

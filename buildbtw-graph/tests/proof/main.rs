@@ -27,7 +27,14 @@ fn plans_are_proved() {
     for seed in 0..cases() {
         let distribution = draw(seed, 1 + seed as usize % 16);
         let options = options(&distribution, seed);
-        let input = Input::new(&distribution);
+        let mut input = Input::new(&distribution);
+        // Sources of several repositories: what is built goes into one all the
+        // same.
+        if seed % 3 == 0 {
+            let bases = distribution.bases.iter().zip(seed..);
+            let numbered = bases.map(|(base, at)| (base.name.parse().unwrap(), (at % 2) as u32));
+            input.sources.set_repositories(numbered);
+        }
         let plan = input.plan(&options);
         if let Err(flaws) = prove(&input.with(&options), &plan) {
             panic!("distribution {seed}: {flaws:#?}\n{options:?}\n{distribution:?}\n{plan:?}");

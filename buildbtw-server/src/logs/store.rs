@@ -121,8 +121,9 @@ impl Store {
         // Nothing changes a closed log; readers go on meanwhile.
         let packed = PackedLog::write(&plain)?;
         *entry.lock() = Shape::Packed(packed);
-        self.lock().remove(&run);
+        // Whoever asks from here on finds nothing but the packed files.
         files.remove_plain()?;
+        self.lock().remove(&run);
         entry
             .progress
             .send_modify(|progress| progress.packed = true);

@@ -113,9 +113,10 @@ impl Problem {
         }
         // What moving the node past a place saves (-) or costs (+), when it
         // moves to the front; to the back it is the other way round. Only few
-        // places make a difference.
+        // places make a difference, and only where it can move.
         let mut cost = vec![0i32; nodes];
         let mut matters = Bits::new(nodes);
+        let mut near: Vec<(usize, i32)> = Vec::new();
         let mut moved = false;
         for node in 0..nodes {
             let from = place[node] as usize;
@@ -124,34 +125,37 @@ impl Problem {
             let first = kept.max().map_or(0, |last| last + 1);
             let last = self.kept_after.of(node).iter().map(at).min();
             let last = last.unwrap_or(nodes);
-            for before in self.wanted.of(node).iter().map(at) {
-                cost[before] += 1;
-                matters.insert(before);
+            if last - first == 1 {
+                continue;
             }
-            for after in self.wanted_after.of(node).iter().map(at) {
-                cost[after] -= 1;
-                matters.insert(after);
+            near.clear();
+            for (links, price) in [(&self.wanted, 1), (&self.wanted_after, -1)] {
+                let places = links.of(node).iter().map(at);
+                let movable = places.filter(|&at| first <= at && at < last);
+                near.extend(movable.map(|at| (at, price)));
+            }
+            for &(at, price) in &near {
+                cost[at] += price;
+                matters.insert(at);
             }
             let (mut best, mut to) = (0, from);
             let mut sum = 0;
-            for at in matters.iter_down(from).take_while(|&at| at >= first) {
+            for at in matters.iter_down(from) {
                 sum += cost[at];
                 if sum < best {
                     (best, to) = (sum, at);
                 }
             }
             sum = 0;
-            for at in matters.iter_from(from + 1).take_while(|&at| at < last) {
+            for at in matters.iter_from(from + 1) {
                 sum -= cost[at];
                 if sum < best {
                     (best, to) = (sum, at);
                 }
             }
-            for links in [&self.wanted, &self.wanted_after] {
-                for at in links.of(node).iter().map(at) {
-                    cost[at] = 0;
-                    matters.remove(at);
-                }
+            for &(at, _) in &near {
+                cost[at] = 0;
+                matters.remove(at);
             }
             if to != from {
                 moved = true;

@@ -50,11 +50,35 @@ impl Settled {
     }
 }
 
+/// The pairs that are kept so far.
+pub(super) struct Kept {
+    /// By build, what comes before it.
+    pub rows: Vec<Bits>,
+    /// By build, pairs among them that imply all others: far fewer, so whoever
+    /// only asks what comes before what asks these.
+    pub direct: Vec<Vec<u32>>,
+}
+
+impl Kept {
+    /// None.
+    pub fn new(size: usize) -> Self {
+        Kept {
+            rows: vec![Bits::new(size); size],
+            direct: vec![Vec::new(); size],
+        }
+    }
+
+    fn unite(&mut self, build: usize, more: &Bits) {
+        self.rows[build].unite(more);
+        self.direct[build].extend(more.iter().map(|other| other as u32));
+    }
+}
+
 /// Decides what is given up when the builds come in this order.
 pub(super) fn settle(tangle: &Tangle, order: &[u32]) -> Settled {
     let size = tangle.size();
     let mut settled = Settled::new(order.to_vec());
-    let mut kept = vec![Bits::new(size); size];
+    let mut kept = Kept::new(size);
     for (class, wanted) in tangle.pairs.iter().enumerate() {
         if !wanted.is_empty() {
             settle_class(class, wanted, &mut kept, &mut settled);
@@ -65,7 +89,7 @@ pub(super) fn settle(tangle: &Tangle, order: &[u32]) -> Settled {
 }
 
 /// Notes what skipped checks give up, once all that is kept is known.
-pub(super) fn note_unchecked(tangle: &Tangle, kept: &[Bits], settled: &mut Settled) {
+pub(super) fn note_unchecked(tangle: &Tangle, kept: &Kept, settled: &mut Settled) {
     if !settled.nocheck.contains(&true) {
         return;
     }
@@ -82,13 +106,8 @@ pub(super) fn note_unchecked(tangle: &Tangle, kept: &[Bits], settled: &mut Settl
 
 /// Puts the pairs of one class in, next to those that are kept already and
 /// agree with the line.
-pub(super) fn settle_class(
-    class: usize,
-    wanted: &[Bits],
-    kept: &mut [Bits],
-    settled: &mut Settled,
-) {
-    let mut place = vec![0; kept.len()];
+pub(super) fn settle_class(class: usize, wanted: &[Bits], kept: &mut Kept, settled: &mut Settled) {
+    let mut place = vec![0; settled.line.len()];
     for (at, &build) in settled.line.iter().enumerate() {
         place[build as usize] = at;
     }
@@ -100,12 +119,13 @@ pub(super) fn settle_class(
             .collect();
         // A check is skipped as a whole or not at all.
         if later.is_empty() {
-            kept[build].unite(wanted);
+            kept.unite(build, wanted);
         } else if class == CHECK {
             against.push((build, wanted.iter().collect()));
         } else {
-            kept[build].unite(wanted);
-            later.iter().for_each(|&other| kept[build].remove(other));
+            let mut agreeing = wanted.clone();
+            later.iter().for_each(|&other| agreeing.remove(other));
+            kept.unite(build, &agreeing);
             against.push((build, later));
         }
     }
@@ -123,7 +143,7 @@ pub(super) fn settle_class(
                 continue;
             }
             for other in others {
-                kept[build].insert(other);
+                kept.rows[build].insert(other);
                 moved |= waiting.add(build, other);
             }
             continue;
@@ -132,11 +152,12 @@ pub(super) fn settle_class(
             if waiting.waits(other, build) {
                 settled.dropped.push((class, build, other));
             } else {
-                kept[build].insert(other);
+                kept.rows[build].insert(other);
                 moved |= waiting.add(build, other);
             }
         }
     }
+    kept.direct = waiting.direct();
     if moved {
         settled.line = waiting.line();
     }
@@ -154,7 +175,7 @@ struct Waiting<'l> {
 
 impl<'l> Waiting<'l> {
     /// Takes in pairs that agree with the line.
-    fn new(kept: &[Bits], line: &'l [u32]) -> Self {
+    fn new(kept: &Kept, line: &'l [u32]) -> Self {
         let mut place = vec![0; line.len()];
         for (at, &build) in line.iter().enumerate() {
             place[build as usize] = at;
@@ -163,9 +184,9 @@ impl<'l> Waiting<'l> {
         let mut reach: Vec<Bits> = Vec::with_capacity(line.len());
         let mut left = Bits::new(line.len());
         for (at, &build) in line.iter().enumerate() {
-            kept[build as usize]
+            kept.direct[build as usize]
                 .iter()
-                .for_each(|other| left.insert(place[other]));
+                .for_each(|&other| left.insert(place[other as usize]));
             let mut reached = Bits::new(line.len());
             // What comes last may imply the others, never the other way round.
             while let Some(last) = left.last() {
@@ -204,6 +225,12 @@ impl<'l> Waiting<'l> {
             }
         }
         true
+    }
+
+    /// By build, pairs that imply all others.
+    fn direct(&self) -> Vec<Vec<u32>> {
+        let direct = |&at: &usize| self.direct[at].iter().map(|&other| self.line[other]);
+        self.place.iter().map(|at| direct(at).collect()).collect()
     }
 
     /// A line that all pairs agree with, else as before.

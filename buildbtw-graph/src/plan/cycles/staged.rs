@@ -8,7 +8,7 @@ use super::super::bits::Bits;
 use super::super::components::components_of_rows;
 use super::arrange::Problem;
 use super::links::Links;
-use super::settle::{Settled, note_unchecked, settle_class};
+use super::settle::{Kept, Settled, note_unchecked, settle_class};
 use super::tangle::Tangle;
 
 /// The line, with what it gives up. Settling the line again would come to the
@@ -17,7 +17,7 @@ use super::tangle::Tangle;
 pub(super) fn staged(tangle: &Tangle) -> Settled {
     let size = tangle.size();
     let mut settled = Settled::new((0..size as u32).collect());
-    let mut kept = vec![Bits::new(size); size];
+    let mut kept = Kept::new(size);
     for (class, wanted) in tangle.pairs.iter().enumerate() {
         if !wanted.is_empty() {
             settled.line = arranged(&kept, wanted);
@@ -28,34 +28,40 @@ pub(super) fn staged(tangle: &Tangle) -> Settled {
     settled
 }
 
+/// The number of what is not in the part.
+const OUTSIDE: u32 = u32::MAX;
+
 /// A line that agrees with what is kept, and with much of what is wanted.
-fn arranged(kept: &[Bits], wanted: &[Bits]) -> Vec<u32> {
-    let mut both = kept.to_vec();
+fn arranged(kept: &Kept, wanted: &[Bits]) -> Vec<u32> {
+    let mut both = kept.rows.clone();
     let rows = both.iter_mut().zip(wanted);
     rows.for_each(|(both, wanted)| both.unite(wanted));
-    let mut line = Vec::with_capacity(kept.len());
+    let mut line = Vec::with_capacity(both.len());
+    // By node, its number in a part.
+    let mut number = vec![OUTSIDE; both.len()];
     for nodes in components_of_rows(&both).members() {
         if nodes.len() == 1 {
             line.extend(nodes);
             continue;
         }
-        let problem = Problem::new(restricted(kept, &nodes), restricted(wanted, &nodes));
+        for (at, &node) in nodes.iter().enumerate() {
+            number[node as usize] = at as u32;
+        }
+        let inside = |other: u32| Some(number[other as usize]).filter(|&at| at != OUTSIDE);
+        let kept = nodes.iter().map(|&node| {
+            let direct = kept.direct[node as usize].iter();
+            direct.filter_map(|&other| inside(other))
+        });
+        let wanted = nodes.iter().map(|&node| {
+            let row = wanted[node as usize].iter();
+            row.filter_map(|other| inside(other as u32))
+        });
+        let problem = Problem::new(Links::of_lists(kept), Links::of_lists(wanted));
+        for &node in &nodes {
+            number[node as usize] = OUTSIDE;
+        }
         let arranged = problem.arrange().into_iter();
         line.extend(arranged.map(|number| nodes[number as usize]));
     }
     line
-}
-
-/// The rows of some nodes, with only those nodes in them, numbered anew.
-fn restricted(rows: &[Bits], nodes: &[u32]) -> Links {
-    let mut inside = Bits::new(rows.len());
-    let mut number = vec![0; rows.len()];
-    for (at, &node) in nodes.iter().enumerate() {
-        inside.insert(node as usize);
-        number[node as usize] = at as u32;
-    }
-    Links::of_lists(nodes.iter().map(|&node| {
-        let row = rows[node as usize].iter_both(&inside);
-        row.map(|other| number[other])
-    }))
 }

@@ -88,7 +88,7 @@ impl Tangle {
     }
 
     /// The part of a build set that some of its members make up.
-    pub(in super::super) fn of(nodes: &[u32], needs: &[Needs], hard: &[Bits]) -> Self {
+    pub(in super::super) fn of(nodes: &[u32], needs: &[Needs], hard: &[Vec<u32>]) -> Self {
         let size = nodes.len();
         let mut inside = Bits::new(needs.len());
         nodes.iter().for_each(|&node| inside.insert(node as usize));
@@ -99,6 +99,7 @@ impl Tangle {
         let classes_of = |(own, &node): (usize, &u32)| {
             let needs = &needs[node as usize];
             let hard = &hard[node as usize];
+            let is_hard_pair = |other: usize| hard.binary_search(&(other as u32)).is_ok();
             let row = |(kind, is_hard): (RelationKind, bool)| {
                 let mut row = Bits::new(size);
                 if is_hard && hard.is_empty() {
@@ -112,7 +113,7 @@ impl Tangle {
                 };
                 for other in wanted.iter_both(&inside) {
                     let belongs =
-                        kind == RelationKind::Checkdepends || hard.contains(other) == is_hard;
+                        kind == RelationKind::Checkdepends || is_hard_pair(other) == is_hard;
                     if belongs && number[other] != own {
                         row.insert(number[other]);
                     }
