@@ -5,6 +5,7 @@ mod command_line;
 mod downloading;
 mod fixtures;
 mod logs;
+mod modes;
 mod plans;
 mod program;
 mod reading;

@@ -14,24 +14,18 @@ use axum::{Router, extract::Request};
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::changing::{AddRequest, Updated};
 use buildbtw_api::ingredients::Explained;
-use buildbtw_api::modes::{
-    ModeNote, ServerModeChanged, ServerModeNote, ServerModeRequest, WorkerModeNote,
-    WorkerModeRequest,
-};
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
     PlanRequest, Retried, RetryRequest,
 };
-use buildbtw_api::priority::{Priority, PriorityRequest};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
-use buildbtw_api::workers::Worker;
-use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId, ServerMode};
+use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId};
 use buildbtw_graph::Plan;
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::fixtures::name;
+use crate::modes;
 use crate::streams;
 use crate::world::World;
 
@@ -183,10 +177,10 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/runs/{id}", get(run))
         .route("/api/v1/runs/{id}/log", get(streams::log))
         .route("/api/v1/sources", get(sources))
-        .route("/api/v1/namespaces/{name}/priority", put(set_priority))
-        .route("/api/v1/mode", get(mode).put(set_mode))
-        .route("/api/v1/workers", get(workers))
-        .route("/api/v1/workers/{id}/mode", put(worker_mode))
+        .route("/api/v1/namespaces/{name}/priority", put(modes::set_priority))
+        .route("/api/v1/mode", get(modes::mode).put(modes::set_mode))
+        .route("/api/v1/workers", get(modes::workers))
+        .route("/api/v1/workers/{id}/mode", put(modes::worker_mode))
         .route("/api/v1/events", get(streams::events))
         .fallback(streams::file)
         .layer(middleware::from_fn_with_state(shared.clone(), keep))
@@ -456,54 +450,4 @@ async fn sources(
             .collect();
         Page { items, next: None }
     }))
-}
-
-async fn mode(State(shared): State<Shared>) -> Json<ServerModeNote> {
-    Json(shared.read(|world| world.mode.clone()))
-}
-
-async fn set_mode(
-    State(shared): State<Shared>,
-    Json(request): Json<ServerModeRequest>,
-) -> Json<ServerModeChanged> {
-    Json(shared.change(|world| {
-        world.mode.mode = request.mode;
-        world.mode.note.reason = request.reason;
-        ServerModeChanged {
-            mode: world.mode.clone(),
-            taken_back: u32::from(request.mode == ServerMode::Stopped),
-        }
-    }))
-}
-
-async fn set_priority(
-    State(shared): State<Shared>,
-    Path(name): Path<String>,
-    Json(request): Json<PriorityRequest>,
-) -> Json<Namespace> {
-    Json(shared.change(|world| {
-        let details = world.namespaces.get_mut(&name).expect("it is there");
-        let seconds = request.seconds.unwrap_or(86_400) as i64;
-        details.namespace.priority = (request.weight > 1).then(|| Priority {
-            weight: request.weight,
-            reason: request.reason,
-            until: Some(Timestamp::now() + jiff::SignedDuration::from_secs(seconds)),
-        });
-        details.namespace.clone()
-    }))
-}
-
-async fn worker_mode(State(shared): State<Shared>, body: String) -> Response {
-    let request: WorkerModeRequest = serde_json::from_str(&body).expect("it is a mode");
-    shared.change(|world| world.body = Some(body));
-    let note = ModeNote {
-        reason: request.reason,
-        ..ModeNote::default()
-    };
-    let mode = request.mode;
-    Json(WorkerModeNote { mode, note }).into_response()
-}
-
-async fn workers(State(shared): State<Shared>) -> Json<Vec<Worker>> {
-    Json(shared.read(|world| world.workers.clone()))
 }

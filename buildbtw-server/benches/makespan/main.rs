@@ -8,8 +8,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
+mod bounds;
+mod work;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -17,19 +20,17 @@ use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
 use buildbtw_api::runs::{Assignment, FinishReport, InstalledPackage, Step};
 use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
 use buildbtw_api::{OutcomeClass, WORKER_PROTOCOL, WorkerId};
-use buildbtw_graph::{
-    BuildSet, PlanInput, PlanOptions, SourceIndex, SourcePackage, plan, read_srcinfo,
-};
-use buildbtw_repo::{Md5Digest, PackageFile, PackageInfo, Sha256Digest};
 use buildbtw_server::clock::{self, Simulated};
 use buildbtw_server::config::Config;
 use buildbtw_server::db::{namespaces, ready};
 use buildbtw_server::dispatch::{claim, publisher, reports};
 use buildbtw_server::planner::{self, Calculation};
-use buildbtw_server::sources::SourceCommit;
 use buildbtw_server::{Server, open};
 use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
+
+use bounds::{first_in_first_out, longest_path};
+use work::{Work, factor, made_up, read};
 
 /// What a makespan may be, beside the lower bound.
 const BUDGET: f64 = 1.10;
@@ -37,14 +38,6 @@ const BUDGET: f64 = 1.10;
 /// Packages whose durations are not known to the server, and runs that the machinery fails: in percent.
 const UNKNOWN: u8 = 20;
 const FAILING: u8 = 2;
-
-/// What is rebuilt, and how long it takes.
-struct Work {
-    sources: HashMap<String, SourcePackage>,
-    calculation: Box<dyn Fn() -> Calculation>,
-    /// What each build really takes on a worker of speed one, in milliseconds.
-    durations: HashMap<String, i64>,
-}
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -91,157 +84,6 @@ fn main() {
             peak / 1024
         );
     }
-}
-
-/// The `.SRCINFO` texts of a folder of packages.
-fn read(folder: &Path) -> Vec<SourcePackage> {
-    let entries = std::fs::read_dir(folder).expect("BUILDBTW_CORPUS names a folder");
-    let texts = entries
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join(".SRCINFO")).ok());
-    texts
-        .filter_map(|text| Some(read_srcinfo(&text).ok()?.package))
-        .collect()
-}
-
-/// A distribution of packages that each need some of those before them.
-fn made_up(count: usize) -> Vec<SourcePackage> {
-    let mut rng = Rng::with_seed(1);
-    (0..count)
-        .map(|number| {
-            let mut text =
-                format!("pkgbase = p{number}\n\tpkgver = 1\n\tpkgrel = 1\n\tarch = x86_64\n");
-            if number > 0 {
-                text.push_str(&format!("\tdepends = p{}\n", rng.usize(0..number)));
-            }
-            text.push_str(&format!("\npkgname = p{number}\n"));
-            read_srcinfo(&text).unwrap().package
-        })
-        .collect()
-}
-
-impl Work {
-    fn of(sources: Vec<SourcePackage>, changed: &str) -> Self {
-        let mut index = SourceIndex::new();
-        for package in &sources {
-            index.insert(package.clone());
-        }
-        let changes: Vec<SourcePackage> = sources
-            .iter()
-            .filter(|source| source.pkgbase.as_str() == changed)
-            .cloned()
-            .collect();
-        let options = PlanOptions {
-            host_tools: true,
-            rounds: 0,
-            ..PlanOptions::default()
-        };
-        let input = PlanInput {
-            sources: &index,
-            released: &BTreeMap::new(),
-            changes: &changes,
-            options: &options,
-        };
-        let planned = plan(&input).unwrap();
-        let commits: HashMap<_, _> = sources
-            .iter()
-            .map(|source| {
-                let commit = SourceCommit {
-                    commit: format!("commit of {}", source.pkgbase),
-                    tree: format!("tree of {}", source.pkgbase),
-                    committed_at: 1,
-                };
-                (source.pkgbase.clone(), commit)
-            })
-            .collect();
-        // Long-tailed, as build times are: most take a minute, a few take hours.
-        let mut rng = Rng::with_seed(7);
-        let mut names: Vec<String> = sources
-            .iter()
-            .map(|source| source.pkgbase.to_string())
-            .collect();
-        names.sort_unstable();
-        let durations = names
-            .into_iter()
-            .map(|name| {
-                (
-                    name,
-                    (60_000.0 * (1.2 * normal(&mut rng)).exp()).clamp(2_000.0, 1.4e7) as i64,
-                )
-            })
-            .collect();
-        Self {
-            sources: sources
-                .into_iter()
-                .map(|source| (source.pkgbase.to_string(), source))
-                .collect(),
-            calculation: Box::new(move || Calculation {
-                plan: planned.clone(),
-                bases: BTreeMap::new(),
-                commits: commits.clone(),
-            }),
-            durations,
-        }
-    }
-
-    /// What a worker makes of a run: packages that provide and need what their sources say.
-    fn made(&self, assignment: &Assignment) -> Vec<PackageFile> {
-        let build = &assignment.build;
-        let source = &self.sources[build.pkgbase.as_str()];
-        let packages = source
-            .packages
-            .iter()
-            .filter(|package| build.pkgnames.contains(&package.pkgname));
-        packages
-            .map(|package| {
-                let version = build.version.to_string();
-                let texts = |relations: Vec<String>| relations;
-                PackageFile {
-                    info: PackageInfo {
-                        pkgname: package.pkgname.to_string(),
-                        pkgbase: build.pkgbase.to_string(),
-                        version: version.clone(),
-                        arch: build.architecture.to_string(),
-                        depends: texts(
-                            package
-                                .depends
-                                .on(&build.architecture)
-                                .map(ToString::to_string)
-                                .collect(),
-                        ),
-                        provides: texts(
-                            package
-                                .provides
-                                .on(&build.architecture)
-                                .map(ToString::to_string)
-                                .collect(),
-                        ),
-                        ..PackageInfo::default()
-                    },
-                    file_name: format!(
-                        "{}-{version}-{}.pkg.tar.zst",
-                        package.pkgname, build.architecture
-                    ),
-                    size: 1,
-                    sha256: Sha256Digest::of(
-                        format!("{} {}", package.pkgname, assignment.run).as_bytes(),
-                    ),
-                    md5: Md5Digest::from_bytes([0; 16]),
-                    content_digest: Sha256Digest::of(package.pkgname.as_str().as_bytes()),
-                    files: Vec::new(),
-                }
-            })
-            .collect()
-    }
-}
-
-/// A number of the standard normal distribution (Box and Muller 1958).
-fn normal(rng: &mut Rng) -> f64 {
-    (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
-}
-
-/// A factor between one half and two.
-fn factor(rng: &mut Rng) -> f64 {
-    2.0_f64.powf(rng.f64() * 2.0 - 1.0)
 }
 
 struct Measured {
@@ -470,72 +312,6 @@ async fn end(server: &Server, work: &Work, assignment: &Assignment, class: Outco
     reports::finish(server, assignment.run, report)
         .await
         .unwrap();
-}
-
-/// Who waits for whom, by place in the build set.
-fn dependents(set: &BuildSet) -> Vec<Vec<usize>> {
-    let places: HashMap<_, _> = set
-        .builds
-        .iter()
-        .enumerate()
-        .map(|(place, build)| (build.key(), place))
-        .collect();
-    let mut dependents = vec![Vec::new(); set.builds.len()];
-    for edge in set.edges.iter().filter(|edge| !edge.dropped) {
-        dependents[places[&edge.before]].push(places[&edge.after]);
-    }
-    dependents
-}
-
-fn longest_path(set: &BuildSet, durations: &HashMap<String, i64>) -> i64 {
-    let dependents = dependents(set);
-    let mut line: Vec<usize> = (0..set.builds.len()).collect();
-    line.sort_by_key(|place| Reverse(set.builds[*place].wave));
-    let mut longest = vec![0; set.builds.len()];
-    for place in line {
-        let after = dependents[place]
-            .iter()
-            .map(|after| longest[*after])
-            .max()
-            .unwrap_or(0);
-        longest[place] = after + durations[set.builds[place].pkgbase.as_str()];
-    }
-    longest.into_iter().max().unwrap_or(0)
-}
-
-/// The makespan when what became ready first is handed out first, without any failure.
-fn first_in_first_out(set: &BuildSet, durations: &HashMap<String, i64>, speeds: &[f64]) -> i64 {
-    let dependents = dependents(set);
-    let mut waits = vec![0_usize; set.builds.len()];
-    for after in dependents.iter().flatten() {
-        waits[*after] += 1;
-    }
-    let mut ready: std::collections::VecDeque<usize> = (0..waits.len())
-        .filter(|place| waits[*place] == 0)
-        .collect();
-    let mut idle: Vec<usize> = (0..speeds.len()).collect();
-    let mut ends: BinaryHeap<(Reverse<i64>, usize, usize)> = BinaryHeap::new();
-    let mut now = 0;
-    loop {
-        idle.sort_by(|a, b| speeds[*a].total_cmp(&speeds[*b]));
-        while let (Some(&worker), Some(&place)) = (idle.last(), ready.front()) {
-            idle.pop();
-            ready.pop_front();
-            let takes = durations[set.builds[place].pkgbase.as_str()] as f64 / speeds[worker];
-            ends.push((Reverse(now + takes as i64), worker, place));
-        }
-        let Some((Reverse(at), worker, place)) = ends.pop() else {
-            return now;
-        };
-        now = at;
-        idle.push(worker);
-        for &after in &dependents[place] {
-            waits[after] -= 1;
-            if waits[after] == 0 {
-                ready.push_back(after);
-            }
-        }
-    }
 }
 
 /// The processor time of this program.
