@@ -12,7 +12,7 @@ default:
 # Start the server; settings come from .env and the command line
 [group('run')]
 run-server *ARGS:
-    cargo run -p buildbtw-server --bin buildbtw-server -- "$@"
+    cargo run --bin buildbtw-server -- "$@"
 
 # Start the server, and start it again whenever its code changes
 [group('run')]
@@ -22,7 +22,7 @@ watch-server *ARGS:
 # Start a worker that builds with makepkg
 [group('run')]
 run-worker *ARGS:
-    cargo run -p buildbtw-worker --bin buildbtw-worker -- "$@"
+    cargo run --bin buildbtw-worker -- "$@"
 
 # Start a worker, and start it again whenever its code changes
 [group('run')]
@@ -32,12 +32,12 @@ watch-worker *ARGS:
 # Start a worker that makes valid but empty packages at once, without makepkg
 [group('run')]
 run-worker-fake *ARGS:
-    BUILDER=fake cargo run -p buildbtw-worker --bin buildbtw-worker -- "$@"
+    BUILDER=fake cargo run --bin buildbtw-worker -- "$@"
 
 # Run the client: `just run-client new libgreet/main`
 [group('run')]
 run-client *ARGS:
-    @cargo run -q -p buildbtw-client --bin bbtw -- "$@"
+    @cargo run --bin bbtw -- "$@"
 
 # Make git repositories of the demo's packages, for a server to plan with
 [group('run')]
@@ -207,10 +207,10 @@ _watch program *args:
     shift
     if command -v watchexec >/dev/null; then
         exec watchexec --restart --exts rs,toml,sql,html,css,js,graphql --watch . --ignore 'target/**' --ignore 'data/**' \
-            -- cargo run -p "$program" --bin "$program" -- "$@"
+            -- cargo run --bin "$program" -- "$@"
     elif command -v cargo-watch >/dev/null; then
         exec cargo watch --why --ignore 'target/*' --ignore 'data/*' \
-            -s "cargo run -p $program --bin $program -- $(printf '%q ' "$@")"
+            -s "cargo run --bin $program -- $(printf '%q ' "$@")"
     elif command -v bacon >/dev/null; then
         exec bacon run-long -- -p "$program" --bin "$program" -- "$@"
     fi

@@ -77,7 +77,8 @@ impl Failure {
     /// Says what there is to say on standard error, and hands back the exit code.
     pub fn report(&self) -> u8 {
         match self {
-            Self::ReaderGone => 0,
+            // As for a program that ends by SIGPIPE (128 + 13): what was asked for may not be done.
+            Self::ReaderGone => 141,
             Self::Code(code) => *code,
             Self::Told {
                 message,

@@ -52,6 +52,11 @@ pub enum StartError {
     /// Another server uses the data folder.
     #[error("another server uses {0}; stop that one first, or choose another DATA_DIR")]
     Locked(PathBuf),
+    /// Another server uses the database.
+    #[error(
+        "another server uses the database {0}; stop that one first, or choose another DATABASE_URL"
+    )]
+    DatabaseLocked(PathBuf),
     /// Other machines reach the server, and nobody said how they call it.
     #[error(
         "INTERFACE is {0}, so BASE_URL has to say under which address people and workers reach the \
@@ -98,7 +103,7 @@ pub struct Running {
     /// The server.
     pub server: Server,
     serving: tokio::task::JoinHandle<io::Result<()>>,
-    _lock: std::fs::File,
+    _locks: [std::fs::File; 2],
 }
 
 impl Running {
@@ -117,7 +122,7 @@ impl Running {
         let Self {
             server,
             mut serving,
-            _lock,
+            _locks,
             ..
         } = self;
         tokio::select! {
@@ -207,7 +212,14 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         _ => {}
     }
     std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
-    let lock = lock(data_dir)?;
+    let database = Db::file(config.database_url.as_deref(), data_dir)?;
+    let locks = [
+        lock(&data_dir.join("lock"), StartError::Locked(data_dir.clone()))?,
+        lock(
+            &beside(&database),
+            StartError::DatabaseLocked(database.clone()),
+        )?,
+    ];
     let address = SocketAddr::new(config.interface, config.port);
     let listener = TcpListener::bind(address)
         .await
@@ -246,23 +258,32 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         address,
         server,
         serving,
-        _lock: lock,
+        _locks: locks,
     })
 }
 
-/// Two servers on one data folder would each hand out the other's builds.
-fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
-    let path = data_dir.join("lock");
+/// The lock file beside a database, wherever links to it lie.
+fn beside(database: &Path) -> PathBuf {
+    let real = database
+        .canonicalize()
+        .unwrap_or_else(|_| database.to_owned());
+    let mut name = real.into_os_string();
+    name.push(".lock");
+    name.into()
+}
+
+/// Two servers on one data folder, or on one database, would each hand out the other's builds.
+fn lock(path: &Path, taken: StartError) -> Result<std::fs::File, StartError> {
     let file = std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)
-        .map_err(at("cannot open", &path))?;
+        .open(path)
+        .map_err(at("cannot open", path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Locked(data_dir.to_owned())),
-        Err(std::fs::TryLockError::Error(source)) => Err(at("cannot lock", &path)(source)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(taken),
+        Err(std::fs::TryLockError::Error(source)) => Err(at("cannot lock", path)(source)),
     }
 }
 

@@ -409,3 +409,25 @@ async fn what_a_person_leaves_out_holds_nobody_up() {
     assert!(waive("again").await.is_err(), "it is left out already");
     stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_name_that_is_used_again_leaves_the_repositories_of_the_old_one_where_they_are() {
+    let stage = Stage::start(&chain()).await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    let worker = pair(&stage).await;
+    let run = worker.claim().await;
+    worker.succeed(&run).await;
+    until(&stage, || async {
+        statuses(&stage, "n", 1).await[0].1 == BuildStatus::Built
+    })
+    .await;
+    let file = format!("a-{}-x86_64.pkg.tar.zst", run.build.version);
+    let url = format!("{}/repo/n/1/os/x86_64/{file}", stage.url());
+    let found = async || reqwest::get(&url).await.unwrap().status().is_success();
+    assert!(found().await);
+    stage.client().archive(&name("n")).await.unwrap();
+    let again = stage.namespace("n", &["b/main"], Scope::None).await;
+    assert_eq!(again.iteration.unwrap().number, 2);
+    assert!(found().await, "the old repository is where it was");
+    stage.stop().await;
+}

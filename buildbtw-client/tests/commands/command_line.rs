@@ -223,7 +223,7 @@ async fn colours_are_for_terminals_and_on_request() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_error() {
+async fn a_reader_that_goes_away_is_nothing_to_complain_about() {
     let server = Server::start(failed()).await;
     for arguments in [
         &["show", "libgreet"][..],
@@ -248,7 +248,9 @@ async fn a_reader_that_goes_away_is_no_error() {
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(said, "", "{arguments:?}");
-        assert_eq!(done.status.code(), Some(0), "{arguments:?}");
+        // As for a program that ends by SIGPIPE; clap prints its help itself.
+        let expected = if arguments == ["--help"] { 0 } else { 141 };
+        assert_eq!(done.status.code(), Some(expected), "{arguments:?}");
     }
 }
 

@@ -3,8 +3,9 @@
 //! workers and the clock are played.
 //!
 //! The server knows what it would know: of most packages how long they took before, which is half to
-//! twice what they take now. `cargo bench -p buildbtw-server --bench makespan` measures all; run in any
-//! other way it only shows that it works, on a small made-up distribution.
+//! twice what they take now. `cargo bench -p buildbtw-server --bench makespan` measures a made-up
+//! distribution of 1,000 packages; with numbers of workers (`-- 16 64`) and BUILDBTW_CORPUS a real one, which
+//! takes many minutes for each number.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
@@ -42,14 +43,19 @@ const FAILING: u8 = 2;
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let measuring = std::env::args().any(|argument| argument == "--bench");
-    let corpus = std::env::var_os("BUILDBTW_CORPUS").filter(|_| measuring);
+    let crews: Vec<usize> = std::env::args()
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let named = measuring && !crews.is_empty();
+    let corpus = std::env::var_os("BUILDBTW_CORPUS").filter(|_| named);
+    let crews = match (named, measuring) {
+        (true, _) => crews,
+        (false, true) => vec![1, 4, 16, 64],
+        (false, false) => vec![1, 4],
+    };
     let work = match &corpus {
         Some(folder) => Work::of(read(Path::new(folder)), "glibc"),
-        None => Work::of(made_up(200), "p0"),
-    };
-    let crews: &[usize] = match corpus {
-        Some(_) => &[1, 4, 16, 64, 256],
-        None => &[1, 4],
+        None => Work::of(made_up(1_000), "p0"),
     };
     let builds: usize = (work.calculation)()
         .plan
@@ -61,7 +67,7 @@ fn main() {
     println!(
         "workers  bound h  makespan   first in first out   CPU ms a build  written KiB a build"
     );
-    for &crew in crews {
+    for crew in crews {
         let result = rebuild(&work, crew);
         println!(
             "{crew:>7}  {:>7.1}  {:>8.3}   {:>18.3}   {:>14.2}  {:>19.1}",

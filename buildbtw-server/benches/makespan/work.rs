@@ -57,6 +57,7 @@ impl Work {
             .collect();
         let options = PlanOptions {
             host_tools: true,
+            bootstrap: true,
             rounds: 0,
             ..PlanOptions::default()
         };

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
-    CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
+    BaseOrigin, CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
 };
 use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
 use sqlx::SqliteConnection;
@@ -250,6 +250,9 @@ async fn stop(
     let namespace = namespaces::by_name(&mut tx, name)
         .await?
         .ok_or_else(|| extract::unknown_namespace(name))?;
+    if status == NamespaceStatus::Archived {
+        refuse_base(server, name)?;
+    }
     step(&mut tx, &namespace, status, verb).await?;
     let reason = format!("the namespace was {verb}");
     let mut stopped = Vec::new();
@@ -266,6 +269,20 @@ async fn stop(
         server.close_log(run, &reason).await;
     }
     changed(server, &namespace).await
+}
+
+/// Refuses to put a namespace away on which this server's plans stand.
+fn refuse_base(server: &Server, name: &NamespaceName) -> HttpResult<()> {
+    let bases = &server.config.base_repositories;
+    if bases
+        .iter()
+        .any(|base| base.origin == BaseOrigin::Namespace(name.clone()))
+    {
+        let detail = format!("namespace {name} is a base repository of this server");
+        return Err(HttpProblem::new(ProblemType::Conflict, detail)
+            .hint("an operator can take it out of BASE_REPOSITORIES"));
+    }
+    Ok(())
 }
 
 /// Wakes who waits for changes, and answers with the namespace as it is now.

@@ -47,8 +47,8 @@ pub async fn repository(
     Ok(sqlx::query_as(
         "SELECT build_set.id AS \"set\", number AS iteration FROM iteration \
          JOIN build_set ON build_set.iteration_id = iteration.id AND architecture = ?3 \
-         WHERE namespace_id = \
-         (SELECT id FROM namespace WHERE name = ?1 ORDER BY status = 'archived', id DESC LIMIT 1) \
+         WHERE CASE WHEN ?2 IS NOT NULL THEN namespace_id IN (SELECT id FROM namespace WHERE name = ?1) \
+         ELSE namespace_id = (SELECT id FROM namespace WHERE name = ?1 ORDER BY status = 'archived', id DESC LIMIT 1) END \
          AND CASE WHEN ?2 IS NOT NULL THEN number = ?2 \
          WHEN ?4 THEN EXISTS (SELECT 1 FROM generation WHERE build_set_id = build_set.id) \
          ELSE iteration.status IN ('current', 'superseded') END \

@@ -62,7 +62,10 @@ pub async fn insert(
     origins: &[PinnedOrigin],
 ) -> DbResult<(IterationKey, u32)> {
     let number: u32 = sqlx::query_scalar(
-        "SELECT coalesce(max(number), 0) + 1 FROM iteration WHERE namespace_id = ?",
+        // A name that was used before goes on counting, so that the addresses of the repositories
+        // that were published under it stay theirs.
+        "SELECT coalesce(max(number), 0) + 1 FROM iteration WHERE namespace_id IN (SELECT namesake.id FROM \
+         namespace JOIN namespace AS namesake ON namesake.name = namespace.name WHERE namespace.id = ?)",
     )
     .bind(namespace)
     .fetch_one(&mut *db)

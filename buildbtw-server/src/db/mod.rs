@@ -28,7 +28,7 @@ pub mod superseded;
 pub mod suspicions;
 pub mod workers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -86,6 +86,20 @@ pub struct Db {
 }
 
 impl Db {
+    /// The file of the database at a URL, or that of a folder.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is none of SQLite's.
+    pub fn file(url: Option<&str>, data_dir: &Path) -> DbResult<PathBuf> {
+        Ok(match url {
+            Some(url) => SqliteConnectOptions::from_str(url)?
+                .get_filename()
+                .to_owned(),
+            None => data_dir.join("buildbtw.db"),
+        })
+    }
+
     /// Opens the database at a URL (`sqlite:...`), or the file `buildbtw.db` of a folder, and brings
     /// its tables to this version.
     ///
@@ -95,7 +109,7 @@ impl Db {
     pub async fn open(url: Option<&str>, data_dir: &Path) -> DbResult<Self> {
         let options = match url {
             Some(url) => SqliteConnectOptions::from_str(url)?,
-            None => SqliteConnectOptions::new().filename(data_dir.join("buildbtw.db")),
+            None => SqliteConnectOptions::new().filename(Self::file(None, data_dir)?),
         }
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
