@@ -12,7 +12,7 @@ use buildbtw_api::client::{Client, ClientError};
 use buildbtw_api::namespaces::{Namespace, PlanRequest};
 use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, ProblemType};
 use buildbtw_graph::Scope;
-use stage::{Stage, Worker, base_db, create, seen, srcinfo, until, write_srcinfo};
+use stage::{Stage, base_db, create, seen, srcinfo, until, write_srcinfo};
 
 fn name() -> NamespaceName {
     "n".parse().unwrap()
@@ -65,27 +65,10 @@ async fn statuses(stage: &Stage, iteration: u32) -> BTreeMap<String, BuildStatus
         .collect()
 }
 
-/// Works until the namespace is finished; what was built comes back.
+/// Works until the newest iteration is finished; what was built comes back.
 async fn work(stage: &Stage) -> Vec<String> {
-    let worker = Worker::register(stage.worker_client(), "w").await;
-    let mut built = Vec::new();
-    let done = until(stage, || async {
-        let namespace = stage.client().namespace(&name()).await.unwrap();
-        namespace.namespace.status == NamespaceStatus::Finished
-    });
-    let work = async {
-        loop {
-            let run = worker.claim().await;
-            built.push(run.build.pkgbase.to_string());
-            worker.succeed(&run).await;
-        }
-    };
-    tokio::select! {
-        () = done => {}
-        () = work => {}
-    }
-    built.sort();
-    built
+    let namespace = stage.client().namespace(&name()).await.unwrap();
+    stage::work(stage, "n", namespace.iterations[0].number).await
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus};
 use buildbtw_graph::Scope;
-use stage::{Stage, Worker, create, srcinfo, until, write_srcinfo};
+use stage::{Stage, Worker, create, srcinfo, until, work, write_srcinfo};
 
 fn name(name: &str) -> NamespaceName {
     name.parse().unwrap()
@@ -23,30 +23,6 @@ fn sources() -> Vec<(&'static str, String)> {
         ("c", srcinfo("c", "1", &["depends = b"])),
         ("d", srcinfo("d", "1", &[])),
     ]
-}
-
-/// Works until a namespace is finished in an iteration; what was built comes back.
-async fn work(stage: &Stage, namespace: &str, iteration: u32) -> Vec<String> {
-    let worker = Worker::register(stage.worker_client(), "w").await;
-    let mut built = Vec::new();
-    let done = until(stage, || async {
-        let namespace = stage.client().namespace(&name(namespace)).await.unwrap();
-        namespace.iterations[0].number == iteration
-            && namespace.namespace.status == NamespaceStatus::Finished
-    });
-    let work = async {
-        loop {
-            let run = worker.claim().await;
-            built.push(run.build.pkgbase.to_string());
-            worker.succeed(&run).await;
-        }
-    };
-    tokio::select! {
-        () = done => {}
-        () = work => {}
-    }
-    built.sort();
-    built
 }
 
 async fn statuses(stage: &Stage, namespace: &str, iteration: u32) -> BTreeMap<String, BuildStatus> {

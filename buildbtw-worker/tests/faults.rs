@@ -4,11 +4,11 @@
 
 mod double;
 
-use buildbtw_api::OutcomeClass;
 use buildbtw_api::runs::FinishReport;
+use buildbtw_api::{OutcomeClass, RunId};
 use nix::sys::signal::Signal;
 
-use double::worker::Home;
+use double::worker::{Home, Running};
 use double::{Double, KeptRun, order, source};
 
 /// A build that writes much and takes a while.
@@ -213,6 +213,18 @@ async fn a_worker_that_is_asked_to_end_does_so_without_its_server() {
     assert!(home.run_folders().is_empty());
 }
 
+/// The worker leaves what is offered from now on, finishes its run, and ends with success.
+async fn assert_takes_no_more(server: &Double, home: &Home, worker: &mut Running, run: RunId) {
+    let next = server.offer(order("hello"), source("hello"));
+    assert!(worker.ended().await.success(), "{}", home.stderr());
+    let kept = server.kept();
+    assert_eq!(
+        kept.runs[&run].finish.as_ref().unwrap().class,
+        OutcomeClass::Success
+    );
+    assert!(!kept.runs[&next].claimed);
+}
+
 #[tokio::test]
 async fn a_worker_that_drains_finishes_what_it_has_and_takes_no_more() {
     let server = Double::start().await;
@@ -227,14 +239,7 @@ async fn a_worker_that_drains_finishes_what_it_has_and_takes_no_more() {
         home.stderr().contains("taking no more runs").then_some(())
     })
     .await;
-    let next = server.offer(order("hello"), source("hello"));
-    assert!(worker.ended().await.success(), "{}", home.stderr());
-    let kept = server.kept();
-    assert_eq!(
-        kept.runs[&run].finish.as_ref().unwrap().class,
-        OutcomeClass::Success
-    );
-    assert!(!kept.runs[&next].claimed);
+    assert_takes_no_more(&server, &home, &mut worker, run).await;
 }
 
 #[tokio::test]
@@ -251,14 +256,7 @@ async fn a_worker_that_the_server_drains_ends_with_success_when_its_runs_are_ove
         home.stderr().contains("a new kernel").then_some(())
     })
     .await;
-    let next = server.offer(order("hello"), source("hello"));
-    assert!(worker.ended().await.success(), "{}", home.stderr());
-    let kept = server.kept();
-    assert_eq!(
-        kept.runs[&run].finish.as_ref().unwrap().class,
-        OutcomeClass::Success
-    );
-    assert!(!kept.runs[&next].claimed);
+    assert_takes_no_more(&server, &home, &mut worker, run).await;
 }
 
 #[tokio::test]

@@ -29,7 +29,6 @@ pub async fn gather(server: &Server, db: &mut SqliteConnection, each: u32) -> Db
     let rows = ready::ready(&mut *db, at, each).await?;
     let more = rows.iter().any(|row| row.place == each);
     let mut failed_on = ready::failed_on(&mut *db).await?;
-    let hints = &server.dispatch.hints;
     let builds: DbResult<Vec<_>> = rows
         .into_iter()
         .map(|row| {
@@ -44,7 +43,7 @@ pub async fn gather(server: &Server, db: &mut SqliteConnection, each: u32) -> Db
                     own_ms: row.expected_ms,
                 },
                 ready_since: row.changed_at,
-                requirements: hints.requirements(&row.pkgbase, clock::now()),
+                requirements: requirements(server, &row.pkgbase),
                 failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
             })
         })

@@ -9,7 +9,7 @@ use buildbtw_api::client::Client;
 use buildbtw_api::namespaces::{CreateNamespace, Namespace, NamespaceOptions};
 use buildbtw_api::runs::{Assignment, FinishReport, InstalledPackage, Step, StepsReport};
 use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
-use buildbtw_api::{OutcomeClass, WORKER_PROTOCOL, WorkerId};
+use buildbtw_api::{NamespaceStatus, OutcomeClass, WORKER_PROTOCOL, WorkerId};
 use buildbtw_graph::Scope;
 use buildbtw_repo::PackageInfo;
 use buildbtw_server::config::Config;
@@ -407,4 +407,32 @@ pub fn base_db(packages: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes: Vec<u8> = frames.flatten().copied().collect();
     bytes.extend_from_slice(buildbtw_repo::END_FRAME);
     bytes
+}
+
+/// Works until a namespace is finished in an iteration; what was built comes back.
+pub async fn work(stage: &Stage, namespace: &str, iteration: u32) -> Vec<String> {
+    let worker = Worker::register(stage.worker_client(), "w").await;
+    let mut built = Vec::new();
+    let done = until(stage, || async {
+        let namespace = stage
+            .client()
+            .namespace(&namespace.parse().unwrap())
+            .await
+            .unwrap();
+        namespace.iterations[0].number == iteration
+            && namespace.namespace.status == NamespaceStatus::Finished
+    });
+    let work = async {
+        loop {
+            let run = worker.claim().await;
+            built.push(run.build.pkgbase.to_string());
+            worker.succeed(&run).await;
+        }
+    };
+    tokio::select! {
+        () = done => {}
+        () = work => {}
+    }
+    built.sort();
+    built
 }
