@@ -69,6 +69,10 @@ macro_rules! serde_as_text {
 
 pub(crate) use serde_as_text;
 
+/// No repository may have these names: `local` is pacman's own database, `options` the section of
+/// pacman.conf(5) that is none.
+const RESERVED: [&str; 2] = ["local", "options"];
+
 /// The name of a build namespace. It is also the name of its pacman repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamespaceName(String);
@@ -90,11 +94,14 @@ impl NamespaceName {
 }
 
 impl From<&PkgBase> for NamespaceName {
-    /// Every pkgbase of reasonable length is a valid name; a longer one is cut.
+    /// Every pkgbase of reasonable length is a valid name; a longer one is cut, and one that no
+    /// repository may have gets a number.
     fn from(pkgbase: &PkgBase) -> Self {
         let mut name = pkgbase.as_ref().to_owned();
         name.truncate(NAMESPACE_NAME_MAX);
-        Self(name)
+        let reserved = RESERVED.contains(&name.as_str());
+        let name = Self(name);
+        if reserved { name.numbered(2) } else { name }
     }
 }
 
@@ -107,8 +114,7 @@ impl FromStr for NamespaceName {
             && text.len() <= NAMESPACE_NAME_MAX
             && !text.starts_with(['-', '.'])
             && text.chars().all(allowed)
-            // `local` is pacman's own database, which no repository may be named after.
-            && text != "local";
+            && !RESERVED.contains(&text);
         if valid {
             Ok(Self(text.to_owned()))
         } else {
@@ -261,9 +267,12 @@ mod tests {
                 "{text:?} was refused"
             );
         }
-        for text in ["", "-a", ".a", "a/b", "a b", "local", "ü", &"a".repeat(101)] {
+        let long = "a".repeat(101);
+        for text in ["", "-a", ".a", "a/b", "a b", "local", "options", "ü", &long] {
             assert!(text.parse::<NamespaceName>().is_err(), "{text:?} was taken");
         }
+        let local: PkgBase = "local".parse().unwrap();
+        assert_eq!(NamespaceName::from(&local).as_str(), "local-2");
     }
 
     #[test]

@@ -50,6 +50,15 @@ pub struct BaseRepositoryError {
     reason: String,
 }
 
+impl BaseRepository {
+    /// The name of the pacman repository.
+    pub fn name(&self) -> &NamespaceName {
+        match &self.origin {
+            BaseOrigin::Mirror { name, .. } | BaseOrigin::Namespace(name) => name,
+        }
+    }
+}
+
 impl FromStr for BaseRepository {
     type Err = BaseRepositoryError;
 

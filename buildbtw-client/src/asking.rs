@@ -1,12 +1,16 @@
 //! What several commands ask the server for.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::client::Client;
 use buildbtw_api::namespaces::{Iteration, NamespaceDetails, Page};
 use buildbtw_api::{IterationStatus, NamespaceName, ProblemType};
-use buildbtw_graph::PkgBase;
+use buildbtw_graph::{PkgBase, RelationKind};
+use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::words::{harmless, some_of};
 
 /// The largest page of builds that a server gives.
 const BUILDS_PAGE: u32 = 1000;
@@ -110,4 +114,55 @@ pub async fn builds_of(
         );
     }
     Ok(found)
+}
+
+/// A run-time need of packages that no package of the repositories satisfies.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Unmet {
+    /// The relation's text.
+    pub relation: String,
+    /// Whose packages have it.
+    pub pkgbases: Vec<PkgBase>,
+}
+
+/// What the packages of an iteration need at run time and nothing in its repositories provides.
+/// They are built nevertheless where the host's tools or `--bootstrap` stand in for it, but pacman
+/// installs them only where something else provides it.
+pub async fn unmet(
+    client: &Client,
+    name: &NamespaceName,
+    iteration: &Iteration,
+) -> Result<Vec<Unmet>, Failure> {
+    // The plan of a whole distribution is large, and mostly there is nothing to look for.
+    if iteration.build_sets.values().all(|set| set.unresolved == 0) {
+        return Ok(Vec::new());
+    }
+    let plan = client.iteration_plan(name, iteration.number).await?;
+    let mut needs: BTreeMap<String, BTreeSet<PkgBase>> = BTreeMap::new();
+    let all = plan.architectures.into_values();
+    for need in all.flat_map(|set| set.unresolved) {
+        if need.kind == RelationKind::Depends {
+            needs.entry(need.relation).or_default().insert(need.pkgbase);
+        }
+    }
+    let unmet = needs.into_iter().map(|(relation, pkgbases)| Unmet {
+        relation,
+        pkgbases: pkgbases.into_iter().collect(),
+    });
+    Ok(unmet.collect())
+}
+
+/// Run-time needs that nothing satisfies, in words; `None` where there is none.
+pub fn unmet_in_words(unmet: &[Unmet]) -> Option<String> {
+    let needs: Vec<String> = unmet
+        .iter()
+        .map(|one| format!("{} ({})", one.relation, some_of(&one.pkgbases, 3)))
+        .collect();
+    (!needs.is_empty()).then(|| {
+        harmless(&format!(
+            "no repository has what these packages need at run time: {}; pacman installs them \
+             only where something else provides it",
+            some_of(&needs, 8)
+        ))
+    })
 }

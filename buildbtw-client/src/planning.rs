@@ -5,14 +5,15 @@ use std::io::{self, Write};
 
 use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
 use buildbtw_graph::{
-    Because, BuildSet, PkgrelMode, Plan, PlannedBuild, Scope, UnbuildableReason, Via, World,
+    Because, BuildSet, Estimate, PkgrelMode, Plan, PlannedBuild, Scope, UnbuildableReason, Via,
+    World,
 };
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::style;
 use crate::table::{Cell, Table};
-use crate::words::{count, harmless, some_of, wrap};
+use crate::words::{count, duration, harmless, some_of, wrap};
 
 /// How many names or findings of a kind the short form shows.
 const SOME: usize = 8;
@@ -156,7 +157,30 @@ fn outline(out: &mut dyn Write, set: &BuildSet, width: usize) -> io::Result<()> 
         };
         line("longest chain", shown);
     }
+    line(
+        "estimate",
+        set.estimate.as_ref().map(estimate).unwrap_or_default(),
+    );
     table.write(out, width)
+}
+
+/// How long it will take, as far as that is known.
+fn estimate(estimate: &Estimate) -> String {
+    let shown = |ms: u64| duration(ms.try_into().unwrap_or(i64::MAX));
+    let (work, chain) = (shown(estimate.work_ms), shown(estimate.longest_path_ms));
+    let mut text = match estimate.at_least_ms() {
+        Some(least) => format!(
+            "at least {} on {} ({work} of work, longest chain {chain}",
+            shown(least),
+            count(estimate.slots as usize, "slot")
+        ),
+        None => format!("{work} of work, longest chain {chain} (no worker is there"),
+    };
+    if estimate.unknown > 0 {
+        let never = count(estimate.unknown as usize, "build");
+        text.push_str(&format!("; {never} never ran and count as the median"));
+    }
+    text + ")"
 }
 
 /// What somebody should know: what cannot work first, then what might not.

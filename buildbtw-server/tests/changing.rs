@@ -142,7 +142,7 @@ async fn an_update_takes_what_is_newer_and_says_when_nothing_is() {
     let stage = Stage::start_with(&sources(), |config| {
         let folder = config.sources_dir.parent().unwrap().join("core");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("core.db"), base_db(&[("zlib", "1-1")])).unwrap();
+        std::fs::write(folder.join("core.db"), base_db(&[("zlib", "1-1", &[])])).unwrap();
         let base = format!("core=file://{}", folder.display());
         config.base_repositories = vec![base.parse().unwrap()];
     })
@@ -188,7 +188,7 @@ async fn an_update_takes_what_is_newer_and_says_when_nothing_is() {
     assert!(shown.newer_commits.is_empty());
 
     let db = stage.folder.path().join("core/core.db");
-    std::fs::write(db, base_db(&[("zlib", "2-1")])).unwrap();
+    std::fs::write(db, base_db(&[("zlib", "2-1", &[])])).unwrap();
     let updated = client.update(&name()).await.unwrap();
     let why = "an update was asked for: newer base repositories (core)".to_owned();
     assert_eq!(

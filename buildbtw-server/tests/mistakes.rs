@@ -8,7 +8,7 @@ use buildbtw_api::client::Client;
 use buildbtw_api::namespaces::{CreateNamespace, PlanRequest};
 use buildbtw_api::{BuildStatus, NamespaceName, OutcomeClass, ProblemType};
 use buildbtw_graph::Scope;
-use stage::{Stage, Worker, create, finish, git, package, srcinfo, until, write_srcinfo};
+use stage::{Stage, Worker, base_db, create, finish, git, package, srcinfo, until, write_srcinfo};
 
 fn name(name: &str) -> NamespaceName {
     name.parse().unwrap()
@@ -215,4 +215,69 @@ async fn a_plan_that_nothing_released_supports_says_so() {
         .await;
         stage.stop().await;
     });
+}
+
+/// What to ask for where the configured base repositories count.
+fn on_configured_bases(name: Option<&str>, changeset: &str, scope: Scope) -> CreateNamespace {
+    let mut request = create(name, &[changeset], scope);
+    request.options.base = None;
+    request
+}
+
+/// A stage with a base repository `core` of these packages.
+async fn over_core(sources: &[(&str, String)], packages: &[(&str, &str, &[&str])]) -> Stage {
+    Stage::start_with(sources, |config| {
+        let folder = config.sources_dir.parent().unwrap().join("core");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("core.db"), base_db(packages)).unwrap();
+        let base = format!("core=file://{}", folder.display());
+        config.base_repositories = vec![base.parse().unwrap()];
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dependent_that_cannot_be_read_is_named_with_its_problem() {
+    let sources = [
+        ("a", srcinfo("a", "2", &[])),
+        ("b", "pkgbase = b\nthis is no SRCINFO\n".to_owned()),
+    ];
+    let stage = over_core(&sources, &[("a", "1-1", &[]), ("b", "1-1", &["a"])]).await;
+    let plan = PlanRequest {
+        changesets: vec!["a/main".parse().unwrap()],
+        options: on_configured_bases(None, "a/main", Scope::Transitive).options,
+        namespace: None,
+    };
+    let plan = stage.client().plan(&plan).await.unwrap();
+    let about_b = plan.warnings.iter().filter(|warning| {
+        let pkgbase = warning.pkgbase.as_ref();
+        pkgbase.is_some_and(|pkgbase| pkgbase.as_str() == "b")
+    });
+    let about_b: Vec<&str> = about_b.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        about_b.iter().any(|it| it.contains("not rebuilt")),
+        "{about_b:?}"
+    );
+    let why = |it: &&&str| it.contains("cannot be read") && it.contains(".SRCINFO is not valid");
+    assert!(about_b.iter().any(|it| why(&it)), "{about_b:?}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_is_not_named_like_its_base() {
+    let sources = [("core", srcinfo("core", "2", &[]))];
+    let stage = over_core(&sources, &[("core", "1-1", &[])]).await;
+    let asked = on_configured_bases(Some("core"), "core/main", Scope::None);
+    let refused = stage.client().create_namespace(&asked).await.unwrap_err();
+    let problem = refused.problem().unwrap();
+    assert_eq!(problem.kind, ProblemType::NameTaken);
+    assert!(
+        problem.to_string().contains("base repositories"),
+        "{problem}"
+    );
+    // A name that nobody asked for gives way by itself.
+    let asked = on_configured_bases(None, "core/main", Scope::None);
+    let made = stage.client().create_namespace(&asked).await.unwrap();
+    assert_eq!(made.name.as_str(), "core-2");
+    stage.stop().await;
 }

@@ -21,7 +21,7 @@ fn over_base(stage: &Stage) -> CreateNamespace {
     let mut request = create(Some("n"), &["a/main"], Scope::Transitive);
     let folder = stage.folder.path().join("core");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("core.db"), base_db(&[("zlib", "1-1")])).unwrap();
+    std::fs::write(folder.join("core.db"), base_db(&[("zlib", "1-1", &[])])).unwrap();
     let base = format!("core=file://{}", folder.display());
     request.options.base = Some(vec![base.parse().unwrap()]);
     request
@@ -90,7 +90,7 @@ async fn a_commit_on_an_origin_changes_nothing_beside() {
     seen(&stage, "b", &b).await;
     seen(&stage, "c", &c).await;
     let db = stage.folder.path().join("core/core.db");
-    std::fs::write(db, base_db(&[("zlib", "2-1")])).unwrap();
+    std::fs::write(db, base_db(&[("zlib", "2-1", &[])])).unwrap();
 
     let a = write_srcinfo(&stage.source("a"), &srcinfo("a", "2", &[]));
     let second = current(&stage, 2).await;

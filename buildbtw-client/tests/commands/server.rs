@@ -167,6 +167,10 @@ fn router(shared: Shared) -> Router {
             get(difference),
         )
         .route(
+            "/api/v1/namespaces/{name}/iterations/{number}/plan",
+            get(stored_plan),
+        )
+        .route(
             "/api/v1/namespaces/{name}/iterations/{number}/builds/{arch}/{pkgbase}/{pass}",
             get(build),
         )
@@ -206,6 +210,10 @@ async fn explanation(State(shared): State<Shared>) -> Json<Explained> {
 
 async fn difference(State(shared): State<Shared>) -> Json<IterationDifference> {
     Json(shared.read(|world| world.difference.clone().expect("the test has a difference")))
+}
+
+async fn stored_plan(State(shared): State<Shared>) -> Json<Plan> {
+    Json(shared.read(|world| world.plan.clone().expect("the test has a plan")))
 }
 
 async fn plan(State(shared): State<Shared>, body: Bytes) -> Answer<Json<Plan>> {

@@ -3,7 +3,7 @@
 use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass};
 
 use crate::fixtures::{
-    add_iteration, build, built, failed, greeting, outcome, run as ended, with_run,
+    add_iteration, build, built, built_but_unmet, failed, greeting, outcome, run as ended, with_run,
 };
 use crate::program::{Running, regex_of, run, snapshot};
 use crate::server::Server;
@@ -124,6 +124,32 @@ async fn what_is_over_already_is_told_at_once() {
     let done = run(&server, &["watch", "libgreet"]).await;
     assert_eq!(done.code, Some(1));
     snapshot!(server, done.shown());
+}
+
+#[tokio::test]
+async fn packages_that_pacman_cannot_install_are_told() {
+    let server = Server::start(built_but_unmet()).await;
+    let needs = "what these packages need at run time: no-depends>=2 (greet-cli);";
+    for command in ["watch", "show"] {
+        let done = run(&server, &[command, "libgreet"]).await;
+        assert_eq!(done.code, Some(0));
+        let told = done
+            .shown()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(told.contains(needs), "{told}");
+    }
+    let done = run(&server, &["watch", "libgreet", "--json"]).await;
+    let last = done.shown();
+    let unmet = r#""unmet":[{"relation":"no-depends>=2","pkgbases":["greet-cli"]}]"#;
+    assert!(last.contains(unmet), "{last}");
+    // A server whose repositories have everything is not asked for its plan.
+    let server = Server::start(built()).await;
+    run(&server, &["watch", "libgreet"]).await;
+    server
+        .until(|world| !world.asked.iter().any(|asked| asked.contains("/plan")))
+        .await;
 }
 
 #[tokio::test]

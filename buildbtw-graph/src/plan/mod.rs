@@ -31,8 +31,8 @@ pub use cycles::{Harm, Pair, Tangle};
 pub use difference::{ChangedBuild, ChangedOrder, Commits, Difference, SetDifference, difference};
 pub use options::{PkgrelMode, PlanOptions, Scope, Via};
 pub use output::{
-    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Plan, PlanWarning,
-    PlannedBuild, Risk, Unbuildable, UnbuildableReason, Unresolved, World,
+    Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Estimate, Plan,
+    PlanWarning, PlannedBuild, Risk, Unbuildable, UnbuildableReason, Unresolved, World,
 };
 
 pub use why::{Link, Why, WhyNot, why};

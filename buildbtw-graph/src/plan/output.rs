@@ -47,6 +47,33 @@ pub struct BuildSet {
     pub critical_path: Vec<BuildKey>,
     /// The number of waves; the first wave is number 1.
     pub waves: u32,
+    /// How long it is expected to take. The planner does not know: whoever has seen such builds run
+    /// says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// How long a build set is expected to take, by what its builds took before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The longest chain of builds that wait for each other, in milliseconds: it takes no less, with
+    /// any number of workers.
+    pub longest_path_ms: u64,
+    /// All builds one after the other, in milliseconds.
+    pub work_ms: u64,
+    /// How many of its builds never ran; they count as the median of those that did.
+    pub unknown: u32,
+    /// How many builds the workers that are there carry out at once.
+    pub slots: u32,
+}
+
+impl Estimate {
+    /// The least time in which those workers can do it, in milliseconds: the longer of the longest
+    /// chain and each slot's share of the work (Graham 1966). `None` where there is no worker.
+    pub fn at_least_ms(&self) -> Option<u64> {
+        let share = self.work_ms.checked_div(self.slots.into())?;
+        Some(share.max(self.longest_path_ms))
+    }
 }
 
 /// What names a build inside a build set.

@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
-    BaseOrigin, CreateNamespace, IterationReason, Namespace, NamespaceDetails, NamespaceQuery, Page,
+    BaseOrigin, BaseRepository, CreateNamespace, IterationReason, Namespace, NamespaceDetails,
+    NamespaceQuery, Page,
 };
 use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
 use sqlx::SqliteConnection;
@@ -105,7 +106,8 @@ async fn make(
     let (key, name, iteration) = {
         let _turn = server.namespaces.lock().await;
         let mut tx = server.db.write().await?;
-        let name = free_name(&mut tx, &wanted, request.name.is_some()).await?;
+        let bases = planner::base_repositories(server, &request.options);
+        let name = free_name(&mut tx, &wanted, request.name.is_some(), bases).await?;
         let key = namespaces::insert(&mut tx, &name, &request.options, &request.changesets).await?;
         let iteration =
             planner::new_iteration(&mut tx, key, &IterationReason::Created, resolved).await?;
@@ -130,19 +132,26 @@ async fn free_name(
     db: &mut SqliteConnection,
     wanted: &NamespaceName,
     explicit: bool,
+    bases: &[BaseRepository],
 ) -> HttpResult<NamespaceName> {
+    // pacman knows a repository by its name alone, and the base repositories stand beside ours.
+    let is_base = |name: &NamespaceName| bases.iter().any(|base| base.name() == name);
+    if explicit && is_base(wanted) {
+        return Err(HttpProblem::new(
+            ProblemType::NameTaken,
+            format!("{wanted} is the name of one of its base repositories"),
+        )
+        .hint("choose another name with --name: pacman tells repositories apart by their names"));
+    }
     let taken = |namespace: Option<StoredNamespace>| {
         namespace.is_some_and(|namespace| namespace.status != NamespaceStatus::Archived)
     };
-    if !taken(namespaces::by_name(&mut *db, wanted).await?) {
-        return Ok(wanted.clone());
-    }
-    if !explicit {
-        for number in 2..NUMBERS {
-            let name = wanted.numbered(number);
-            if !taken(namespaces::by_name(&mut *db, &name).await?) {
-                return Ok(name);
-            }
+    let numbers = if explicit { 2..2 } else { 2..NUMBERS };
+    let names =
+        std::iter::once(wanted.clone()).chain(numbers.map(|number| wanted.numbered(number)));
+    for name in names.filter(|name| !is_base(name)) {
+        if !taken(namespaces::by_name(&mut *db, &name).await?) {
+            return Ok(name);
         }
     }
     Err(HttpProblem::new(

@@ -1,6 +1,6 @@
 //! The calculation: what it stands on, the plan, its proof, and the commits that it is pinned to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use buildbtw_api::namespaces::{
@@ -17,7 +17,9 @@ use super::PlannerError;
 use super::pins::{self, PinnedSources, Pins};
 use crate::Server;
 use crate::bases::Snapshot;
-use crate::db::namespaces;
+use crate::db::{namespaces, ready};
+use crate::dispatch::situation::workplaces;
+use crate::scheduler::estimate;
 use crate::sources::{Heads, ResolvedChangeset, SourceCommit};
 
 /// How often planning starts again because a source moved in the middle of it.
@@ -64,7 +66,31 @@ pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, Pla
         None => Pins::default(),
     };
     let calculation = calculate(server, &resolved, &request.options, &pins).await?;
-    Ok(calculation.plan)
+    estimated(server, calculation.plan).await
+}
+
+/// Says how long each build set is expected to take on the workers that are there now.
+async fn estimated(server: &Server, mut plan: Plan) -> Result<Plan, PlannerError> {
+    let mut db = server.db.read().await?;
+    let workplaces = workplaces(server, &mut db).await?;
+    let mut known = HashMap::new();
+    for architecture in plan.architectures.keys() {
+        let durations = ready::durations(&mut db, architecture).await?;
+        known.insert(architecture.clone(), durations);
+    }
+    drop(db);
+    let slots = move |on: &Architecture| {
+        let here = workplaces.iter().filter(|it| it.architectures.contains(on));
+        here.map(|it| it.slots).sum()
+    };
+    let task = tokio::task::spawn_blocking(move || {
+        for (on, set) in &mut plan.architectures {
+            set.estimate = estimate(set, &known[on], slots(on));
+        }
+        plan
+    });
+    task.await
+        .map_err(|error| PlannerError::Broken(error.to_string()))
 }
 
 /// What the next iteration of a namespace would take over from those there are.
@@ -102,7 +128,7 @@ pub fn check_bases(server: &Server, options: &NamespaceOptions) -> Result<(), Pl
 }
 
 /// The base repositories a namespace uses.
-pub(super) fn base_repositories<'a>(
+pub fn base_repositories<'a>(
     server: &'a Server,
     options: &'a NamespaceOptions,
 ) -> &'a [BaseRepository] {
@@ -252,6 +278,8 @@ pub async fn calculate(
                 plan.warnings
                     .extend(reading_warnings(server, resolved, &commits));
                 plan.warnings.extend(pinned.warnings);
+                let unread = unread_sources(&heads, &plan);
+                plan.warnings.extend(unread);
                 plan.warnings.extend(ground.warning());
                 plan.warnings.sort();
                 return Ok(Calculation {
@@ -304,6 +332,23 @@ fn pin_members(
         };
     }
     Ok(commits)
+}
+
+/// Why sources are missing of which the plan has something to say: a dependent with a broken
+/// `.SRCINFO` is left out, and whoever reads that wants to know what to mend.
+fn unread_sources(heads: &Heads, plan: &Plan) -> Vec<PlanWarning> {
+    let named = plan.warnings.iter().filter_map(|it| it.pkgbase.as_ref());
+    let named: BTreeSet<&PkgBase> = named.collect();
+    let unread = named.into_iter().filter_map(|pkgbase| {
+        let problem = heads.repository(pkgbase)?.problem.as_ref()?;
+        // The parser's picture of the place is for whoever mends it; the first line says enough.
+        let problem = problem.lines().next()?.trim_end_matches(':');
+        Some(PlanWarning {
+            pkgbase: Some(pkgbase.clone()),
+            message: format!("its source repository cannot be read: {problem}"),
+        })
+    });
+    unread.collect()
 }
 
 /// What was passed over in reading the `.SRCINFO` of each source that is to be built.

@@ -24,7 +24,9 @@ use crate::db::{DbError, iterations, namespaces, plans};
 use crate::dispatch::{steps, superseded};
 use crate::sources::ResolvedChangeset;
 
-pub use calculate::{Calculation, calculate, check_bases, preview, resolve, why};
+pub use calculate::{
+    Calculation, base_repositories, calculate, check_bases, preview, resolve, why,
+};
 pub use error::PlannerError;
 pub use follow::follow_origins;
 pub use pins::Pins;

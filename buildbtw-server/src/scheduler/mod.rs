@@ -17,4 +17,4 @@ pub use idle::{IdleFacts, why_idle};
 pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
 pub use share::Share;
 pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
-pub use weights::{Weight, weights};
+pub use weights::{Weight, estimate, weights};

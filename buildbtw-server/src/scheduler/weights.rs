@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use buildbtw_graph::{BuildKey, BuildSet};
+use buildbtw_graph::{BuildKey, BuildSet, Estimate};
 
 /// How long a build takes of which nothing is known, where nothing is known of any, in milliseconds.
 const UNKNOWN_MS: i64 = 5 * 60 * 1000;
@@ -78,12 +78,39 @@ pub fn weights(set: &BuildSet, durations: &HashMap<String, Vec<i64>>) -> Vec<Wei
     weights
 }
 
+/// How long a build set is expected to take on so many slots; `None` while none of its builds has
+/// ever run, since then there is nothing to go by.
+pub fn estimate(
+    set: &BuildSet,
+    durations: &HashMap<String, Vec<i64>>,
+    slots: u32,
+) -> Option<Estimate> {
+    let weights = weights(set, durations);
+    let own = set.builds.iter().zip(&weights);
+    let own = own.filter(|(build, _)| build.refers_to.is_none() && build.unbuildable.is_none());
+    let (mut work_ms, mut known, mut unknown) = (0_u64, 0_u32, 0_u32);
+    for (build, weight) in own {
+        work_ms = work_ms.saturating_add(weight.own_ms.unsigned_abs());
+        match durations.get(build.pkgbase.as_str()) {
+            Some(recent) if !recent.is_empty() => known += 1,
+            _ => unknown += 1,
+        }
+    }
+    let longest = weights.iter().map(|weight| weight.remaining_ms).max();
+    (known > 0).then(|| Estimate {
+        longest_path_ms: longest.unwrap_or(0).unsigned_abs(),
+        work_ms,
+        unknown,
+        slots,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A build set with edges like `a>b`, and the weights of its builds as `a 3+2`.
-    fn shown(edges: &[&str], durations: &[(&str, &[i64])]) -> Vec<String> {
+    /// A build set with edges like `a>b`, and the names of its builds.
+    fn set_of<'e>(edges: &[&'e str]) -> (BuildSet, Vec<&'e str>) {
         let pairs: Vec<(&str, &str)> = edges
             .iter()
             .map(|edge| edge.split_once('>').unwrap())
@@ -118,11 +145,19 @@ mod tests {
             "edges": edges, "broken": [], "unresolved": [], "ambiguous": [], "risks": [],
             "critical_path": [], "waves": 1}))
         .unwrap();
-        let durations = durations
-            .iter()
-            .map(|(name, recent)| (name.to_string(), recent.to_vec()))
-            .collect();
-        weights(&set, &durations)
+        (set, names)
+    }
+
+    fn known(durations: &[(&str, &[i64])]) -> HashMap<String, Vec<i64>> {
+        let each = durations.iter();
+        each.map(|(name, recent)| (name.to_string(), recent.to_vec()))
+            .collect()
+    }
+
+    /// The weights of the builds of such a set as `a 3+2`.
+    fn shown(edges: &[&str], durations: &[(&str, &[i64])]) -> Vec<String> {
+        let (set, names) = set_of(edges);
+        weights(&set, &known(durations))
             .iter()
             .zip(names)
             .map(|(weight, name)| format!("{name} {}+{}", weight.remaining_ms, weight.unlocks))
@@ -141,5 +176,26 @@ mod tests {
         let durations: [(&str, &[i64]); 2] = [("a", &[3, 90, 4]), ("x", &[8])];
         assert_eq!(shown(&["a>b"], &durations), ["a 12+1", "b 8+0"]);
         assert_eq!(shown(&["a>b"], &[]), ["a 600000+1", "b 300000+0"]);
+    }
+
+    #[test]
+    fn an_estimate_is_the_longest_path_or_the_share_of_the_work() {
+        let (mut set, _) = set_of(&["a>b", "a>c", "a>d", "a>e"]);
+        let durations: [(&str, &[i64]); 4] =
+            [("a", &[10]), ("b", &[20]), ("c", &[20]), ("d", &[40])];
+        let durations = known(&durations);
+        let at_least = |set: &BuildSet, slots| {
+            let estimate = estimate(set, &durations, slots).unwrap();
+            (estimate.work_ms, estimate.unknown, estimate.at_least_ms())
+        };
+        // `e` never ran, and counts as 20.
+        assert_eq!(at_least(&set, 1), (110, 1, Some(110)));
+        assert_eq!(at_least(&set, 2), (110, 1, Some(55)));
+        assert_eq!(at_least(&set, 9), (110, 1, Some(50)));
+        assert_eq!(at_least(&set, 0).2, None);
+        assert_eq!(estimate(&set, &HashMap::new(), 2), None);
+        // A build that another architecture carries out costs nothing here.
+        set.builds[2].refers_to = Some("x86_64".parse().unwrap());
+        assert_eq!(at_least(&set, 1).0, 90);
     }
 }

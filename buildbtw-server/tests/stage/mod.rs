@@ -319,12 +319,23 @@ impl Worker {
 
 /// A package file, and its name.
 pub fn package(folder: &Path, pkgbase: &str, pkgname: &str, version: &str) -> (String, Vec<u8>) {
+    package_with(folder, pkgbase, pkgname, version, &[])
+}
+
+fn package_with(
+    folder: &Path,
+    pkgbase: &str,
+    pkgname: &str,
+    version: &str,
+    depends: &[&str],
+) -> (String, Vec<u8>) {
     let info = PackageInfo {
         pkgname: pkgname.to_owned(),
         pkgbase: pkgbase.to_owned(),
         version: version.to_owned(),
         arch: "x86_64".to_owned(),
         packager: "Test <test@example.org>".to_owned(),
+        depends: depends.iter().map(|&it| it.to_owned()).collect(),
         ..PackageInfo::default()
     };
     let name = format!("{pkgname}-{version}-x86_64.pkg.tar.zst");
@@ -385,13 +396,13 @@ pub async fn seen(stage: &Stage, pkgbase: &str, commit: &str) {
         .expect("the commit was not seen");
 }
 
-/// The bytes of a base repository's db with packages of these names and versions.
-pub fn base_db(packages: &[(&str, &str)]) -> Vec<u8> {
+/// The bytes of a base repository's db with packages of these names, versions and needs.
+pub fn base_db(packages: &[(&str, &str, &[&str])]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let packages: Vec<_> = packages
         .iter()
-        .map(|(name, version)| {
-            let (file, _) = package(folder.path(), name, name, version);
+        .map(|(name, version, depends)| {
+            let (file, _) = package_with(folder.path(), name, name, version, depends);
             let limits = &buildbtw_repo::ReadLimits::PACKAGE;
             buildbtw_repo::read_package(&folder.path().join(file), limits).unwrap()
         })

@@ -65,6 +65,10 @@ pub async fn run(session: &Session, arguments: &cli::Show) -> Outcome {
         });
     }
     let mode = mode::asked(session).await;
+    let unmet = match iteration {
+        Some(iteration) => asking::unmet(&session.client, &arguments.namespace, iteration).await?,
+        None => Vec::new(),
+    };
     session.print(|out| {
         head(out, &details, session.width)?;
         if let Some(mode) = &mode {
@@ -74,6 +78,9 @@ pub async fn run(session: &Session, arguments: &cli::Show) -> Outcome {
         match iteration {
             Some(iteration) => {
                 sets(out, iteration, session.width)?;
+                if let Some(text) = asking::unmet_in_words(&unmet) {
+                    note(out, &text, session.width)?;
+                }
                 list(out, arguments, iteration, &builds, session.width)
             }
             None => Ok(()),

@@ -8,8 +8,8 @@ use buildbtw_graph::{Architecture, PkgBase};
 use serde::Serialize;
 
 use super::Watch;
-use super::state::{Key, Verdict};
-use crate::asking;
+use super::state::{Key, Verdict, followed};
+use crate::asking::{self, Unmet};
 use crate::failure::{CALLED_OFF, FAILED, Failure, Outcome};
 use crate::style;
 use crate::words::harmless;
@@ -46,7 +46,11 @@ impl Watch<'_> {
         if matches!(verdict, Verdict::Failed | Verdict::Refused) {
             self.tell_failures().await?;
         }
+        let unmet = self.unmet(verdict).await?;
         let (good, bad, odd) = (style::GOOD, style::BAD, style::ODD);
+        if let Some(text) = asking::unmet_in_words(&unmet) {
+            self.display.say(&format!("{odd}note:{odd:#} {text}"))?;
+        }
         if let Some(problem) = &unplanned {
             let problem = harmless(problem);
             self.display.say(&format!(
@@ -93,7 +97,8 @@ impl Watch<'_> {
                 .say(&format!("{odd}{name} was archived:{odd:#} {counts}."))?,
         }
         if self.display.is_json() {
-            self.display.json(&self.ended(verdict, code).await?)?;
+            self.display
+                .json(&self.ended(verdict, code, unmet).await?)?;
         }
         match code {
             0 => Ok(()),
@@ -126,7 +131,23 @@ impl Watch<'_> {
         }
     }
 
-    async fn ended(&self, verdict: Verdict, exit_code: u8) -> Result<Ended<'_>, Failure> {
+    /// What keeps pacman from installing packages that were built.
+    async fn unmet(&self, verdict: Verdict) -> Result<Vec<Unmet>, Failure> {
+        let built = matches!(verdict, Verdict::Built | Verdict::Failed);
+        match self.details.as_ref().and_then(followed) {
+            Some(iteration) if built => {
+                asking::unmet(&self.session.client, self.name, iteration).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn ended(
+        &self,
+        verdict: Verdict,
+        exit_code: u8,
+        unmet: Vec<Unmet>,
+    ) -> Result<Ended<'_>, Failure> {
         let mut failures = Vec::new();
         for status in [
             BuildStatus::Failed,
@@ -171,6 +192,7 @@ impl Watch<'_> {
             exit_code,
             counts: self.builds.counts(),
             failures,
+            unmet,
         })
     }
 }
@@ -185,6 +207,8 @@ struct Ended<'a> {
     exit_code: u8,
     counts: BTreeMap<BuildStatus, usize>,
     failures: Vec<FailedBuild>,
+    /// What its packages need at run time and no repository has.
+    unmet: Vec<Unmet>,
 }
 
 /// A build without packages, in the last line of `--json`.
