@@ -17,16 +17,29 @@ async fn two_namespaces_with_the_same_packages_do_not_see_each_other() {
     let mut stage = Stage::new();
     let library = stage.srcinfo_package("lib", &srcinfo("lib", "1", ""));
     stage.srcinfo_package("tool", &srcinfo("tool", "1", "\tdepends = lib\n"));
-    library.git(&["branch", "other"]);
-    library.edit(&[".SRCINFO"], "pkgver = 1", "pkgver = 2");
-    library.git(&["checkout", "--quiet", "other"]);
-    library.edit(&[".SRCINFO"], "pkgver = 1", "pkgver = 3");
+    for version in ["0", "2", "3", "4"] {
+        library.git(&["checkout", "--quiet", "-b", &format!("v{version}"), "main"]);
+        let line = format!("pkgver = {version}");
+        library.edit(&[".SRCINFO"], "pkgver = 1", &line);
+    }
     stage.start_server();
     stage.start_worker(&[("BUILDER", "fake"), ("WORKER_SLOTS", "4")]);
-    for (name, reference) in [("two", "lib/main"), ("three", "lib/other")] {
+    let new = |name: &str, reference: &str| {
         stage.bbtw_ok(&["new", "--name", name, "--base", "none", reference]);
-    }
-    for (name, version) in [("two", "2-2"), ("three", "3-1")] {
+    };
+    // Two at once; then one with an older and one with a newer library than those have published:
+    // whichever of several packages of a name counts, one of the namespaces would get a wrong one.
+    new("two", "lib/v2");
+    new("three", "lib/v3");
+    for (name, version) in [
+        ("two", "2-1"),
+        ("three", "3-1"),
+        ("zero", "0-1"),
+        ("four", "4-1"),
+    ] {
+        if !["two", "three"].contains(&name) {
+            new(name, &format!("lib/v{}", &version[..1]));
+        }
         stage.bbtw_ok(&["watch", name]);
         let builds = stage.builds(name, 1).await;
         assert_eq!(builds.len(), 2, "{builds:#?}");
