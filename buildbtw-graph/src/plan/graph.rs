@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
-use rustc_hash::FxBuildHasher;
+use rayon::prelude::*;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::mixed::{Member, Mixed};
-use super::worlds::{Package, Released, World, resolve};
+use super::worlds::{Package, Released, Resolution, World, resolve};
 use crate::names::PkgBase;
 use crate::relation::Relation;
 use crate::source::RelationKind;
@@ -98,6 +99,13 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// What satisfies a relation.
+struct Answer<'a> {
+    resolution: Resolution<'a>,
+    /// The chosen package is a member's, and its released form would not do.
+    needs_new: bool,
+}
+
 /// What satisfies a relation, by the numbers of nodes.
 struct Resolved<'a> {
     chosen: Option<u32>,
@@ -115,6 +123,8 @@ struct Maker<'a, 'w> {
     released: Released<'a>,
     graph: Graph<'a>,
     numbers: HashMap<usize, u32, FxBuildHasher>,
+    /// What was answered ahead, and has no numbers yet.
+    answers: HashMap<&'a Relation, Answer<'a>, FxBuildHasher>,
     /// Thousands of packages have the same few relations.
     resolved: HashMap<&'a Relation, Rc<Resolved<'a>>, FxBuildHasher>,
     /// Nodes whose dependencies were looked at already.
@@ -143,6 +153,7 @@ pub(super) fn make_graph<'a>(
             findings: Vec::new(),
         },
         numbers: HashMap::default(),
+        answers: answers(mixed, released, members, implicit),
         resolved: HashMap::default(),
         looked_at: 0,
     };
@@ -168,6 +179,42 @@ pub(super) fn make_graph<'a>(
     maker.follow();
     maker.graph.is_installed = installed(&maker.graph);
     maker.graph
+}
+
+/// Answers all relations of members and of their packages, each once. No answer depends on another,
+/// so that is done on all cores; numbers are given afterwards, in the order of the members.
+fn answers<'a>(
+    mixed: &Mixed<'a>,
+    released: Released<'a>,
+    members: &[Member<'a>],
+    implicit: &'a [Relation],
+) -> HashMap<&'a Relation, Answer<'a>, FxBuildHasher> {
+    let on = mixed.on();
+    let mut asked: FxHashSet<&'a Relation> = implicit.iter().collect();
+    for member in members {
+        asked.extend(member.source.build_relations(on).map(|(_, it)| it));
+        let packages = member.source.pkgnames(on);
+        let packages = packages.map(|it| Package::Source(member.source, it, member.version));
+        asked.extend(packages.flat_map(|package| package.depends(on)));
+    }
+    let asked: Vec<&'a Relation> = asked.into_iter().collect();
+    let answered = asked.into_par_iter();
+    answered
+        .map(|relation| (relation, answer(mixed, released, relation)))
+        .collect()
+}
+
+fn answer<'a>(mixed: &Mixed<'a>, released: Released<'a>, relation: &Relation) -> Answer<'a> {
+    let resolution = resolve(mixed, relation);
+    let needs_new = resolution.chosen.is_some_and(|chosen| {
+        let is_member = mixed.member_of(chosen).is_some();
+        let before = || released.package(chosen.pkgname());
+        is_member && before().is_some_and(|it| !it.satisfies(relation, mixed.on()))
+    });
+    Answer {
+        resolution,
+        needs_new,
+    }
 }
 
 fn installed(graph: &Graph<'_>) -> Vec<bool> {
@@ -221,7 +268,9 @@ impl<'a> Maker<'a, '_> {
         if let Some(known) = self.resolved.get(relation) {
             return Rc::clone(known);
         }
-        let resolution = resolve(self.mixed, relation);
+        let ahead = self.answers.remove(relation);
+        let answer = ahead.unwrap_or_else(|| answer(self.mixed, self.released, relation));
+        let resolution = answer.resolution;
         let chosen = resolution.chosen.map(|package| self.node(package));
         let mut others = Vec::new();
         for &package in &resolution.others {
@@ -233,21 +282,13 @@ impl<'a> Maker<'a, '_> {
             self.graph.extras.push(Extra::Unresolved(relation));
             self.graph.extras.len() as u32 - 1
         });
-        let on = self.mixed.on();
-        let needs_new = resolution.chosen.is_some_and(|chosen| {
-            self.mixed.member_of(chosen).is_some()
-                && self
-                    .released
-                    .package(chosen.pkgname())
-                    .is_some_and(|released| !released.satisfies(relation, on))
-        });
         let candidates = resolution.chosen.into_iter().chain(resolution.others);
         let resolved = Rc::new(Resolved {
             chosen,
             others,
             candidates: candidates.collect(),
             extra,
-            needs_new,
+            needs_new: answer.needs_new,
         });
         self.resolved.insert(relation, Rc::clone(&resolved));
         resolved

@@ -10,7 +10,8 @@ use sqlx::SqliteConnection;
 
 use super::extract::{self, Json, Path, Query};
 use crate::Server;
-use crate::db::builds::{self, BuildPosition, Side};
+use crate::db::build_list::{self, BuildPosition};
+use crate::db::builds::{self, Side};
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::BuildKey;
 use crate::db::{flaky, runs};
@@ -43,7 +44,8 @@ pub async fn list(
     };
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 1000);
     let mut tx = server.db.read().await?;
-    let (items, next) = builds::page(&mut tx, iteration.key, &query, after.as_ref(), limit).await?;
+    let (items, next) =
+        build_list::page(&mut tx, iteration.key, &query, after.as_ref(), limit).await?;
     Ok(Json(Page {
         items,
         next: next.map(|next| next.to_string()),
@@ -118,7 +120,7 @@ async fn find(
         pkgbase,
         pass,
     } = path;
-    let found = builds::find(db, iteration.key, architecture, pkgbase, *pass).await?;
+    let found = build_list::find(db, iteration.key, architecture, pkgbase, *pass).await?;
     found.ok_or_else(|| {
         let detail = format!(
             "iteration {number} of {name} does not build {pkgbase} (pass {pass}) for {architecture}"

@@ -2,21 +2,21 @@
 //! decided elsewhere.
 
 mod builds;
-mod changing;
+pub mod changing;
 mod events;
 pub mod extract;
-mod failures;
+pub mod failures;
 mod guard;
 mod health;
 mod mode;
-mod namespaces;
+pub mod namespaces;
 pub use namespaces::shown as namespace_as_shown;
 mod openapi;
-mod plans;
+pub mod plans;
 mod priority;
 mod runs;
 mod sources;
-mod workers;
+pub mod workers;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

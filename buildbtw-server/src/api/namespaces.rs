@@ -62,17 +62,29 @@ pub async fn create(
     State(server): State<Server>,
     Json(request): Json<CreateNamespace>,
 ) -> HttpResult<Response> {
+    let namespace = make_namespace(&server, request).await?;
+    let location = format!("/api/v1/namespaces/{}", namespace.name);
+    Ok((
+        StatusCode::CREATED,
+        [("location", location)],
+        Json(namespace),
+    )
+        .into_response())
+}
+
+/// Makes a namespace and plans its first iteration; one that cannot be planned is not made.
+pub async fn make_namespace(server: &Server, request: CreateNamespace) -> HttpResult<Namespace> {
     if !(1..=2).contains(&request.options.passes) {
         return Err(HttpProblem::new(
             ProblemType::BadRequest,
             "passes is 1 or 2",
         ));
     }
-    planner::check_bases(&server, &request.options)?;
-    let resolved = planner::resolve(&server, &request.changesets).await?;
+    planner::check_bases(server, &request.options)?;
+    let resolved = planner::resolve(server, &request.changesets).await?;
     // A plan that is refused makes no namespace: nobody wants one without builds.
     planner::calculate(
-        &server,
+        server,
         &resolved,
         &request.options,
         &planner::Pins::default(),
@@ -85,16 +97,7 @@ pub async fn create(
         let server = server.clone();
         async move { make(&server, &request, wanted, &resolved).await }
     });
-    let namespace = task
-        .await
-        .map_err(|error| HttpProblem::internal(&error))??;
-    let location = format!("/api/v1/namespaces/{}", namespace.name);
-    Ok((
-        StatusCode::CREATED,
-        [("location", location)],
-        Json(namespace),
-    )
-        .into_response())
+    task.await.map_err(|error| HttpProblem::internal(&error))?
 }
 
 async fn make(

@@ -149,3 +149,20 @@ pub async fn after(
     .await?;
     rows.into_iter().map(Event::try_from).collect()
 }
+
+/// The newest events of a namespace, newest first.
+pub async fn newest(
+    db: &mut SqliteConnection,
+    namespace: NamespaceKey,
+    limit: u32,
+) -> DbResult<Vec<Event>> {
+    let rows: Vec<EventRow> = sqlx::query_as(
+        "SELECT event.*, namespace.name AS namespace FROM event JOIN namespace ON namespace.id = namespace_id \
+         WHERE namespace_id = ? ORDER BY seq DESC LIMIT ?",
+    )
+    .bind(namespace)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Event::try_from).collect()
+}

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod base_snapshots;
 pub mod broken;
+pub mod build_list;
 pub mod builds;
 pub mod events;
 pub mod flaky;
@@ -16,6 +17,7 @@ pub mod iterations;
 pub mod keys;
 pub mod modes;
 pub mod namespaces;
+pub mod overview;
 pub mod packages;
 pub mod pins;
 pub mod plans;

@@ -98,6 +98,19 @@ pub async fn key(db: &mut SqliteConnection, sha256: &Sha256Digest) -> DbResult<O
     )
 }
 
+/// What a package provides besides its own name; nothing for one that nobody knows.
+pub async fn provides(db: &mut SqliteConnection, sha256: &str) -> DbResult<Vec<String>> {
+    let metadata: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT metadata FROM package WHERE sha256 = ?")
+            .bind(sha256)
+            .fetch_optional(db)
+            .await?;
+    match metadata {
+        Some(metadata) => Ok(unpack_without_files(&metadata)?.info.provides),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// The packages that make up a run's result, by file name, under the names they were sent with.
 pub async fn kept_of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Vec<PackageFile>> {
     let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(

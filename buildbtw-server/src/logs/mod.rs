@@ -227,6 +227,16 @@ impl Logs {
         self.with(run, move |entry| entry.line_start(line)).await
     }
 
+    /// The last line, counted from 0, that is known to begin at or before an offset, and where it
+    /// begins: a place from which lines can be counted without reading all that is before.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub async fn known_line(&self, run: RunId, offset: u64) -> io::Result<Option<(u64, u64)>> {
+        self.with(run, move |entry| entry.known_line(offset)).await
+    }
+
     /// When the byte at an offset was received, to the second; `None` if there is no such byte.
     ///
     /// # Errors

@@ -297,6 +297,13 @@ impl Entry {
         Ok(kept.then_some(at.offset))
     }
 
+    /// The last line, counted from 0, that is known to begin at or before an offset, and where.
+    pub fn known_line(&self, offset: u64) -> io::Result<Option<(u64, u64)>> {
+        let entries = self.index()?;
+        let entry = entries[..entries.partition_point(|entry| entry.offset <= offset)].last();
+        Ok(entry.map(|entry| (entry.line, entry.offset)))
+    }
+
     pub fn received_at(&self, offset: u64) -> io::Result<Option<Timestamp>> {
         if offset >= self.progress.borrow().length {
             return Ok(None);

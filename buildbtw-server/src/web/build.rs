@@ -1,40 +1,87 @@
-//! A build: why it stands where it stands, what is next to it, its runs and the newest log.
+//! A build: why it stands where it stands, what is around it, its runs, steps, packages and log.
 
 use askama::Template;
 use axum::extract::{Path, State};
-use buildbtw_api::builds::{Build, Neighbour};
+use buildbtw_api::builds::Build;
+use buildbtw_api::explanations::Explanation;
+use buildbtw_api::ingredients::{Flaky, Rebuilt};
 use buildbtw_api::runs::{RunDetails, RunSummary};
-use buildbtw_api::{NamespaceName, ProblemType};
+use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, ProblemType};
+use sqlx::SqliteConnection;
 
-use super::page::{PageResult, duration, name, render, time};
-use crate::Server;
+use super::actions::{Action, of_build};
+use super::ansi::Painter;
+use super::graph::{Graph, graph};
+use super::page::{
+    PageResult, When, build_page, bytes, duration, duration_ms, log_page, name, render,
+};
 use crate::api::extract;
-use crate::db::builds::{self, Side};
-use crate::db::{events, runs};
+use crate::db::{DbResult, build_list, events, flaky, packages, runs};
+use crate::dispatch::facts::{Stands, facts};
+use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::HttpProblem;
+use crate::scheduler::explain::explain;
+use crate::{Server, clock};
 
 /// How much of the end of a log the page shows, in bytes. The whole is one click away.
-const LOG_TAIL: u64 = 64 << 10;
+const LOG_TAIL: u64 = 24 << 10;
+
+/// How many provisions of a package are named.
+const PROVIDES: usize = 12;
 
 #[derive(Template)]
 #[template(path = "build.html")]
 struct BuildPage {
     namespace: NamespaceName,
     iteration: u32,
+    page: String,
     build: Build,
-    needs: Vec<Neighbour>,
-    needed_by: Vec<Neighbour>,
+    explanation: String,
+    remedy: Option<String>,
+    causes: Vec<Cause>,
+    rebuilt: Vec<String>,
+    flaky: Vec<String>,
+    graph: Option<Graph>,
     runs: Vec<RunRow>,
+    steps: Vec<StepRow>,
+    packages: Vec<PackageRow>,
+    /// Some of them provide something.
+    provide: bool,
     newest: Option<RunDetails>,
     log: String,
     log_from: u64,
+    forms: Vec<Action>,
     last_event: i64,
+}
+
+/// A build that keeps this one from being built.
+struct Cause {
+    page: String,
+    pkgbase: String,
+    status: BuildStatus,
+    log: Option<String>,
 }
 
 struct RunRow {
     run: RunSummary,
-    claimed: String,
+    claimed: When,
     took: String,
+}
+
+struct StepRow {
+    name: String,
+    took: String,
+    /// Where its bar begins and how long it is, in thousandths of the run.
+    from: u64,
+    width: u64,
+    colour: &'static str,
+    says: &'static str,
+}
+
+struct PackageRow {
+    file_name: String,
+    size: String,
+    provides: String,
 }
 
 /// One build.
@@ -50,9 +97,9 @@ pub async fn show(
 ) -> PageResult {
     let (namespace, number, pass): (NamespaceName, u32, u8) =
         (name(&namespace)?, name(&number)?, name(&pass)?);
-    let (_, iteration) = extract::iteration(&server, &namespace, number).await?;
+    let (stored, iteration) = extract::iteration(&server, &namespace, number).await?;
     let mut tx = server.db.read().await?;
-    let found = builds::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
+    let found = build_list::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
     let (key, build) = found.ok_or_else(|| {
         let detail = format!(
             "iteration {number} of {namespace} does not build {pkgbase} for {architecture}"
@@ -68,74 +115,171 @@ pub async fn show(
         run.log_length = server.logs.length(run.run.id).await;
         log_from = run.log_length.saturating_sub(LOG_TAIL);
         let bytes = server.logs.read(run.run.id, log_from, LOG_TAIL).await?;
-        log = plain(&String::from_utf8_lossy(&bytes));
+        log = painted(&bytes);
     }
-    let now = crate::clock::now();
+    let stands = Stands {
+        namespace: stored.status,
+        iteration: iteration.status()?,
+    };
+    let facts = facts(&server, &mut tx, key, &build, stands).await?;
+    let explanation = explain(facts, clock::now());
+    let page =
+        |pkgbase: &str, pass: u8| build_page(&namespace, number, &architecture, pkgbase, pass);
+    let mut causes = Vec::new();
+    if let Explanation::DependencyFailed { causes: failed } = &explanation {
+        for cause in failed {
+            let pkgbase = cause.pkgbase.as_str();
+            let found =
+                build_list::find(&mut tx, iteration.key, &architecture, pkgbase, cause.pass)
+                    .await?;
+            let run = found.and_then(|(_, build)| build.run);
+            causes.push(Cause {
+                page: page(pkgbase, cause.pass),
+                pkgbase: pkgbase.to_owned(),
+                status: cause.status,
+                log: run.map(|run| log_page(run.id)),
+            });
+        }
+    }
+    let worked_on = stored.status != NamespaceStatus::Archived
+        && iteration.status()? == buildbtw_api::IterationStatus::Current;
     let rows = runs::of_build(&mut tx, key).await?;
-    render(&BuildPage {
-        needs: builds::neighbours(&mut tx, key, Side::Needs).await?,
-        needed_by: builds::neighbours(&mut tx, key, Side::NeededBy).await?,
-        runs: rows
-            .into_iter()
-            .map(|run| RunRow {
-                claimed: time(&run.claimed_at),
-                took: duration(
-                    run.started_at.as_ref().unwrap_or(&run.claimed_at),
-                    run.ended_at.as_ref().unwrap_or(&now),
-                ),
-                run,
-            })
-            .collect(),
-        namespace,
+    let packages = package_rows(&mut tx, newest.as_ref()).await?;
+    let rendered = BuildPage {
+        page: page(&pkgbase, pass),
+        remedy: explanation.remedy(namespace.as_str(), &pkgbase),
+        explanation: sentence(&explanation.to_string()),
+        causes,
+        rebuilt: rebuilt_lines(rebuilt(&mut tx, key).await?),
+        flaky: flaky_lines(&flaky::of_build(&mut tx, key).await?),
+        graph: graph(&mut tx, key, page).await?,
+        runs: rows.into_iter().map(run_row).collect(),
+        steps: newest.as_ref().map(steps).unwrap_or_default(),
+        provide: packages.iter().any(|package| !package.provides.is_empty()),
+        packages,
+        forms: if worked_on {
+            of_build(build.status)
+        } else {
+            Vec::new()
+        },
+        last_event: events::last(&mut tx).await?,
+        namespace: namespace.clone(),
         iteration: number,
         build,
         newest,
         log,
         log_from,
-        last_event: events::last(&mut tx).await?,
-    })
+    };
+    drop(tx);
+    render(&rendered)
 }
 
-/// A log without terminal escapes and control characters, which mean nothing on a page.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c == '\u{1b}' {
-            // CSI and OSC sequences (ECMA-48): up to the final byte, or to BEL or ESC \.
-            match rest.next() {
-                Some('[') => {
-                    while rest
-                        .next()
-                        .is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c))
-                    {}
-                }
-                Some(']') => {
-                    while let Some(c) = rest.next() {
-                        if c == '\u{7}' || (c == '\u{1b}' && rest.next_if_eq(&'\\').is_some()) {
-                            break;
-                        }
-                    }
-                }
-                _ => {}
-            }
-        } else if c == '\n' || c == '\t' || !c.is_control() {
-            plain.push(c);
+/// A text as the begin of a sentence.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|c| c.to_uppercase().collect::<String>());
+    first.unwrap_or_default() + rest.as_str()
+}
+
+/// The end of a log as HTML.
+fn painted(bytes: &[u8]) -> String {
+    let mut painter = Painter::default();
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<String> = text.split('\n').map(|line| painter.line(line)).collect();
+    lines.join("\n")
+}
+
+fn run_row(run: RunSummary) -> RunRow {
+    let now = clock::now();
+    RunRow {
+        claimed: When::new(&run.claimed_at),
+        took: duration(
+            run.started_at.as_ref().unwrap_or(&run.claimed_at),
+            run.ended_at.as_ref().unwrap_or(&now),
+        ),
+        run,
+    }
+}
+
+fn rebuilt_lines(rebuilt: Option<Rebuilt>) -> Vec<String> {
+    let Some(rebuilt) = rebuilt else {
+        return Vec::new();
+    };
+    let because: Vec<String> = rebuilt.because.iter().map(ToString::to_string).collect();
+    vec![format!(
+        "It was built before, in iteration {} of {}, and once more because {}.",
+        rebuilt.iteration,
+        rebuilt.namespace,
+        because.join("; ")
+    )]
+}
+
+fn flaky_lines(flaky: &[Flaky]) -> Vec<String> {
+    let lines = flaky.iter().take(3);
+    lines
+        .map(|one| {
+            let at = When::new(&one.noticed_at);
+            format!(
+                "Flaky: it failed and then succeeded with the same input, {} ({}).",
+                at.ago, at.shown
+            )
+        })
+        .collect()
+}
+
+/// The steps of a run as bars on one line of time.
+fn steps(run: &RunDetails) -> Vec<StepRow> {
+    let ends = run
+        .steps
+        .iter()
+        .map(|step| step.ended_ms.unwrap_or(step.started_ms));
+    let so_far = run.run.started_at.as_ref().map_or(0, |started| {
+        let until = run.run.ended_at.unwrap_or_else(clock::now);
+        u64::try_from(until.duration_since(*started).as_millis()).unwrap_or(0)
+    });
+    let total = ends.max().unwrap_or(0).max(so_far).max(1);
+    let part = |at: u64| at.min(total) * 1000 / total;
+    let rows = run.steps.iter().map(|step| {
+        let end = step.ended_ms.unwrap_or(total);
+        let (colour, says) = match step.succeeded {
+            Some(true) => ("built", ""),
+            Some(false) => ("failed", "failed"),
+            None if run.run.outcome.is_some() => ("cancelled", "did not end"),
+            None => ("building", "goes on"),
+        };
+        StepRow {
+            name: step.name.clone(),
+            took: duration_ms(
+                i64::try_from(end.saturating_sub(step.started_ms)).unwrap_or(i64::MAX),
+            ),
+            from: part(step.started_ms),
+            width: (part(end) - part(step.started_ms).min(part(end))).max(3),
+            colour,
+            says,
         }
-    }
-    plain
+    });
+    rows.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_vanish_and_text_stays() {
-        assert_eq!(
-            plain("\u{1b}[1;31mred\u{1b}[0m\r\n\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y"),
-            "red\nxy"
-        );
-        assert_eq!(plain("cut off \u{1b}[1"), "cut off ");
+async fn package_rows(
+    db: &mut SqliteConnection,
+    run: Option<&RunDetails>,
+) -> DbResult<Vec<PackageRow>> {
+    let mut rows = Vec::new();
+    for package in run.iter().flat_map(|run| &run.packages) {
+        let provides = packages::provides(&mut *db, &package.sha256).await?;
+        rows.push(PackageRow {
+            file_name: package.file_name.clone(),
+            size: bytes(package.size),
+            provides: match provides.len() > PROVIDES {
+                true => format!(
+                    "{} and {} more",
+                    provides[..PROVIDES].join(", "),
+                    provides.len() - PROVIDES
+                ),
+                false => provides.join(", "),
+            },
+        });
     }
+    Ok(rows)
 }

@@ -1,92 +1,283 @@
-//! The home page: namespaces, workers, sources.
+//! The home page: what is being rebuilt, what waits and why, what failed, and how the server is.
+
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
+use buildbtw_api::BuildStatus;
 use buildbtw_api::namespaces::Namespace;
-use buildbtw_api::{BuildStatus, WorkerId, WorkerMode};
 
-use super::page::{PageResult, render, time};
+use super::page::{Bar, PageResult, When, build_page, disk, duration_ms, length, log_page, render};
 use crate::Server;
 use crate::api::namespace_as_shown;
-use crate::db::{modes, namespaces, workers};
+use crate::clock;
+use crate::db::overview::{self, Ahead, FailureRow};
+use crate::db::{build_list, events, iterations, modes, namespaces};
+use crate::dispatch::facts::{Stands, facts};
+use crate::dispatch::workers::shown as workers_shown;
+use crate::scheduler::explain::explain;
 
 /// How many namespaces the page shows.
 const NAMESPACES: u32 = 100;
+
+/// How many runs, failures and waiting builds it shows.
+const RUNNING: u32 = 200;
+const FAILURES: u32 = 200;
+const QUEUE: u32 = 10;
+
+const DAY_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
     namespaces: Vec<Row>,
-    workers: Vec<WorkerRow>,
+    running: Vec<Running>,
+    queue: Vec<Queued>,
+    queue_length: u32,
+    causes: Vec<Cause>,
+    failed_today: usize,
+    workers_alive: usize,
+    odd_workers: usize,
+    slots: u32,
+    slots_taken: usize,
     sources: usize,
     source_problems: usize,
     in_sync: bool,
+    disk: String,
     /// What is said when the server hands out no runs.
     mode: Option<String>,
+    last_event: i64,
 }
 
 struct Row {
     namespace: Namespace,
+    bar: Bar,
     done: u32,
     failed: u32,
     total: u32,
-    created: String,
+    /// When it will be done, as far as that is known.
+    ahead: String,
+    created: When,
 }
 
-struct WorkerRow {
-    id: WorkerId,
-    name: String,
-    builder: String,
-    slots: u32,
-    running: usize,
-    seen: Option<String>,
-    mode: WorkerMode,
+struct Running {
+    page: String,
+    pkgbase: String,
+    namespace: String,
+    worker: String,
+    elapsed: String,
+    usually: String,
+    publishing: bool,
+}
+
+struct Queued {
+    page: String,
+    pkgbase: String,
+    namespace: String,
+    since: When,
+    why: String,
+}
+
+/// Failures of one kind.
+struct Cause {
+    class: String,
+    title: String,
+    failures: Vec<Failure>,
+}
+
+struct Failure {
+    page: String,
+    log: String,
+    pkgbase: String,
+    namespace: String,
+    ended: When,
+    unlocks: u32,
+    message: String,
+    /// The build succeeded later.
+    mended: bool,
 }
 
 /// The home page.
 pub async fn show(State(server): State<Server>) -> PageResult {
     let mut tx = server.db.read().await?;
+    let workers = workers_shown(&server, &mut tx).await?;
+    let alive = workers.iter().filter(|worker| {
+        let leases = &server.dispatch.leases;
+        leases.is_alive(worker.id, clock::instant())
+    });
+    let alive: Vec<_> = alive.collect();
+    let slots: u32 = alive.iter().map(|worker| worker.offer.slots).sum();
     let mut rows = Vec::new();
     for stored in namespaces::page(&mut tx, false, None, NAMESPACES).await? {
         let namespace = namespace_as_shown(&server, &mut tx, &stored).await?;
+        let mut counts: BTreeMap<BuildStatus, u32> = BTreeMap::new();
+        let sets = namespace.iteration.iter();
+        for set in sets.flat_map(|iteration| iteration.build_sets.values()) {
+            for (status, count) in &set.counts {
+                *counts.entry(*status).or_default() += count;
+            }
+        }
         let count = |pick: fn(BuildStatus) -> bool| {
-            let sets = namespace
-                .iteration
-                .iter()
-                .flat_map(|iteration| iteration.build_sets.values());
-            sets.map(|set| set.count(pick)).sum()
+            let picked = counts.iter().filter(|(status, _)| pick(**status));
+            picked.map(|(_, count)| count).sum()
         };
+        let left = overview::ahead(&mut tx, stored.key).await?;
         rows.push(Row {
+            bar: Bar::new(&counts),
             done: count(BuildStatus::releases_dependents),
             failed: count(BuildStatus::is_failure),
             total: count(|_| true),
-            created: time(&namespace.created_at),
+            ahead: expected(&left, slots),
+            created: When::new(&namespace.created_at),
             namespace,
         });
     }
-    let leases = &server.dispatch.leases;
-    let workers = workers::all(&mut tx)
-        .await?
-        .into_iter()
-        .map(|worker| WorkerRow {
-            running: leases.of_worker(worker.id).len(),
-            seen: leases.seen_at(worker.id).as_ref().map(time),
-            id: worker.id,
-            name: worker.name,
-            mode: worker.mode,
-            builder: worker.offer.builder,
-            slots: worker.offer.slots,
+    let now = clock::now();
+    let running = overview::running(&mut tx, RUNNING).await?.into_iter();
+    let running: Vec<Running> = running
+        .map(|row| Running {
+            page: build_page(
+                &row.namespace,
+                row.iteration,
+                &row.architecture,
+                &row.pkgbase,
+                row.pass,
+            ),
+            elapsed: duration_ms(
+                (now.as_microsecond() - row.started_at.unwrap_or(row.claimed_at)) / 1000,
+            ),
+            usually: match row.expected_ms {
+                0 => "never built before".to_owned(),
+                expected => duration_ms(expected),
+            },
+            publishing: row.status == "publishing",
+            pkgbase: row.pkgbase,
+            namespace: row.namespace,
+            worker: row.worker.unwrap_or_default(),
         })
         .collect();
+    let (waiting, queue_length) = overview::queued(&mut tx, QUEUE).await?;
+    let mut queue = Vec::with_capacity(waiting.len());
+    for row in waiting {
+        let Ok(name) = row.namespace.parse() else {
+            continue;
+        };
+        let Some(namespace) = namespaces::by_name(&mut tx, &name).await? else {
+            continue;
+        };
+        let Some(iteration) = iterations::by_number(&mut tx, namespace.key, row.iteration).await?
+        else {
+            continue;
+        };
+        let found = build_list::find(
+            &mut tx,
+            iteration.key,
+            &row.architecture,
+            &row.pkgbase,
+            row.pass,
+        )
+        .await?;
+        let Some((key, build)) = found else { continue };
+        let stands = Stands {
+            namespace: namespace.status,
+            iteration: iteration.status()?,
+        };
+        let facts = facts(&server, &mut tx, key, &build, stands).await?;
+        queue.push(Queued {
+            page: build_page(
+                &row.namespace,
+                row.iteration,
+                &row.architecture,
+                &row.pkgbase,
+                row.pass,
+            ),
+            since: When::at_microsecond(row.changed_at),
+            why: explain(facts, now).to_string(),
+            pkgbase: row.pkgbase,
+            namespace: row.namespace,
+        });
+    }
+    let since = now.as_microsecond() - DAY_MICROSECONDS;
+    let failures = overview::failures(&mut tx, since, FAILURES).await?;
+    let failed_today = failures.len();
     let mode = modes::server(&mut tx).await?;
+    let last_event = events::last(&mut tx).await?;
+    drop(tx);
     let (sources, source_problems) = server.sources.counts();
-    let in_sync = *server.sources.in_sync().borrow();
     render(&Home {
         namespaces: rows,
-        workers,
+        running,
+        queue,
+        queue_length,
+        causes: causes(failures),
+        failed_today,
+        workers_alive: alive.len(),
+        odd_workers: alive
+            .iter()
+            .filter(|worker| worker.mode.mode != buildbtw_api::WorkerMode::Active)
+            .count(),
+        slots,
+        slots_taken: alive.iter().map(|worker| worker.runs.len()).sum(),
         sources,
         source_problems,
-        in_sync,
+        in_sync: *server.sources.in_sync().borrow(),
+        disk: disk(&server.config.data_dir),
         mode: mode.remark(),
+        last_event,
     })
+}
+
+/// When what is left will be done, on so many slots.
+pub(super) fn expected(ahead: &Ahead, slots: u32) -> String {
+    if ahead.work_ms == 0 {
+        return String::new();
+    }
+    match slots {
+        0 => "no worker is there".to_owned(),
+        slots => {
+            let least = ahead.path_ms.max(ahead.work_ms / i64::from(slots));
+            format!("at least {}", length(least))
+        }
+    }
+}
+
+/// Failures grouped by whose business they are and where they happened, the largest group first.
+fn causes(failures: Vec<FailureRow>) -> Vec<Cause> {
+    let mut groups: BTreeMap<(String, Option<String>), Vec<FailureRow>> = BTreeMap::new();
+    for row in failures {
+        let cause = (row.class.clone(), row.failed_step.clone());
+        groups.entry(cause).or_default().push(row);
+    }
+    let mut causes: Vec<Cause> = groups
+        .into_iter()
+        .map(|((class, step), rows)| Cause {
+            title: match step {
+                Some(step) => format!("in {step}"),
+                None => String::new(),
+            },
+            class,
+            failures: rows.into_iter().map(failure).collect(),
+        })
+        .collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.failures.len()));
+    causes
+}
+
+fn failure(row: FailureRow) -> Failure {
+    Failure {
+        page: build_page(
+            &row.namespace,
+            row.iteration,
+            &row.architecture,
+            &row.pkgbase,
+            row.pass,
+        ),
+        log: log_page(&row.run),
+        ended: When::at_microsecond(row.ended_at),
+        unlocks: row.unlocks,
+        message: row.message.unwrap_or_default(),
+        mended: matches!(row.status.as_str(), "built" | "reused"),
+        pkgbase: row.pkgbase,
+        namespace: row.namespace,
+    }
 }

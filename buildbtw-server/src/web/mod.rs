@@ -1,13 +1,25 @@
-//! Web pages: rendered by the server, useful without JavaScript. The only room with HTML.
+//! Web pages: rendered by the server, useful without JavaScript, live with it. The only room with
+//! HTML.
 
+mod actions;
+mod ansi;
 mod assets;
 mod build;
+mod feed;
+mod findings;
+mod graph;
 mod home;
+mod log;
+mod map;
 mod namespace;
 mod page;
+mod plan;
+mod sources;
+mod workers;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
 
 use crate::Server;
 
@@ -15,14 +27,34 @@ use crate::Server;
 pub fn router() -> Router<Server> {
     Router::new()
         .route("/", get(home::show))
+        .route("/plan", get(plan::show))
+        .route("/namespaces", post(actions::create))
         .route("/namespaces/{name}", get(namespace::show))
         .route(
             "/namespaces/{name}/{number}",
-            get(namespace::show_iteration),
+            get(namespace::show_iteration).post(actions::act),
+        )
+        .route(
+            "/namespaces/{name}/{number}/map.json",
+            get(namespace::map_names),
+        )
+        .route("/namespaces/{name}/{number}/findings", get(findings::show))
+        .route(
+            "/namespaces/{name}/{number}/difference",
+            get(findings::difference),
         )
         .route(
             "/namespaces/{name}/{number}/{architecture}/{pkgbase}/{pass}",
             get(build::show),
         )
+        .route("/runs/{id}/log", get(log::show))
+        .route("/runs/{id}/log/first-error", get(log::first_error))
+        .route("/packages/{pkgbase}", get(sources::package))
+        .route("/workers", get(workers::show))
+        .route("/workers/{id}/mode", post(workers::change))
+        .route("/sources", get(sources::show))
+        .route("/search", get(sources::search))
+        .route("/failures.atom", get(feed::failures))
         .route("/assets/{file}", get(assets::get))
+        .layer(CompressionLayer::new())
 }

@@ -2,40 +2,166 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use buildbtw_api::builds::{Build, BuildQuery};
-use buildbtw_api::namespaces::{Iteration, Namespace};
-use buildbtw_api::{BuildStatus, NamespaceName, ProblemType};
+use axum::response::IntoResponse;
+use buildbtw_api::builds::Build;
+use buildbtw_api::events::{Event, EventKind};
+use buildbtw_api::namespaces::{BuildSetSummary, Iteration, Namespace};
+use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType};
+use serde::Deserialize;
 
-use super::page::{PageResult, name, render, time};
+use super::actions::{Action, actions};
+use super::home::expected;
+use super::map::{self, Map};
+use super::page::{Bar, PageResult, When, name, render};
 use crate::Server;
 use crate::api::{extract, namespace_as_shown};
-use crate::db::builds::{self, BuildPosition};
-use crate::db::{events, iterations};
+use crate::db::build_list::{self, Filter, Sort};
+use crate::db::iterations::StoredIteration;
+use crate::db::overview::{self, Cell};
+use crate::db::{events, iterations, modes};
+use crate::dispatch::situation::workplaces;
 use crate::problems::HttpProblem;
 
 /// How many builds one page shows.
 const BUILDS: u32 = 200;
 
+/// How many events it shows.
+const EVENTS: u32 = 30;
+
+/// What builds can be sorted by: the word in the address, and what people read.
+const SORTS: [(&str, &str); 5] = [
+    ("", "wave"),
+    ("name", "name"),
+    ("status", "status"),
+    ("changed", "last change"),
+    ("unlocks", "what waits for it"),
+];
+
+/// Which builds to show: the query of the page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Chosen {
+    status: String,
+    text: String,
+    wave: String,
+    class: String,
+    sort: String,
+    page: u32,
+}
+
+/// The same, understood. What makes no sense is passed over: the address was typed by a person.
+struct Picked {
+    status: Option<BuildStatus>,
+    text: String,
+    wave: Option<u32>,
+    class: Option<OutcomeClass>,
+    sort: &'static str,
+}
+
+impl Chosen {
+    fn picked(&self) -> Picked {
+        let sort = SORTS.iter().find(|(word, _)| *word == self.sort);
+        Picked {
+            status: self.status.parse().ok(),
+            text: self.text.trim().to_owned(),
+            wave: self.wave.parse().ok(),
+            class: self.class.parse().ok(),
+            sort: sort.map_or("", |(word, _)| word),
+        }
+    }
+}
+
+impl Picked {
+    fn filter(&self) -> Filter {
+        Filter {
+            status: self.status,
+            text: (!self.text.is_empty()).then(|| self.text.clone()),
+            wave: self.wave,
+            class: self.class,
+            sort: match self.sort {
+                "name" => Sort::Name,
+                "status" => Sort::Status,
+                "changed" => Sort::Changed,
+                "unlocks" => Sort::Unlocks,
+                _ => Sort::Wave,
+            },
+        }
+    }
+
+    /// The address of a page of the same list.
+    fn address(&self, page: u32) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let mut add = |name: &str, value: &str| {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        };
+        add("status", self.status.map_or("", BuildStatus::as_str));
+        add("text", &self.text);
+        add(
+            "wave",
+            &self.wave.map(|wave| wave.to_string()).unwrap_or_default(),
+        );
+        add("class", self.class.map_or("", OutcomeClass::as_str));
+        add("sort", self.sort);
+        add("page", &page.to_string());
+        format!("?{}#builds", query.finish())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "namespace.html")]
 struct NamespacePage {
     namespace: Namespace,
-    created: String,
-    iterations: Vec<Iteration>,
+    created: When,
+    priority: Option<String>,
+    /// What is said when the server hands out no runs.
+    mode: Option<String>,
+    /// How far it is, for the title.
+    progress: Option<String>,
+    iterations: Vec<IterationRow>,
+    /// The newest iteration is shown because no other was asked for.
+    newest: bool,
     shown: Option<Iteration>,
+    sets: Vec<Set>,
     builds: Vec<Build>,
     next: Option<String>,
     statuses: &'static [BuildStatus],
-    chosen: Option<BuildStatus>,
+    classes: &'static [OutcomeClass],
+    sorts: [(&'static str, &'static str); 5],
+    chosen: Picked,
     base_url: String,
+    events: Vec<EventLine>,
+    actions: Vec<Action>,
     last_event: i64,
+}
+
+struct IterationRow {
+    iteration: Iteration,
+    created: When,
+    shown: bool,
+    /// There is one before it.
+    older: bool,
+}
+
+struct Set {
+    architecture: String,
+    summary: BuildSetSummary,
+    bar: Bar,
+    map: Option<Map>,
+    ahead: String,
+}
+
+struct EventLine {
+    at: When,
+    text: String,
 }
 
 /// The newest iteration of a namespace.
 pub async fn show(
     State(server): State<Server>,
     Path(namespace): Path<String>,
-    Query(query): Query<BuildQuery>,
+    Query(query): Query<Chosen>,
 ) -> PageResult {
     page(&server, &name(&namespace)?, None, &query).await
 }
@@ -44,7 +170,7 @@ pub async fn show(
 pub async fn show_iteration(
     State(server): State<Server>,
     Path((namespace, number)): Path<(String, String)>,
-    Query(query): Query<BuildQuery>,
+    Query(query): Query<Chosen>,
 ) -> PageResult {
     page(&server, &name(&namespace)?, Some(name(&number)?), &query).await
 }
@@ -53,49 +179,193 @@ async fn page(
     server: &Server,
     name: &NamespaceName,
     number: Option<u32>,
-    query: &BuildQuery,
+    query: &Chosen,
 ) -> PageResult {
     let stored = extract::namespace(server, name).await?;
     let mut tx = server.db.read().await?;
     let namespace = namespace_as_shown(server, &mut tx, &stored).await?;
     let rows = iterations::of_namespace(&mut tx, stored.key).await?;
-    let row =
-        match number {
-            Some(number) => Some(rows.iter().find(|row| row.number == number).ok_or_else(
-                || {
-                    HttpProblem::new(
-                        ProblemType::NotFound,
-                        format!("namespace {name} has no iteration {number}"),
-                    )
-                },
-            )?),
-            None => rows.first(),
-        };
+    let row = find_iteration(name, &rows, number)?;
     let mut summaries = Vec::with_capacity(rows.len());
     for row in &rows {
         summaries.push(iterations::summary(&mut tx, name.as_str(), row).await?);
     }
-    let after: Option<BuildPosition> = query.after.as_deref().and_then(|text| text.parse().ok());
-    let (builds, next) = match row {
-        Some(row) => builds::page(&mut tx, row.key, query, after.as_ref(), BUILDS).await?,
-        None => (Vec::new(), None),
+    let chosen = query.picked();
+    let (builds, more) = match row {
+        Some(row) => {
+            let skipped = query.page.saturating_mul(BUILDS);
+            build_list::filtered(&mut tx, row.key, &chosen.filter(), skipped, BUILDS).await?
+        }
+        None => (Vec::new(), false),
     };
+    let cells = match row {
+        Some(row) => overview::cells(&mut tx, row.key).await?,
+        None => Vec::new(),
+    };
+    let workplaces = workplaces(server, &mut tx).await?;
+    let slots = workplaces.iter().map(|worker| worker.slots).sum();
+    let ahead = overview::ahead(&mut tx, stored.key).await?;
     let shown = row.and_then(|row| {
+        let mut summaries = summaries.iter();
         summaries
-            .iter()
             .find(|summary| summary.number == row.number)
             .cloned()
     });
+    let is_newest =
+        shown.as_ref().map(|shown| shown.number) == summaries.first().map(|newest| newest.number);
+    let sets = shown.as_ref().map_or_else(Vec::new, |shown| {
+        let expected = match is_newest && namespace.status == NamespaceStatus::Active {
+            true => expected(&ahead, slots),
+            false => String::new(),
+        };
+        sets(shown, &cells, &expected)
+    });
+    let history = events::newest(&mut tx, stored.key, EVENTS).await?;
+    let mode = modes::server(&mut tx).await?.remark();
+    let last_event = events::last(&mut tx).await?;
+    drop(tx);
     render(&NamespacePage {
-        created: time(&namespace.created_at),
+        created: When::new(&namespace.created_at),
+        priority: namespace.priority.as_ref().map(|priority| {
+            let why = priority
+                .reason
+                .as_deref()
+                .map(|reason| format!(": {reason}"));
+            format!(
+                "It gets {} times the share of others{}",
+                priority.weight,
+                why.unwrap_or_default()
+            )
+        }),
+        mode: mode.filter(|_| namespace.status == NamespaceStatus::Active),
+        progress: progress(shown.as_ref(), namespace.status),
+        actions: actions(&namespace),
         namespace,
-        iterations: summaries,
+        newest: number.is_none(),
+        iterations: iteration_rows(summaries, shown.as_ref().map(|shown| shown.number)),
         shown,
+        sets,
         builds,
-        next: next.map(|next| next.to_string()),
+        next: more.then(|| chosen.address(query.page + 1)),
         statuses: BuildStatus::ALL,
-        chosen: query.status,
+        classes: OutcomeClass::ALL,
+        sorts: SORTS,
+        chosen,
         base_url: server.base_url.clone(),
-        last_event: events::last(&mut tx).await?,
+        events: history.iter().filter_map(line).collect(),
+        last_event,
     })
+}
+
+/// The iteration of that number, or the newest.
+fn find_iteration<'r>(
+    name: &NamespaceName,
+    rows: &'r [StoredIteration],
+    number: Option<u32>,
+) -> Result<Option<&'r StoredIteration>, HttpProblem> {
+    let Some(number) = number else {
+        return Ok(rows.first());
+    };
+    match rows.iter().find(|row| row.number == number) {
+        Some(row) => Ok(Some(row)),
+        None => Err(HttpProblem::new(
+            ProblemType::NotFound,
+            format!("namespace {name} has no iteration {number}"),
+        )),
+    }
+}
+
+fn iteration_rows(iterations: Vec<Iteration>, shown: Option<u32>) -> Vec<IterationRow> {
+    let count = iterations.len();
+    let rows = iterations.into_iter().enumerate();
+    rows.map(|(at, iteration)| IterationRow {
+        created: When::new(&iteration.created_at),
+        shown: shown == Some(iteration.number),
+        older: at + 1 < count,
+        iteration,
+    })
+    .collect()
+}
+
+fn sets(shown: &Iteration, cells: &[Cell], expected: &str) -> Vec<Set> {
+    let mut maps = map::maps(cells);
+    let sets = shown.build_sets.iter();
+    sets.map(|(architecture, summary)| {
+        let at = maps
+            .iter()
+            .position(|map| map.architecture == architecture.as_str());
+        Set {
+            architecture: architecture.to_string(),
+            bar: Bar::new(&summary.counts),
+            map: at.map(|at| maps.swap_remove(at)),
+            ahead: expected.to_owned(),
+            summary: summary.clone(),
+        }
+    })
+    .collect()
+}
+
+/// How far an iteration is, while it is worked on.
+fn progress(shown: Option<&Iteration>, status: NamespaceStatus) -> Option<String> {
+    let sets = || {
+        shown
+            .into_iter()
+            .flat_map(|shown| shown.build_sets.values())
+    };
+    let total: u32 = sets().map(BuildSetSummary::total).sum();
+    let done: u32 = sets().map(BuildSetSummary::done).sum();
+    (total > 0 && status == NamespaceStatus::Active)
+        .then(|| format!("{}%", u64::from(done) * 100 / u64::from(total)))
+}
+
+/// An event in words; what is of no interest to people is left out.
+fn line(event: &Event) -> Option<EventLine> {
+    let iteration = event.iteration.map(|number| format!("iteration {number}"));
+    let iteration = iteration.unwrap_or_default();
+    let pkgbase = event
+        .pkgbase
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let to = event.to.as_deref().unwrap_or_default();
+    let mut text = match event.kind {
+        EventKind::NamespaceCreated => "the namespace was made".to_owned(),
+        EventKind::NamespaceStatus => format!("the namespace is {to}"),
+        EventKind::IterationCreated => format!("{iteration} was made"),
+        EventKind::IterationStatus => format!("{iteration} is {to}"),
+        EventKind::BuildStatus => format!("{pkgbase} is {to}"),
+        EventKind::RunEnded => format!("a run of {pkgbase} ended: {to}"),
+        EventKind::GenerationPublished => format!("generation {to} of the repository is published"),
+        EventKind::OriginsProblem => "its changesets cannot be planned".to_owned(),
+        EventKind::RunReclassed => format!("a failure of {pkgbase} was its worker's fault"),
+        EventKind::NamespacePriority => format!("its share of the workers is {to}"),
+        EventKind::RunClaimed
+        | EventKind::RunStarted
+        | EventKind::WorkerMode
+        | EventKind::ServerMode
+        | EventKind::Unknown => return None,
+    };
+    if let Some(message) = event.message.as_deref().filter(|it| !it.is_empty()) {
+        text.push_str(": ");
+        text.push_str(message);
+    }
+    if let Some(actor) = &event.actor {
+        text.push_str(&format!(" (by {actor})"));
+    }
+    Some(EventLine {
+        at: When::new(&event.at),
+        text,
+    })
+}
+
+/// What a script needs to name the cells of an iteration's maps.
+pub async fn map_names(
+    State(server): State<Server>,
+    Path((namespace, number)): Path<(String, String)>,
+) -> PageResult {
+    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, name(&number)?);
+    let (_, iteration) = extract::iteration(&server, &namespace, number).await?;
+    let mut tx = server.db.read().await?;
+    let cells = overview::cells(&mut tx, iteration.key).await?;
+    Ok(axum::Json(map::names(&cells)).into_response())
 }

@@ -1,10 +1,16 @@
 //! What all pages share: rendering, headers, errors, times.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use buildbtw_api::BuildStatus;
 use jiff::Timestamp;
 
+use crate::clock;
 use crate::problems::HttpProblem;
 
 /// Pages load nothing from elsewhere and run no script but their own files.
@@ -78,17 +84,201 @@ where
     })
 }
 
-/// A time as people read it: to the second, in UTC.
-pub fn time(at: &Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+/// A moment: exact for programs, to the second and relative for people.
+pub struct When {
+    /// RFC 3339.
+    pub exact: String,
+    /// To the second, in UTC.
+    pub shown: String,
+    /// How long ago.
+    pub ago: String,
 }
 
-/// A length of time as people read it.
-pub fn duration(from: &Timestamp, to: &Timestamp) -> String {
-    let seconds = to.duration_since(*from).as_secs().max(0);
+impl When {
+    /// A moment, seen from now.
+    pub fn new(at: &Timestamp) -> Self {
+        let seconds = clock::now().duration_since(*at).as_secs();
+        Self {
+            exact: at.to_string(),
+            shown: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            ago: match seconds {
+                i64::MIN..0 => format!("in {}", length(-seconds * 1000)),
+                0..5 => "just now".to_owned(),
+                _ => format!("{} ago", length(seconds * 1000)),
+            },
+        }
+    }
+
+    /// A moment in microseconds since 1970.
+    pub fn at_microsecond(at: i64) -> Self {
+        Self::new(&Timestamp::from_microsecond(at).unwrap_or_default())
+    }
+}
+
+/// A length of time in milliseconds, in the unit that fits: `8 s`, `3 min`, `2.5 h`, `4 d`.
+pub fn length(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..5_400 => format!("{} min", (seconds + 30) / 60),
+        5_400..172_800 => format!("{:.1} h", seconds as f64 / 3600.0),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
+    }
+}
+
+/// A length of time in milliseconds, to the second.
+pub fn duration_ms(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1000;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+/// A length of time as people read it.
+pub fn duration(from: &Timestamp, to: &Timestamp) -> String {
+    duration_ms(i64::try_from(to.duration_since(*from).as_millis()).unwrap_or(i64::MAX))
+}
+
+/// How many bytes, in the unit that fits.
+pub fn bytes(count: u64) -> String {
+    let mut size = count as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1023.95 {
+            return match unit {
+                "B" => format!("{count} B"),
+                unit => format!("{size:.1} {unit}"),
+            };
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
+/// What is free on the disk of a folder, in words.
+pub fn disk(folder: &Path) -> String {
+    match nix::sys::statvfs::statvfs(folder) {
+        Ok(disk) => {
+            let unit = disk.fragment_size();
+            let (free, all) = (disk.blocks_available() * unit, disk.blocks() * unit);
+            format!("{} of {} free", bytes(free), bytes(all))
+        }
+        Err(error) => format!("cannot be asked: {error}"),
+    }
+}
+
+/// How many builds stand in each status, as a bar.
+pub struct Bar {
+    /// All of them; at least 1, since nothing is drawn of 0.
+    pub total: u32,
+    /// What it says to those who do not see it.
+    pub label: String,
+    /// Its parts, from left to right.
+    pub parts: Vec<BarPart>,
+}
+
+/// The builds of one status in a bar.
+pub struct BarPart {
+    /// The status.
+    pub status: BuildStatus,
+    /// Where it begins.
+    pub from: u32,
+    /// How long it is.
+    pub count: u32,
+}
+
+/// What is good first, then what is bad, then what is still to come.
+const BAR_ORDER: [BuildStatus; 11] = [
+    BuildStatus::Built,
+    BuildStatus::Reused,
+    BuildStatus::Waived,
+    BuildStatus::Failed,
+    BuildStatus::Unbuildable,
+    BuildStatus::DependencyFailed,
+    BuildStatus::Building,
+    BuildStatus::Scheduled,
+    BuildStatus::Pending,
+    BuildStatus::Blocked,
+    BuildStatus::Cancelled,
+];
+
+impl Bar {
+    /// A bar of so many builds in each status.
+    pub fn new(counts: &BTreeMap<BuildStatus, u32>) -> Self {
+        let mut parts: Vec<BarPart> = Vec::new();
+        let mut from = 0;
+        for status in BAR_ORDER {
+            let count = counts.get(&status).copied().unwrap_or(0);
+            if count > 0 {
+                parts.push(BarPart {
+                    status,
+                    from,
+                    count,
+                });
+                from += count;
+            }
+        }
+        let words = parts
+            .iter()
+            .map(|part| format!("{} {}", part.count, part.status));
+        let words: Vec<String> = words.collect();
+        Self {
+            total: from.max(1),
+            label: match words.is_empty() {
+                true => "no builds".to_owned(),
+                false => words.join(", "),
+            },
+            parts,
+        }
+    }
+}
+
+/// The address of a build's page.
+pub fn build_page(
+    namespace: impl fmt::Display,
+    iteration: u32,
+    architecture: impl fmt::Display,
+    pkgbase: &str,
+    pass: u8,
+) -> String {
+    // Of the characters that names are made of, only `+` means something else in an address.
+    let pkgbase = pkgbase.replace('+', "%2B");
+    format!("/namespaces/{namespace}/{iteration}/{architecture}/{pkgbase}/{pass}")
+}
+
+/// The address of a run's log.
+pub fn log_page(run: impl fmt::Display) -> String {
+    format!("/runs/{run}/log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_sizes() {
+        let lengths = [0, 59_999, 60_000, 5_399_000, 5_400_000, 172_800_000].map(length);
+        assert_eq!(lengths, ["0 s", "59 s", "1 min", "90 min", "1.5 h", "2 d"]);
+        let sizes = [0, 1023, 1024, 1_048_524, 1_048_576, 5 << 40].map(bytes);
+        assert_eq!(
+            sizes,
+            [
+                "0 B",
+                "1023 B",
+                "1.0 KiB",
+                "1023.9 KiB",
+                "1.0 MiB",
+                "5.0 TiB"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_status_has_its_place_in_a_bar() {
+        let counts = BuildStatus::ALL.iter().map(|status| (*status, 2)).collect();
+        let bar = Bar::new(&counts);
+        assert_eq!(bar.total as usize, BuildStatus::ALL.len() * 2);
+        assert_eq!(Bar::new(&BTreeMap::new()).total, 1);
     }
 }

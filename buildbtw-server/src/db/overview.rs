@@ -1,0 +1,401 @@
+//! What pages show of many things at once: a handful of columns of many rows, read in one go.
+
+use buildbtw_api::BuildStatus;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::keys::{BuildKey, IterationKey, NamespaceKey};
+use super::{DbResult, word};
+
+/// A run that is out.
+#[derive(Debug, Clone, FromRow)]
+pub struct RunningRow {
+    /// Its public id.
+    pub run: String,
+    /// The namespace it was handed out for.
+    pub namespace: String,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// Where it stands.
+    pub status: String,
+    /// Who carries it out.
+    pub worker: Option<String>,
+    /// When it was handed out, in microseconds since 1970.
+    pub claimed_at: i64,
+    /// When the worker began, likewise.
+    pub started_at: Option<i64>,
+    /// How long it is expected to take, in milliseconds; 0 where nobody knows.
+    pub expected_ms: i64,
+}
+
+/// The runs that are out, the oldest first.
+pub async fn running(db: &mut SqliteConnection, limit: u32) -> DbResult<Vec<RunningRow>> {
+    Ok(sqlx::query_as(
+        "SELECT run.public_id AS run, namespace.name AS namespace, number AS iteration, architecture, pkgbase, pass, \
+         run.status, worker.name AS worker, claimed_at, started_at, \
+         CASE WHEN EXISTS (SELECT 1 FROM duration WHERE duration.pkgbase = build.pkgbase \
+         AND duration.architecture = build_set.architecture) THEN expected_ms ELSE 0 END AS expected_ms \
+         FROM run JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id \
+         LEFT JOIN worker ON worker.id = run.worker_id \
+         WHERE run.status <> 'ended' ORDER BY run.id LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// A run that ended without packages.
+#[derive(Debug, Clone, FromRow)]
+pub struct FailureRow {
+    /// Its public id.
+    pub run: String,
+    /// The namespace it was handed out for.
+    pub namespace: String,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// Whose business it is.
+    pub class: String,
+    /// The step in which it failed.
+    pub failed_step: Option<String>,
+    /// What happened, in words.
+    pub message: Option<String>,
+    /// Who carried it out.
+    pub worker: Option<String>,
+    /// When it ended, in microseconds since 1970.
+    pub ended_at: i64,
+    /// Where the build stands by now.
+    pub status: String,
+    /// How many builds wait for it, directly or not.
+    pub unlocks: u32,
+}
+
+/// Runs that failed after a time (microseconds since 1970), the newest first.
+pub async fn failures(
+    db: &mut SqliteConnection,
+    since: i64,
+    limit: u32,
+) -> DbResult<Vec<FailureRow>> {
+    Ok(sqlx::query_as(
+        "SELECT run.public_id AS run, namespace.name AS namespace, number AS iteration, architecture, pkgbase, pass, \
+         class, failed_step, message, worker.name AS worker, ended_at, build.status, unlocks \
+         FROM run JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id \
+         LEFT JOIN worker ON worker.id = run.worker_id \
+         WHERE ended_at > ? AND class <> 'success' AND class <> 'cancelled' AND NOT canary \
+         ORDER BY ended_at DESC, run.id DESC LIMIT ?",
+    )
+    .bind(since)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// A build as one cell of a map.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// The wave.
+    pub wave: u32,
+    /// Where it stands.
+    pub status: BuildStatus,
+    /// The longest path from its begin to the end of the build set, in milliseconds.
+    pub remaining_ms: i64,
+    /// How long it is expected to take itself, in milliseconds.
+    pub expected_ms: i64,
+}
+
+#[derive(FromRow)]
+struct CellRow {
+    architecture: String,
+    pkgbase: String,
+    pass: u8,
+    wave: u32,
+    status: String,
+    remaining_ms: i64,
+    expected_ms: i64,
+}
+
+/// All builds of an iteration, by architecture, wave and name.
+pub async fn cells(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<Vec<Cell>> {
+    let rows: Vec<CellRow> = sqlx::query_as(
+        "SELECT architecture, pkgbase, pass, wave, status, remaining_ms, expected_ms FROM build_set \
+         JOIN build ON build.build_set_id = build_set.id WHERE iteration_id = ? \
+         ORDER BY architecture, wave, pkgbase, pass",
+    )
+    .bind(iteration)
+    .fetch_all(db)
+    .await?;
+    let cell = |row: CellRow| {
+        Ok(Cell {
+            status: word("build status", &row.status)?,
+            architecture: row.architecture,
+            pkgbase: row.pkgbase,
+            pass: row.pass,
+            wave: row.wave,
+            remaining_ms: row.remaining_ms,
+            expected_ms: row.expected_ms,
+        })
+    };
+    rows.into_iter().map(cell).collect()
+}
+
+/// What is still to be done for a namespace.
+#[derive(Debug, Clone, Copy, Default, FromRow)]
+pub struct Ahead {
+    /// The longest path that is left, in milliseconds.
+    pub path_ms: i64,
+    /// All that is left, one after the other, in milliseconds.
+    pub work_ms: i64,
+    /// Builds that are ready or put off.
+    pub ready: u32,
+}
+
+/// What is still to be done in the current iteration of a namespace.
+pub async fn ahead(db: &mut SqliteConnection, namespace: NamespaceKey) -> DbResult<Ahead> {
+    Ok(sqlx::query_as(
+        "SELECT coalesce(max(remaining_ms), 0) AS path_ms, coalesce(sum(expected_ms), 0) AS work_ms, \
+         coalesce(sum(build.status = 'pending'), 0) AS ready FROM iteration \
+         JOIN build_set ON build_set.iteration_id = iteration.id JOIN build ON build.build_set_id = build_set.id \
+         AND build.status IN ('blocked', 'pending', 'scheduled', 'building') \
+         WHERE namespace_id = ? AND iteration.status = 'current'",
+    )
+    .bind(namespace)
+    .fetch_one(db)
+    .await?)
+}
+
+/// A ready build that waits for a worker.
+#[derive(Debug, Clone, FromRow)]
+pub struct QueuedRow {
+    /// Its namespace.
+    pub namespace: String,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    pub architecture: String,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// Since when it is ready, in microseconds since 1970.
+    pub changed_at: i64,
+}
+
+/// The builds that are ready and wait, by the longest path, and how many there are.
+pub async fn queued(db: &mut SqliteConnection, limit: u32) -> DbResult<(Vec<QueuedRow>, u32)> {
+    let count = sqlx::query_scalar("SELECT count(*) FROM build WHERE status = 'pending'")
+        .fetch_one(&mut *db)
+        .await?;
+    let rows = sqlx::query_as(
+        "SELECT namespace.name AS namespace, number AS iteration, architecture, pkgbase, pass, build.changed_at \
+         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id WHERE build.status = 'pending' \
+         ORDER BY remaining_ms DESC, build.id LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok((rows, count))
+}
+
+/// A build of a package base, in whatever namespace.
+#[derive(Debug, Clone, FromRow)]
+pub struct HistoryRow {
+    /// The namespace.
+    pub namespace: String,
+    /// The iteration's number.
+    pub iteration: u32,
+    /// The architecture.
+    pub architecture: String,
+    /// The pass.
+    pub pass: u8,
+    /// The version.
+    pub version: String,
+    /// Where the build stands.
+    pub status: String,
+    /// When it came to stand there, in microseconds since 1970.
+    pub changed_at: i64,
+    /// Its newest run's public id.
+    pub run: Option<String>,
+    /// How that ended.
+    pub class: Option<String>,
+    /// The step in which it failed.
+    pub failed_step: Option<String>,
+    /// Who carried it out.
+    pub worker: Option<String>,
+    /// When it began, in microseconds since 1970.
+    pub started_at: Option<i64>,
+    /// When it ended, likewise.
+    pub ended_at: Option<i64>,
+}
+
+/// The builds of a package base, the newest first.
+pub async fn history(
+    db: &mut SqliteConnection,
+    pkgbase: &str,
+    limit: u32,
+) -> DbResult<Vec<HistoryRow>> {
+    Ok(sqlx::query_as(
+        "SELECT namespace.name AS namespace, number AS iteration, architecture, pass, version, build.status, \
+         build.changed_at, run.public_id AS run, class, failed_step, worker.name AS worker, started_at, ended_at \
+         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id LEFT JOIN run ON run.id = (SELECT max(other.id) FROM run AS other \
+         WHERE other.build_id = build.id) LEFT JOIN worker ON worker.id = run.worker_id \
+         WHERE pkgbase = ? ORDER BY build.id DESC LIMIT ?",
+    )
+    .bind(pkgbase)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// Package bases that were built somewhere and have a text in their name, by name.
+pub async fn pkgbases_like(
+    db: &mut SqliteConnection,
+    text: &str,
+    limit: u32,
+) -> DbResult<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT pkgbase FROM build WHERE instr(pkgbase, ?) ORDER BY length(pkgbase), pkgbase LIMIT ?",
+    )
+    .bind(text)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// Namespaces with a text in their name, the newest first, with their statuses.
+pub async fn namespaces_like(
+    db: &mut SqliteConnection,
+    text: &str,
+    limit: u32,
+) -> DbResult<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT name, status FROM namespace WHERE instr(name, ?) AND status <> 'archived' ORDER BY id DESC LIMIT ?",
+    )
+    .bind(text)
+    .bind(limit)
+    .fetch_all(db)
+    .await?)
+}
+
+/// A build near another one in the order.
+#[derive(Debug, Clone)]
+pub struct NearBuild {
+    /// How far away: below 0 what is waited for, above what waits.
+    pub level: i32,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// Where it stands.
+    pub status: BuildStatus,
+}
+
+/// One of two builds waits for the other; both are places in a list of [`NearBuild`]s.
+#[derive(Debug, Clone)]
+pub struct NearNeed {
+    /// What comes first.
+    pub before: usize,
+    /// What waits for it.
+    pub after: usize,
+    /// The relation that makes it so.
+    pub relation: String,
+    /// It was given up to break a cycle.
+    pub dropped: bool,
+}
+
+/// The builds up to `levels` steps before and behind one, itself first; of each level at most
+/// `most`, by name. Also the needs between them, and how many builds were left out.
+pub async fn around(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+    levels: i32,
+    most: usize,
+) -> DbResult<(Vec<NearBuild>, Vec<NearNeed>, usize)> {
+    let mut found: Vec<(i64, NearBuild)> = Vec::new();
+    let mut left_out = 0;
+    let own: (i64, String, u8, String) =
+        sqlx::query_as("SELECT id, pkgbase, pass, status FROM build WHERE id = ?")
+            .bind(build)
+            .fetch_one(&mut *db)
+            .await?;
+    found.push((own.0, near(0, &own)?));
+    for direction in [-1, 1] {
+        let mut edge = vec![own.0];
+        for step in 1..=levels {
+            let sql = if direction < 0 {
+                "SELECT DISTINCT build.id, pkgbase, pass, status FROM need JOIN build ON build.id = needs_build_id \
+                 WHERE build_id IN (SELECT value FROM json_each(?)) ORDER BY pkgbase, pass"
+            } else {
+                "SELECT DISTINCT build.id, pkgbase, pass, status FROM need JOIN build ON build.id = build_id \
+                 WHERE needs_build_id IN (SELECT value FROM json_each(?)) ORDER BY pkgbase, pass"
+            };
+            let rows: Vec<(i64, String, u8, String)> = sqlx::query_as(sql)
+                .bind(super::to_json(&edge))
+                .fetch_all(&mut *db)
+                .await?;
+            let new = rows.into_iter();
+            let new: Vec<_> = new
+                .filter(|row| !found.iter().any(|(key, _)| *key == row.0))
+                .collect();
+            left_out += new.len().saturating_sub(most);
+            edge.clear();
+            for row in new.iter().take(most) {
+                edge.push(row.0);
+                found.push((row.0, near(direction * step, row)?));
+            }
+        }
+    }
+    let keys: Vec<i64> = found.iter().map(|(key, _)| *key).collect();
+    let needs: Vec<(i64, i64, String, bool)> = sqlx::query_as(
+        "SELECT needs_build_id, build_id, relation, dropped FROM need \
+         WHERE build_id IN (SELECT value FROM json_each(?1)) AND needs_build_id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(super::to_json(&keys))
+    .fetch_all(db)
+    .await?;
+    let place = |key: i64| keys.iter().position(|other| *other == key);
+    let needs = needs
+        .into_iter()
+        .filter_map(|(before, after, relation, dropped)| {
+            Some(NearNeed {
+                before: place(before)?,
+                after: place(after)?,
+                relation,
+                dropped,
+            })
+        });
+    let needs = needs.collect();
+    Ok((
+        found.into_iter().map(|(_, near)| near).collect(),
+        needs,
+        left_out,
+    ))
+}
+
+fn near(level: i32, row: &(i64, String, u8, String)) -> DbResult<NearBuild> {
+    Ok(NearBuild {
+        level,
+        pkgbase: row.1.clone(),
+        pass: row.2,
+        status: word("build status", &row.3)?,
+    })
+}

@@ -1,0 +1,221 @@
+//! The log of a run: a window of lines with numbers, colours and links, live while the run goes on.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect};
+use buildbtw_api::runs::RunDetails;
+use buildbtw_api::{ProblemType, RunId};
+use serde::Deserialize;
+
+use super::ansi::{Painter, tells_error};
+use super::page::{PageResult, When, build_page, bytes, log_page, name, render};
+use crate::Server;
+use crate::db::runs;
+use crate::problems::{HttpProblem, HttpResult};
+
+/// How many lines one page shows.
+const LINES: u64 = 2_000;
+
+/// How many bytes it shows at most, however long the lines are.
+const WINDOW: u64 = 1 << 20;
+
+/// How much is read at once in looking for the first error.
+const SCAN: u64 = 4 << 20;
+
+/// The longest line that is shown whole, in characters.
+const LONGEST: usize = 4_000;
+
+/// Which lines to show.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Window {
+    /// The first line, from 1; the end of the log where it is not given.
+    from: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct LogPage {
+    run: RunDetails,
+    build_page: String,
+    ended: Option<When>,
+    size: String,
+    lines: Vec<Line>,
+    /// The first line before what is shown, to go back to.
+    earlier: Option<u64>,
+    /// The first line behind it.
+    later: Option<u64>,
+    /// Where in bytes what is shown ends, when it is the end of a log that still grows.
+    follow_from: Option<u64>,
+}
+
+struct Line {
+    number: u64,
+    html: String,
+    error: bool,
+    /// makepkg begins a part with it.
+    heading: bool,
+}
+
+async fn details(server: &Server, run: RunId) -> HttpResult<RunDetails> {
+    let mut tx = server.db.read().await?;
+    let details = runs::details(&mut tx, run).await?;
+    details.ok_or_else(|| HttpProblem::new(ProblemType::NotFound, format!("there is no run {run}")))
+}
+
+/// Some lines of a log.
+pub async fn show(
+    State(server): State<Server>,
+    Path(run): Path<String>,
+    Query(window): Query<Window>,
+) -> PageResult {
+    let id: RunId = name(&run)?;
+    let mut run = details(&server, id).await?;
+    run.log_length = server.logs.length(id).await;
+    let logs = &server.logs;
+    let begin = match window.from {
+        Some(from) => {
+            let line = from.max(1) - 1;
+            logs.line_start(id, line).await?.map(|start| (line, start))
+        }
+        None => {
+            logs.known_line(id, run.log_length.saturating_sub(WINDOW / 4))
+                .await?
+        }
+    };
+    let (first, start) = begin.unwrap_or((0, 0));
+    let content = logs.read(id, start, WINDOW).await?;
+    let (lines, used) = paint(&content, first, window.from.is_none());
+    let end = start + used;
+    let shown_to = lines.last().map_or(first, |line| line.number);
+    let shown_from = lines.first().map_or(first + 1, |line| line.number);
+    let running = run.run.outcome.is_none();
+    render(&LogPage {
+        build_page: build_page(
+            &run.namespace,
+            run.iteration,
+            &run.architecture,
+            run.pkgbase.as_str(),
+            run.pass,
+        ),
+        ended: run.run.ended_at.as_ref().map(When::new),
+        size: bytes(run.log_length),
+        earlier: (shown_from > 1).then(|| shown_from.saturating_sub(LINES).max(1)),
+        later: (end < run.log_length).then_some(shown_to + 1),
+        follow_from: (running && end >= run.log_length).then_some(end),
+        lines,
+        run,
+    })
+}
+
+/// The lines of some bytes, as HTML, and how many of the bytes that is: the last ones of a window that
+/// ends in the middle of a line are left for the next.
+fn paint(content: &[u8], first: u64, last_ones: bool) -> (Vec<Line>, u64) {
+    let text = String::from_utf8_lossy(content);
+    let mut painter = Painter::default();
+    let mut used = 0;
+    let mut all: Vec<(u64, &str)> = Vec::new();
+    for (number, line) in (first + 1..).zip(text.split_inclusive('\n')) {
+        all.push((number, line));
+    }
+    let most = usize::try_from(LINES).unwrap_or(usize::MAX);
+    let window = match last_ones {
+        true => &all[all.len().saturating_sub(most)..],
+        false => &all[..all.len().min(most)],
+    };
+    let whole = window.len() == all.len() || last_ones;
+    let mut lines = Vec::with_capacity(window.len());
+    for (number, line) in window {
+        let cut = line.char_indices().nth(LONGEST).map(|(at, _)| at);
+        let shown = line.trim_end_matches('\n');
+        let shown = cut.map_or(shown, |at| &line[..at]);
+        let mut html = painter.line(shown);
+        if cut.is_some() {
+            html.push_str(" …");
+        }
+        let plain = Painter::default().line(shown);
+        lines.push(Line {
+            number: *number,
+            error: tells_error(&without_spans(&plain)),
+            heading: without_spans(&plain).starts_with("==&gt; "),
+            html,
+        });
+        used += line.len();
+    }
+    // Replacement characters may make the text longer than the bytes were.
+    let used = if whole {
+        content.len()
+    } else {
+        used.min(content.len())
+    };
+    (lines, used as u64)
+}
+
+fn without_spans(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        text.push_str(&rest[..at]);
+        rest = rest[at..].find('>').map_or("", |end| &rest[at + end + 1..]);
+    }
+    text + rest
+}
+
+/// Goes to the first line that tells of an error, or to the end.
+pub async fn first_error(State(server): State<Server>, Path(run): Path<String>) -> PageResult {
+    let id: RunId = name(&run)?;
+    details(&server, id).await?;
+    let address = match find_error(&server, id).await? {
+        Some(line) => {
+            let from = line.saturating_sub(20).max(1);
+            format!("{}?from={from}#L{line}", log_page(id))
+        }
+        None => log_page(id),
+    };
+    Ok(Redirect::to(&address).into_response())
+}
+
+/// The number, from 1, of the first line that tells of an error.
+async fn find_error(server: &Server, run: RunId) -> HttpResult<Option<u64>> {
+    let (mut offset, mut number) = (0, 0);
+    let mut begun = Vec::new();
+    loop {
+        let part = server.logs.read(run, offset, SCAN).await?;
+        if part.is_empty() {
+            return Ok(None);
+        }
+        offset += part.len() as u64;
+        for piece in part.split_inclusive(|byte| *byte == b'\n') {
+            begun.extend_from_slice(piece);
+            if !piece.ends_with(b"\n") {
+                continue;
+            }
+            number += 1;
+            let text = String::from_utf8_lossy(&begun);
+            if text.len() <= LONGEST && tells_error(&without_spans(&Painter::default().line(&text)))
+            {
+                return Ok(Some(number));
+            }
+            begun.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_numbered_and_knows_where_it_ends() {
+        let (lines, used) = paint(b"==> Starting build()...\nx: error: <no>\nhalf", 4, false);
+        let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
+        assert_eq!((numbers, used), (vec![5, 6, 7], 43));
+        assert!(lines[0].heading && !lines[0].error);
+        assert!(lines[1].error && lines[1].html.contains("&lt;no&gt;"));
+        let many = "line\n".repeat(3000);
+        let (first, used) = paint(many.as_bytes(), 0, false);
+        assert_eq!((first.len(), first[0].number, used), (2000, 1, 10_000));
+        let (last, used) = paint(many.as_bytes(), 0, true);
+        assert_eq!((last.len(), last[0].number, used), (2000, 1001, 15_000));
+    }
+}

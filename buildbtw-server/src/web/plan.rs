@@ -1,0 +1,269 @@
+//! What would be rebuilt, before anything starts; and the way to begin it.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
+use buildbtw_api::{Changeset, ProblemType};
+use buildbtw_graph::{Because, BuildSet, Plan, Scope, Via};
+use serde::Deserialize;
+
+use super::page::{PageResult, length, render};
+use crate::Server;
+use crate::planner;
+use crate::problems::{HttpProblem, HttpResult};
+
+/// How many builds of a plan the page lists.
+const BUILDS: usize = 400;
+
+/// How many findings of a kind.
+const FINDINGS: usize = 50;
+
+/// What the form asks for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PlanForm {
+    /// Changesets, between blanks.
+    pub changesets: String,
+    /// The name of the namespace that is to be.
+    pub name: String,
+    scope: String,
+    makedepends: Option<String>,
+    checkdepends: Option<String>,
+    bootstrap: Option<String>,
+    twice: Option<String>,
+}
+
+impl PlanForm {
+    /// The changesets.
+    pub fn changesets(&self) -> HttpResult<Vec<Changeset>> {
+        let words = self.changesets.split([' ', ',', '\n', '\r', '\t']);
+        let words = words.filter(|word| !word.is_empty());
+        words
+            .map(|word| {
+                word.parse().map_err(|error| {
+                    HttpProblem::new(ProblemType::BadRequest, format!("`{word}`: {error}"))
+                        .hint("a changeset is a package and its branch: openimageio/main")
+                })
+            })
+            .collect()
+    }
+
+    /// How to plan.
+    pub fn options(&self) -> NamespaceOptions {
+        NamespaceOptions {
+            scope: match self.scope.as_str() {
+                "direct" => Scope::Direct,
+                "none" => Scope::None,
+                _ => Scope::Transitive,
+            },
+            via: Via {
+                makedepends: self.makedepends.is_some(),
+                checkdepends: self.checkdepends.is_some(),
+            },
+            bootstrap: self.bootstrap.is_some(),
+            passes: if self.twice.is_some() { 2 } else { 1 },
+            ..NamespaceOptions::default()
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "plan.html")]
+struct PlanPage {
+    form: PlanForm,
+    problem: Option<(String, Option<String>)>,
+    sets: Vec<SetView>,
+    warnings: Vec<String>,
+    total: usize,
+}
+
+struct SetView {
+    architecture: String,
+    builds: usize,
+    waves: u32,
+    chain: Vec<String>,
+    estimate: Option<String>,
+    rows: Vec<BuildView>,
+    left_out: usize,
+    findings: Vec<Findings>,
+}
+
+struct BuildView {
+    pkgbase: String,
+    version: String,
+    wave: u32,
+    because: String,
+    unbuildable: Option<String>,
+}
+
+/// Findings of one kind.
+pub struct Findings {
+    /// What they are.
+    pub title: &'static str,
+    /// They keep something from working.
+    pub bad: bool,
+    /// Each in words.
+    pub lines: Vec<String>,
+    /// How many more there are.
+    pub left_out: usize,
+}
+
+/// The form and, once something is filled in, the plan.
+pub async fn show(State(server): State<Server>, Query(form): Query<PlanForm>) -> PageResult {
+    let mut page = PlanPage {
+        problem: None,
+        sets: Vec::new(),
+        warnings: Vec::new(),
+        total: 0,
+        form,
+    };
+    if !page.form.changesets.trim().is_empty() {
+        match preview(&server, &page.form).await {
+            Ok(plan) => {
+                page.sets = plan
+                    .architectures
+                    .iter()
+                    .map(|(on, set)| view(on.as_str(), set))
+                    .collect();
+                page.total = page.sets.iter().map(|set| set.builds).sum();
+                let warnings = plan.warnings.iter().take(FINDINGS);
+                page.warnings = warnings
+                    .map(|warning| match &warning.pkgbase {
+                        Some(pkgbase) => format!("{pkgbase}: {}", warning.message),
+                        None => warning.message.clone(),
+                    })
+                    .collect();
+            }
+            Err(problem) => page.problem = Some((problem.0.detail, problem.0.hint)),
+        }
+    }
+    render(&page)
+}
+
+async fn preview(server: &Server, form: &PlanForm) -> HttpResult<Plan> {
+    let request = PlanRequest {
+        changesets: form.changesets()?,
+        options: form.options(),
+        namespace: None,
+    };
+    Ok(planner::preview(server, &request).await?)
+}
+
+fn view(architecture: &str, set: &BuildSet) -> SetView {
+    let mut builds: Vec<_> = set
+        .builds
+        .iter()
+        .filter(|build| build.refers_to.is_none())
+        .collect();
+    builds.sort_by_key(|build| build.wave);
+    let shown = builds.iter().take(BUILDS);
+    let rows = shown.map(|build| BuildView {
+        pkgbase: match build.pass {
+            1 => build.pkgbase.to_string(),
+            pass => format!("{} (pass {pass})", build.pkgbase),
+        },
+        version: build.version.to_string(),
+        wave: build.wave,
+        because: match &build.because {
+            Because::Changed(_) => "it is changed".to_owned(),
+            Because::Dependent(why) => format!("needs {} of {}", why.relation, why.of),
+        },
+        unbuildable: build.unbuildable.as_ref().map(|why| why.hint.clone()),
+    });
+    SetView {
+        architecture: architecture.to_owned(),
+        rows: rows.collect(),
+        left_out: builds.len().saturating_sub(BUILDS),
+        builds: builds.len(),
+        waves: set.waves,
+        chain: set
+            .critical_path
+            .iter()
+            .map(|key| key.pkgbase.to_string())
+            .collect(),
+        estimate: set.estimate.as_ref().map(|estimate| {
+            let work = length(i64::try_from(estimate.work_ms).unwrap_or(i64::MAX));
+            match estimate.at_least_ms() {
+                Some(least) => {
+                    let least = length(i64::try_from(least).unwrap_or(i64::MAX));
+                    format!(
+                        "at least {least} on {} slots; {work} of work",
+                        estimate.slots
+                    )
+                }
+                None => format!("{work} of work, and no worker is there"),
+            }
+        }),
+        findings: findings(set),
+    }
+}
+
+/// What a plan found that somebody should know, what cannot work first.
+pub fn findings(set: &BuildSet) -> Vec<Findings> {
+    let kind = |title, bad, lines: Vec<String>| Findings {
+        title,
+        bad,
+        left_out: lines.len().saturating_sub(FINDINGS),
+        lines: lines.into_iter().take(FINDINGS).collect(),
+    };
+    let broken = set.broken.iter().map(|one| {
+        let owner = one
+            .pkgname
+            .as_ref()
+            .map_or(one.pkgbase.as_str(), |name| name.as_str());
+        format!(
+            "{owner}: {} {}: {}",
+            one.kind.as_str(),
+            one.relation,
+            one.reason
+        )
+    });
+    let impossible = set.builds.iter().filter_map(|build| {
+        let why = build.unbuildable.as_ref()?;
+        Some(format!("{}: {}", build.pkgbase, why.hint))
+    });
+    let unresolved = set
+        .unresolved
+        .iter()
+        .map(|one| format!("{}: {} {}", one.pkgbase, one.kind.as_str(), one.relation));
+    let dropped = set.edges.iter().filter(|edge| edge.dropped).map(|edge| {
+        let (after, before) = (&edge.after.pkgbase, &edge.before.pkgbase);
+        format!(
+            "{after} is built against the released {before} ({} {})",
+            edge.kind.as_str(),
+            edge.relation
+        )
+    });
+    let unchecked = set.builds.iter().filter(|build| build.nocheck);
+    let unchecked = unchecked.map(|build| build.pkgbase.to_string());
+    let ambiguous = set.ambiguous.iter().map(|one| {
+        let names: Vec<&str> = one.candidates.iter().map(|name| name.as_str()).collect();
+        format!(
+            "{}: {} is {} (of {})",
+            one.pkgbase,
+            one.relation,
+            one.chosen,
+            names.join(", ")
+        )
+    });
+    let risks = set
+        .risks
+        .iter()
+        .map(|one| format!("{} installs {}: {}", one.pkgbase, one.installs, one.reason));
+    let all = vec![
+        kind("Broken by the change", true, broken.collect()),
+        kind("Cannot be built", true, impossible.collect()),
+        kind("Satisfied by nothing", true, unresolved.collect()),
+        kind("Given up to break cycles", false, dropped.collect()),
+        kind(
+            "Built without their check to break cycles",
+            false,
+            unchecked.collect(),
+        ),
+        kind("Several packages would do", false, ambiguous.collect()),
+        kind("Risks", false, risks.collect()),
+    ];
+    all.into_iter()
+        .filter(|kind| !kind.lines.is_empty())
+        .collect()
+}
