@@ -104,6 +104,13 @@ need 'looks into files while they are packaged' file file file
 need 'is used by most packages' make make make
 need 'strips programs' strip binutils binutils
 need 'takes away rights and signals' setpriv util-linux util-linux
+case ${1:-} in
+  test | ci-dev)
+    need 'shows the pages in tests' chromium chromium chromium
+    need 'drives the browser in tests' chromedriver chromium-driver chromium
+    need 'fetches what looks through the pages in tests' npm 'nodejs npm' npm
+    ;;
+esac
 if ! compiles; then
   reasons+=('cc (compiles the demo packages and some Rust crates)')
   if [[ $system == debian ]]; then packages+=(gcc libc6-dev); else packages+=(gcc); fi
@@ -177,6 +184,19 @@ just=$(find_just) || {
   install_just
   just=$(find_just) || fail 'just is still not there; install it by hand (https://just.systems)'
 }
+
+# --- what the tests load into pages -------------------------------------------
+
+axe=$here/buildbtw-server/tests/pages/axe
+case ${1:-} in
+  test | ci-dev)
+    # Nothing of it runs while it is installed.
+    if [[ ! -e $axe/node_modules/axe-core/axe.min.js ]]; then
+      say 'fetching: axe-core (looks for what keeps people out of pages)'
+      npm ci --prefix "$axe" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    fi
+    ;;
+esac
 
 if (($# == 0)); then
   say 'everything is there'

@@ -20,8 +20,9 @@ pub mod workers;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use buildbtw_api::ProblemType;
 
@@ -119,12 +120,20 @@ pub fn router(server: Server) -> Router {
         .with_state(server)
 }
 
-async fn nothing_here(uri: Uri) -> HttpProblem {
-    HttpProblem::new(
+async fn nothing_here(uri: Uri, headers: HeaderMap) -> Response {
+    let problem = HttpProblem::new(
         ProblemType::NotFound,
         format!("there is nothing at {}", uri.path()),
-    )
-    .hint("the API is described at /api/openapi.json")
+    );
+    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    // Who looks with a browser gets a page, programs what they can read.
+    if accepted.is_some_and(|kinds| kinds.contains("text/html")) && !uri.path().starts_with("/api/")
+    {
+        return crate::web::problem_page(problem);
+    }
+    problem
+        .hint("the API is described at /api/openapi.json")
+        .into_response()
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> HttpProblem {

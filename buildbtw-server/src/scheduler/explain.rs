@@ -76,7 +76,17 @@ pub fn explain(facts: Facts, now: Timestamp) -> Explanation {
         },
         BuildStatus::Unbuildable => Explanation::Unbuildable { message },
         BuildStatus::DependencyFailed => Explanation::DependencyFailed {
-            causes: facts.front,
+            // What is still to come at the front is no cause.
+            causes: facts
+                .front
+                .into_iter()
+                .filter(|build| {
+                    !matches!(
+                        build.status,
+                        BuildStatus::Pending | BuildStatus::Scheduled | BuildStatus::Building
+                    )
+                })
+                .collect(),
         },
         BuildStatus::Scheduled | BuildStatus::Building => match facts.run {
             Some(run) if run.publishing => Explanation::Publishing,
@@ -440,7 +450,10 @@ mod tests {
         );
         let dependency = |facts: &mut Facts| {
             facts.status = BuildStatus::DependencyFailed;
-            facts.front = vec![neighbour(BuildStatus::Failed)];
+            facts.front = vec![
+                neighbour(BuildStatus::Building),
+                neighbour(BuildStatus::Failed),
+            ];
         };
         assert_eq!(
             with(dependency),

@@ -213,6 +213,6 @@ mod tests {
         assert_eq!((graph.width, graph.height), (668, 66));
         let inside = |node: &Node| node.y + NODE_HEIGHT <= graph.height;
         assert!(graph.nodes.iter().all(inside));
-        assert_eq!(graph.lines[0].path, "M184 33C214 33 214 33 244 33");
+        assert_eq!(graph.lines[0].path, "M184 32C214 32 214 32 244 32");
     }
 }

@@ -18,10 +18,12 @@ mod sources;
 mod workers;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::Server;
+use crate::problems::HttpProblem;
 
 /// The pages and what they load.
 pub fn router() -> Router<Server> {
@@ -57,4 +59,9 @@ pub fn router() -> Router<Server> {
         .route("/failures.atom", get(feed::failures))
         .route("/assets/{file}", get(assets::get))
         .layer(CompressionLayer::new())
+}
+
+/// A problem as a page.
+pub fn problem_page(problem: HttpProblem) -> Response {
+    page::PageError::from(problem).into_response()
 }

@@ -12,8 +12,9 @@ function paint(line) {
   const span = document.createElement("span");
   const text = line.replace(/\r+$/, "").split("\r").at(-1)
     .replace(/\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[^[\]]/g, "");
-  for (const [, codes, plain] of text.matchAll(/(?:\x1b\[([0-9;:]*)m)?([^\x1b]*)\x1b?/g)) {
+  for (const [, codes, plain] of text.matchAll(/\x1b\[([0-9;:]*)m|([^\x1b]+)|\x1b/g)) {
     if (codes !== undefined) choose(codes);
+    if (!plain) continue;
     const shown = plain.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "").replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
     if (!shown) continue;
     const part = document.createElement("span");

@@ -1,0 +1,11 @@
+//! The pages: as they come over HTTP, and in a real browser (Chromium, driven by WebDriver).
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod access;
+mod browser;
+mod live;
+mod plain;
+#[path = "../stage/mod.rs"]
+mod stage;
+mod world;

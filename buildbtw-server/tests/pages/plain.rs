@@ -1,0 +1,227 @@
+//! Pages without a browser: what is in them, how large they are, and that forms act.
+
+use buildbtw_api::{BuildStatus, NamespaceStatus};
+
+use crate::world::Eventful;
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+async fn text(world: &Eventful, path: &str) -> String {
+    let answer = client().get(world.stage.url() + path).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    answer.text().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_page_says_what_it_is_there_for() {
+    let world = Eventful::start().await;
+    let log = format!("/runs/{}/log", world.failed.run);
+    for (path, expected) in [
+        (
+            "/",
+            &[
+                "1 of 4",
+                "other",
+                "Failures of the last day <small>1",
+                ">package</span>",
+                "free</dd>",
+            ][..],
+        ),
+        (
+            "/namespaces/n",
+            &[
+                "1 failed",
+                "Iteration 1",
+                "class=\"cell failed\"",
+                "SigLevel",
+                "Retry failures",
+            ],
+        ),
+        (
+            "/namespaces/n?status=failed",
+            &["data-build=\"x86_64/tool/1\""],
+        ),
+        (
+            "/namespaces/n/1/x86_64/tool/1",
+            &["It failed (package)", "first-error", "Leave out", "<svg"],
+        ),
+        (
+            "/namespaces/n/1/x86_64/suite/1",
+            &["tool", "What is around it"],
+        ),
+        ("/namespaces/n/1/findings", &["What the plan found"]),
+        ("/packages/tool", &["Version 1-1", "iteration 1"]),
+        ("/workers", &["1 of 1 slots", "other"]),
+        ("/sources", &["4 source repositories", "suite"]),
+        ("/search?q=o", &["/packages/tool", "/packages/other"]),
+        (
+            "/plan?changesets=lib%2Fmain",
+            &["4 builds in 3 waves", "Make a namespace of 4 builds"],
+        ),
+        (
+            "/plan?changesets=nothing%2Fmain",
+            &["there is no source repository"],
+        ),
+        ("/failures.atom", &["<title>tool: package</title>"]),
+        (
+            &log,
+            &["part-60.c:3:5: error", "id=\"L60\" class=\"error\""],
+        ),
+    ] {
+        let text = text(&world, path).await;
+        for expected in expected {
+            assert!(
+                text.contains(expected),
+                "{path} does not say {expected}:\n{text}"
+            );
+        }
+    }
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_does_nothing_but_appear() {
+    let world = Eventful::start().await;
+    let log = format!("/runs/{}/log?from=1", world.failed.run);
+    for path in [log.as_str(), "/namespaces/n/1/x86_64/tool/1"] {
+        let text = text(&world, path).await;
+        assert!(text.contains("&lt;script&gt;document.title"), "{path}");
+        assert!(text.contains("<span class=\"c1\">red</span>"), "{path}");
+        for bad in ["<script>document", "<img src=x", "\u{202e}", "\u{1b}"] {
+            assert!(!text.contains(bad), "{path} contains {bad:?}");
+        }
+    }
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_error_is_found_and_lines_keep_their_numbers() {
+    let world = Eventful::start().await;
+    let path = format!("/runs/{}/log/first-error", world.failed.run);
+    let answer = client()
+        .get(world.stage.url() + &path)
+        .send()
+        .await
+        .unwrap();
+    let place = answer.headers()["location"].to_str().unwrap().to_owned();
+    assert_eq!(place, format!("/runs/{}/log?from=40#L60", world.failed.run));
+    let text = text(&world, place.split('#').next().unwrap()).await;
+    assert!(
+        text.contains("id=\"L40\"") && !text.contains("id=\"L39\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("href=\"/runs/"),
+        "there is a way back to earlier lines"
+    );
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn forms_act_without_a_script() {
+    let world = Eventful::start().await;
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let request = client().post(world.stage.url() + path).form(form);
+        let answer = request.send().await.unwrap();
+        let place = answer
+            .headers()
+            .get("location")
+            .map(|it| it.to_str().unwrap().to_owned());
+        (
+            answer.status().as_u16(),
+            place,
+            answer.text().await.unwrap(),
+        )
+    };
+    let (status, place, _) = post("/namespaces/n/pause", &[]).await;
+    assert_eq!((status, place.as_deref()), (303, Some("/namespaces/n")));
+    world.namespace_comes_to(NamespaceStatus::Paused).await;
+    post("/namespaces/n/resume", &[]).await;
+    world.namespace_comes_to(NamespaceStatus::Active).await;
+    let back = "/namespaces/n/1/x86_64/tool/1";
+    let (_, place, _) = post(
+        "/namespaces/n/retry",
+        &[("pkgbase", "tool"), ("back", back)],
+    )
+    .await;
+    assert_eq!(place.as_deref(), Some(back));
+    // Nobody is led away from here, whatever a form says.
+    let form = [
+        ("pkgbase", "suite"),
+        ("reason", "not now"),
+        ("back", "//example.org/namespaces/"),
+    ];
+    let (_, place, _) = post("/namespaces/n/waive", &form).await;
+    assert_eq!(place.as_deref(), Some("/namespaces/n"));
+    world.comes_to("suite", BuildStatus::Waived).await;
+    let (status, _, said) = post("/namespaces/n/add", &[("changeset", "nonsense")]).await;
+    assert_eq!(status, 400, "{said}");
+    assert!(said.contains("nonsense"), "{said}");
+    assert_eq!(post("/namespaces/n/explode", &[]).await.0, 404);
+    let form = [
+        ("changesets", "suite/main"),
+        ("scope", "none"),
+        ("name", "new"),
+    ];
+    let (_, place, _) = post("/namespaces", &form).await;
+    assert_eq!(place.as_deref(), Some("/namespaces/new"));
+    let workers = world.stage.client().workers().await.unwrap();
+    let path = format!("/workers/{}/mode", workers[0].id);
+    post(&path, &[("mode", "paused"), ("reason", "a slow disk")]).await;
+    let text = text(&world, "/workers").await;
+    assert!(
+        text.contains("a slow disk") && text.contains("paused"),
+        "{text}"
+    );
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_send_forms() {
+    let world = Eventful::start().await;
+    let request = client()
+        .post(world.stage.url() + "/namespaces/n/cancel")
+        .header("origin", "https://evil.example.org")
+        .form(&[("x", "y")]);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 403);
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn pages_are_strict_and_compressed() {
+    let world = Eventful::start().await;
+    for path in world.pages() {
+        let request = client()
+            .get(world.stage.url() + &path)
+            .header("accept-encoding", "gzip");
+        let answer = request.send().await.unwrap();
+        if path == "/nothing-here" {
+            assert_eq!(answer.status().as_u16(), 404);
+            continue;
+        }
+        let policy = answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+        let text = text(&world, &path).await;
+        for forbidden in [
+            " style=",
+            "<style",
+            "onclick=",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
+            let found = text.replace(&world.stage.url(), "").contains(forbidden);
+            assert!(!found, "{path} contains {forbidden}");
+        }
+    }
+    world.stage.stop().await;
+}
