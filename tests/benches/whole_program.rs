@@ -60,7 +60,57 @@ async fn whole_program(measure: bool) {
     for pkgbase in changed {
         plan(&mut stage, pkgbase).await;
     }
+    // The last plan's namespace, worked on by a worker that makes empty packages at once.
+    let largest = changed[changed.len() - 1];
+    let start = Instant::now();
+    stage.bbtw_ok(&[
+        "new",
+        "--yes",
+        "--name",
+        "large",
+        &format!("{largest}/main"),
+    ]);
+    println!(
+        "bbtw new {largest}/main: {:.1?}; {}",
+        start.elapsed(),
+        mebibytes(&stage.server().memory())
+    );
+    stage.start_worker(&[("BUILDER", "fake"), ("WORKER_SLOTS", "4")]);
+    let begun = |event: &buildbtw_api::events::Event| event.to.as_deref() == Some("built");
+    stage.events_until(begun).await;
+    pages(&mut stage, "large", largest).await;
     stop_server(&mut stage);
+}
+
+/// Fetches pages of a namespace on which a worker works, several times, as a browser does.
+async fn pages(stage: &mut Stage, namespace: &str, pkgbase: &str) {
+    let client = reqwest::Client::new();
+    let build = format!("/namespaces/{namespace}/1/x86_64/{pkgbase}/1");
+    let map = format!("/namespaces/{namespace}/1/map.json");
+    let namespace = format!("/namespaces/{namespace}");
+    let unlocked = format!("{namespace}?sort=unlocks");
+    for path in ["/", &namespace, &unlocked, &build, &map] {
+        let url = format!("{}{path}", stage.address());
+        let (mut times, mut size) = (Vec::new(), 0);
+        for _ in 0..ROUNDS {
+            let start = Instant::now();
+            let request = client.get(&url).header("accept-encoding", "gzip");
+            let response = request.send().await.expect("the server answers");
+            times.push(start.elapsed());
+            assert!(
+                response.status().is_success(),
+                "{path}: {}",
+                response.status()
+            );
+            size = response.bytes().await.expect("it can be read").len();
+        }
+        let (least, median) = spread(&mut times);
+        println!(
+            "GET {path}: first byte after {least:.1?} at best, {median:.1?} in the middle of {ROUNDS}; {} KiB compressed",
+            size / 1024
+        );
+    }
+    println!("with the pages: {}", mebibytes(&stage.server().memory()));
 }
 
 /// Starts the server and waits until it has read all sources.

@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// The files by name.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 9] = [
     (
         "style.css",
         "text/css; charset=utf-8",
@@ -32,6 +32,21 @@ const FILES: [(&str, &str, &str); 6] = [
         include_str!("assets/stream.js"),
     ),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    (
+        "icon-good.svg",
+        "image/svg+xml",
+        include_str!("assets/icon-good.svg"),
+    ),
+    (
+        "icon-bad.svg",
+        "image/svg+xml",
+        include_str!("assets/icon-bad.svg"),
+    ),
+    (
+        "icon-busy.svg",
+        "image/svg+xml",
+        include_str!("assets/icon-busy.svg"),
+    ),
 ];
 
 /// One of the files.

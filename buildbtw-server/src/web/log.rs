@@ -84,12 +84,18 @@ pub async fn show(
         }
     };
     let (first, start) = begin.unwrap_or((0, 0));
-    let content = logs.read(id, start, WINDOW).await?;
+    let running = run.run.outcome.is_none();
+    let mut content = logs.read(id, start, WINDOW).await?;
+    if running && start + content.len() as u64 == run.log_length {
+        // A line that is being written is shown when it is whole.
+        let whole = content.iter().rposition(|byte| *byte == b'\n');
+        content.truncate(whole.map_or(0, |end| end + 1));
+        run.log_length = start + content.len() as u64;
+    }
     let (lines, used) = paint(&content, first, window.from.is_none());
     let end = start + used;
     let shown_to = lines.last().map_or(first, |line| line.number);
     let shown_from = lines.first().map_or(first + 1, |line| line.number);
-    let running = run.run.outcome.is_none();
     render(&LogPage {
         build_page: build_page(
             &run.namespace,

@@ -117,6 +117,8 @@ struct NamespacePage {
     priority: Option<String>,
     /// What is said when the server hands out no runs.
     mode: Option<String>,
+    /// Which icon the tab gets.
+    icon: &'static str,
     /// How far it is, for the title.
     progress: Option<String>,
     iterations: Vec<IterationRow>,
@@ -238,6 +240,7 @@ async fn page(
             )
         }),
         mode: mode.filter(|_| namespace.status == NamespaceStatus::Active),
+        icon: icon(shown.as_ref(), namespace.status),
         progress: progress(shown.as_ref(), namespace.status),
         actions: actions(&namespace),
         namespace,
@@ -316,6 +319,19 @@ fn progress(shown: Option<&Iteration>, status: NamespaceStatus) -> Option<String
     let done: u32 = sets().map(BuildSetSummary::done).sum();
     (total > 0 && status == NamespaceStatus::Active)
         .then(|| format!("{}%", u64::from(done) * 100 / u64::from(total)))
+}
+
+/// The end of the name of the icon that says how an iteration is.
+fn icon(shown: Option<&Iteration>, status: NamespaceStatus) -> &'static str {
+    let mut sets = shown
+        .into_iter()
+        .flat_map(|shown| shown.build_sets.values());
+    match status {
+        _ if sets.any(|set| set.count(BuildStatus::is_failure) > 0) => "-bad",
+        NamespaceStatus::Finished => "-good",
+        NamespaceStatus::Active => "-busy",
+        _ => "",
+    }
 }
 
 /// An event in words; what is of no interest to people is left out.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
@@ -144,13 +145,15 @@ impl Browser {
              observer.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }});
              check();"
         );
-        let came = self.page.execute_async(&script, Vec::new()).await;
-        if let Err(error) = came {
+        let end = Instant::now() + Duration::from_millis(PATIENCE_MS);
+        // A page that is loaded anew takes the script with it: it is begun again in the new one.
+        while let Err(error) = self.page.execute_async(&script, Vec::new()).await {
+            if Instant::now() < end {
+                continue;
+            }
             let text = self.run("return document.body.innerText").await;
-            panic!(
-                "{expression} did not become true: {error}\n{}",
-                text.as_str().unwrap_or("")
-            );
+            let text = text.as_str().unwrap_or_default();
+            panic!("{expression} did not become true: {error}\n{text}");
         }
     }
 

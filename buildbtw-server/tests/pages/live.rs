@@ -3,6 +3,7 @@
 use buildbtw_api::OutcomeClass;
 
 use crate::browser::{Browser, Look};
+use crate::proxy::Proxy;
 use crate::world::{Eventful, write_log};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +122,49 @@ async fn forms_act_in_a_browser_without_a_script() {
     world
         .namespace_comes_to(buildbtw_api::NamespaceStatus::Active)
         .await;
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_in_the_middle_of_a_log_loses_and_doubles_nothing() {
+    let world = Eventful::start().await;
+    let proxy = Proxy::start(&world.stage.url()).await;
+    let browser = Browser::start(Look::default()).await;
+    let page = format!("{}/runs/{}/log", proxy.url(), world.running.run);
+    browser.open(&page).await;
+    let lines = "document.querySelectorAll('ol.lines li').length";
+    let mut written = "==> Starting build()...\n".to_owned();
+    for round in 0..4 {
+        // The break comes in the middle of a line, and of a letter.
+        let part = format!("line {round} é");
+        let cut = part.len() - 1;
+        let bytes = part.as_bytes();
+        let at = written.len() as u64;
+        world.append(at, &bytes[..cut]).await;
+        if round > 0 {
+            browser
+                .until(&format!("{lines} === {}", 1 + round * 2))
+                .await;
+        }
+        proxy.cut();
+        let rest = [&bytes[cut..], format!("\nand {round}\n").as_bytes()].concat();
+        world.append(at + cut as u64, &rest).await;
+        written = format!("{written}{part}\nand {round}\n");
+        browser
+            .until(&format!("{lines} === {}", 3 + round * 2))
+            .await;
+    }
+    let shown = browser
+        .run("return [...document.querySelectorAll('ol.lines li > span')].map((line) => line.textContent)")
+        .await;
+    let shown: Vec<&str> = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
+    assert_eq!(shown, written.lines().collect::<Vec<_>>());
     browser.close().await;
     world.stage.stop().await;
 }

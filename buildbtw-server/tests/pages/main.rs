@@ -6,6 +6,7 @@ mod access;
 mod browser;
 mod live;
 mod plain;
+mod proxy;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod world;

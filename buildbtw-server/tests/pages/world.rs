@@ -68,6 +68,14 @@ impl Eventful {
         eventful
     }
 
+    /// Adds bytes to the log of the run that goes on.
+    pub async fn append(&self, offset: u64, part: &[u8]) {
+        let part = part.to_vec().into();
+        let (run, fence) = (self.running.run, self.running.fence);
+        let client = &self.worker.client;
+        client.append_log(run, fence, offset, part).await.unwrap();
+    }
+
     /// Waits until a build has a status.
     pub async fn comes_to(&self, pkgbase: &str, status: BuildStatus) {
         until(&self.stage, || async {

@@ -52,6 +52,7 @@ async function refresh() {
   main.replaceChildren(...next.childNodes);
   main.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
   document.title = fresh.title;
+  document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
   age();
   copies();
   readLog();

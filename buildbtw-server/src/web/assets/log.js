@@ -54,16 +54,16 @@ async function grow() {
   follow.hidden = false;
   let offset = Number(list.dataset.followFrom);
   let rest = "";
-  // The last line may have been cut in the middle: it is read again as it grows.
+  // Bytes come without a gap, over however many connections: a letter may begin in one and end in the next.
+  const decoder = new TextDecoder();
   for (let wait = 500; ; wait = Math.min(wait * 2, 10000)) {
-    const decoder = new TextDecoder();
     try {
       const answer = await fetch(`/api/v1/runs/${list.dataset.run}/log?follow=true&offset=${offset}`);
       if (!answer.ok) throw new Error(answer.status);
       const reader = answer.body.getReader();
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) { location.reload(); return; }
+        if (done) break;
         wait = 500;
         offset += value.length;
         const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
@@ -72,9 +72,12 @@ async function grow() {
         while (list.childElementCount > MOST) list.firstElementChild.remove();
         if (follow.firstElementChild.checked) scrollTo({ top: document.body.scrollHeight });
       }
+      const run = await (await fetch(`/api/v1/runs/${list.dataset.run}`)).json();
+      if (run.outcome) { location.reload(); return; }
     } catch {
-      await new Promise((again) => setTimeout(again, wait));
+      // The server is away, or the connection broke: from the next byte on, a little later.
     }
+    await new Promise((again) => setTimeout(again, wait));
   }
 }
 

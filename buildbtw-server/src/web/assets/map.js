@@ -90,10 +90,10 @@ class WaveMap {
     const index = this.at.get(name);
     if (index === undefined) return;
     this.statuses[index] = status;
-    this.due ??= requestAnimationFrame(() => {
+    this.due ??= setTimeout(() => {
       this.due = undefined;
       this.draw();
-    });
+    }, 150);
   }
 
   under(event) {
