@@ -23,7 +23,7 @@ const NAMESPACES: u32 = 100;
 /// How many runs, failures and waiting builds it shows.
 const RUNNING: u32 = 200;
 const FAILURES: u32 = 200;
-const QUEUE: u32 = 10;
+const QUEUE: u32 = 5;
 
 const DAY_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
 
