@@ -11,10 +11,9 @@
 //! generations share is kept once. Each frame of the db has a counterpart in
 //! the files db with the same packages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_graph::PkgName;
-use serde::{Deserialize, Serialize};
 
 use crate::db::{DbError, EntryTar, WriteEntryError, read_db};
 use crate::desc::DbEntry;
@@ -44,7 +43,7 @@ pub const FRAME_SIZE: u64 = 512 * 1024;
 const LEVEL: i32 = 3;
 
 /// One frame of the db, and its counterpart of the files db.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameState {
     /// Digest of the db's frame.
     pub db_digest: Sha256Digest,
@@ -56,43 +55,33 @@ pub struct FrameState {
     pub files_len: u64,
     /// Bytes of the files db's frame once decompressed.
     pub unpacked: u64,
-    /// The packages in it.
-    pub packages: Vec<PkgName>,
 }
 
-/// What a repository consists of: all that must be remembered of it besides
-/// the frames. The default is the empty repository.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct RepositoryState {
-    /// The frames in order, without the [`END_FRAME`].
-    pub frames: Vec<FrameState>,
-}
+/// The frames of a repository by their places, without the [`END_FRAME`]. A
+/// frame that is written anew stays at its place; places may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Frames(pub BTreeMap<u32, FrameState>);
 
-impl RepositoryState {
+impl Frames {
     /// Digests of the frames of the db in order, without the [`END_FRAME`].
     pub fn db_frames(&self) -> impl Iterator<Item = &Sha256Digest> {
-        self.frames.iter().map(|frame| &frame.db_digest)
+        self.0.values().map(|frame| &frame.db_digest)
     }
 
     /// Digests of the frames of the files db in order, without the
     /// [`END_FRAME`].
     pub fn files_frames(&self) -> impl Iterator<Item = &Sha256Digest> {
-        self.frames.iter().map(|frame| &frame.files_digest)
+        self.0.values().map(|frame| &frame.files_digest)
     }
 
     /// Bytes of the whole db.
     pub fn db_len(&self) -> u64 {
-        self.frames.iter().map(|frame| frame.db_len).sum::<u64>() + END_FRAME.len() as u64
+        self.0.values().map(|frame| frame.db_len).sum::<u64>() + END_FRAME.len() as u64
     }
 
     /// Bytes of the whole files db.
     pub fn files_len(&self) -> u64 {
-        self.frames.iter().map(|frame| frame.files_len).sum::<u64>() + END_FRAME.len() as u64
-    }
-
-    /// The packages of the repository, in the order of its frames.
-    pub fn packages(&self) -> impl Iterator<Item = &PkgName> {
-        self.frames.iter().flat_map(|frame| &frame.packages)
+        self.0.values().map(|frame| frame.files_len).sum::<u64>() + END_FRAME.len() as u64
     }
 
     /// The bytes of the whole db.
@@ -120,6 +109,20 @@ impl RepositoryState {
     }
 }
 
+/// What a repository consists of: all that must be remembered of it besides
+/// the bytes of the frames. The default is the empty repository.
+///
+/// A change can be worked out from a part of it, so that it costs the same
+/// however large the repository is: where the packages lie whose names it adds
+/// or removes, their frames, and the last one of the other frames.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RepositoryState {
+    /// The frames.
+    pub frames: Frames,
+    /// The places of the frames in which the packages lie.
+    pub packages: BTreeMap<PkgName, u32>,
+}
+
 fn joined<'a, E>(
     frames: impl Iterator<Item = &'a Sha256Digest>,
     length: u64,
@@ -133,14 +136,38 @@ fn joined<'a, E>(
     Ok(bytes)
 }
 
-/// What a change made of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is to be changed of a repository; everything else stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepositoryChange {
-    /// The repository after it.
-    pub state: RepositoryState,
-    /// The frames of `state` that the one before did not have, for the db and
-    /// the files db. Whoever keeps the state keeps them first.
+    /// The frames that come to stand at some places; `None` where there is none
+    /// any more.
+    pub frames: BTreeMap<u32, Option<FrameState>>,
+    /// Where packages come to lie that are added or moved; `None` for those
+    /// that are gone.
+    pub packages: BTreeMap<PkgName, Option<u32>>,
+    /// The bytes of the frames that are new, for the db and the files db.
+    /// Whoever keeps the state keeps them first.
     pub new_frames: Vec<(Sha256Digest, Vec<u8>)>,
+}
+
+impl RepositoryChange {
+    /// The repository after the change.
+    pub fn applied_to(&self, before: &RepositoryState) -> RepositoryState {
+        let mut after = before.clone();
+        for (place, frame) in &self.frames {
+            match frame {
+                Some(frame) => after.frames.0.insert(*place, *frame),
+                None => after.frames.0.remove(place),
+            };
+        }
+        for (pkgname, place) in &self.packages {
+            match place {
+                Some(place) => after.packages.insert(pkgname.clone(), *place),
+                None => after.packages.remove(pkgname),
+            };
+        }
+        after
+    }
 }
 
 /// A change that was not made; the repository is as before.
@@ -184,6 +211,14 @@ pub enum ChangeError<E> {
         /// What is wrong.
         source: WriteEntryError,
     },
+    /// A package that lies in a frame that there is not.
+    #[error("package {pkgname} is to lie in frame {place}, and there is none")]
+    Misplaced {
+        /// The package.
+        pkgname: PkgName,
+        /// The place of the frame.
+        place: u32,
+    },
     /// zstd failed, as it does only without memory.
     #[error("a frame cannot be compressed: {0}")]
     Compress(std::io::Error),
@@ -192,6 +227,7 @@ pub enum ChangeError<E> {
 /// Adds packages. A package takes the place of one of the same name, whatever
 /// the versions of the two.
 ///
+/// `state` is the repository, or the part of it that the change touches.
 /// `load_frame` gives the bytes of a frame by its digest; only frames that
 /// must be rewritten are asked for.
 ///
@@ -249,22 +285,28 @@ impl Packed {
 }
 
 /// A frame that is being written.
-#[derive(Default)]
 struct OpenFrame {
+    place: u32,
     db: Vec<u8>,
     files: Vec<u8>,
-    packages: Vec<PkgName>,
 }
 
 impl OpenFrame {
+    fn at(place: u32) -> Self {
+        OpenFrame {
+            place,
+            db: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
     fn push(&mut self, packed: Packed) {
         self.db.extend_from_slice(&packed.tar.db);
         self.files.extend_from_slice(&packed.tar.files);
-        self.packages.push(packed.pkgname);
     }
 
     fn has_room_for(&self, packed: &Packed) -> bool {
-        self.packages.is_empty() || self.files.len() as u64 + packed.len() <= FRAME_SIZE
+        self.files.is_empty() || self.files.len() as u64 + packed.len() <= FRAME_SIZE
     }
 }
 
@@ -274,31 +316,43 @@ fn change<E>(
     leaving: &BTreeSet<PkgName>,
     added: Vec<Packed>,
 ) -> Result<RepositoryChange, ChangeError<E>> {
-    let mut written = Written::default();
-    let mut moved = Vec::new();
-    for frame in &state.frames {
-        if !frame.packages.iter().any(|name| leaving.contains(name)) {
-            written.frames.push(frame.clone());
-            continue;
+    let mut written = Written::new(&state.frames);
+    let mut touched = BTreeMap::new();
+    for pkgname in leaving {
+        if let Some(&place) = state.packages.get(pkgname) {
+            let frame = state.frames.0.get(&place).ok_or(ChangeError::Misplaced {
+                pkgname: pkgname.clone(),
+                place,
+            })?;
+            touched.insert(place, frame);
+            written.packages.insert(pkgname.clone(), None);
         }
+    }
+    let mut moved = Vec::new();
+    for (place, frame) in touched {
         let rest = without(frame, leaving, &mut load_frame)?;
         // What little is left is moved to the end, or changes would in time
         // leave nothing but small frames.
         if rest.iter().map(Packed::len).sum::<u64>() < FRAME_SIZE / 2 {
             moved.extend(rest);
+            written.changed.insert(place, None);
         } else {
-            let mut open = OpenFrame::default();
+            let mut open = OpenFrame::at(place);
             rest.into_iter().for_each(|packed| open.push(packed));
             written.close(open)?;
         }
     }
     let mut entering = moved.into_iter().chain(added).peekable();
     if let Some(first) = entering.peek() {
-        let mut open = written.reopen_last(first, &mut load_frame)?;
+        let mut open = written.open_last(first, &mut load_frame)?;
         for packed in entering {
             if !open.has_room_for(&packed) {
-                written.close(std::mem::take(&mut open))?;
+                let next = OpenFrame::at(open.place + 1);
+                written.close(std::mem::replace(&mut open, next))?;
             }
+            written
+                .packages
+                .insert(packed.pkgname.clone(), Some(open.place));
             open.push(packed);
         }
         written.close(open)?;
@@ -306,16 +360,26 @@ fn change<E>(
     Ok(written.into_change())
 }
 
-/// The frames after a change, as far as it came.
-#[derive(Default)]
-struct Written {
-    frames: Vec<FrameState>,
-    /// Besides the frames that are in `frames`, some may be here that were
+/// What is changed, as far as it came.
+struct Written<'a> {
+    before: &'a Frames,
+    changed: BTreeMap<u32, Option<FrameState>>,
+    packages: BTreeMap<PkgName, Option<u32>>,
+    /// Besides the frames that are in `changed`, some may be here that were
     /// opened again.
     new: Vec<(Sha256Digest, Vec<u8>)>,
 }
 
-impl Written {
+impl<'a> Written<'a> {
+    fn new(before: &'a Frames) -> Self {
+        Written {
+            before,
+            changed: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            new: Vec::new(),
+        }
+    }
+
     fn close<E>(&mut self, open: OpenFrame) -> Result<(), ChangeError<E>> {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(ChangeError::Compress)?;
         compressor
@@ -329,26 +393,36 @@ impl Written {
             db_len: db.len() as u64,
             files_len: files.len() as u64,
             unpacked: open.files.len() as u64,
-            packages: open.packages,
         };
         self.new.push((frame.db_digest, db));
         self.new.push((frame.files_digest, files));
-        self.frames.push(frame);
+        self.changed.insert(open.place, Some(frame));
         Ok(())
     }
 
-    /// Takes the last frame off again if a package still fits into it.
-    fn reopen_last<E>(
+    /// The last frame as things stand, with its place.
+    fn last(&self) -> Option<(u32, FrameState)> {
+        let places = self.before.0.iter().rev();
+        let mut left = places.filter_map(|(place, frame)| match self.changed.get(place) {
+            Some(changed) => changed.map(|frame| (*place, frame)),
+            None => Some((*place, *frame)),
+        });
+        left.next()
+    }
+
+    /// Opens the last frame again if a package still fits into it, else a new
+    /// one behind it.
+    fn open_last<E>(
         &mut self,
         first: &Packed,
         load_frame: &mut impl FnMut(&Sha256Digest) -> Result<Vec<u8>, E>,
     ) -> Result<OpenFrame, ChangeError<E>> {
-        let Some(last) = self
-            .frames
-            .pop_if(|last| last.unpacked + first.len() <= FRAME_SIZE)
-        else {
-            return Ok(OpenFrame::default());
+        let Some((place, last)) = self.last() else {
+            return Ok(OpenFrame::at(0));
         };
+        if last.unpacked + first.len() > FRAME_SIZE {
+            return Ok(OpenFrame::at(place + 1));
+        }
         let mut unpack = |digest: &Sha256Digest| {
             let bytes = match self.new.iter().find(|(new, _)| new == digest) {
                 Some((_, bytes)) => bytes.clone(),
@@ -360,24 +434,22 @@ impl Written {
             })
         };
         Ok(OpenFrame {
+            place,
             db: unpack(&last.db_digest)?,
             files: unpack(&last.files_digest)?,
-            packages: last.packages,
         })
     }
 
     fn into_change(self) -> RepositoryChange {
-        let used: BTreeSet<_> = self
-            .frames
-            .iter()
+        let frames = self.changed.values().flatten();
+        let used: BTreeSet<_> = frames
             .flat_map(|frame| [frame.db_digest, frame.files_digest])
             .collect();
         let mut new_frames = self.new;
         new_frames.retain(|(digest, _)| used.contains(digest));
         RepositoryChange {
-            state: RepositoryState {
-                frames: self.frames,
-            },
+            frames: self.changed,
+            packages: self.packages,
             new_frames,
         }
     }

@@ -24,7 +24,7 @@ pub use desc::{DbEntry, DescError};
 pub use digest::{DigestError, Md5Digest, Sha256Digest};
 pub use file_name::{FileNameError, MAX_FILE_NAME_LENGTH, PackageFileName};
 pub use frames::{
-    ChangeError, END_FRAME, FRAME_SIZE, FrameState, RepositoryChange, RepositoryState,
+    ChangeError, END_FRAME, FRAME_SIZE, FrameState, Frames, RepositoryChange, RepositoryState,
     add_packages, remove_packages,
 };
 pub use limits::{LimitError, RATIO_FREE, ReadLimits};

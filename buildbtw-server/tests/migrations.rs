@@ -11,7 +11,7 @@ use sqlx::{Row, SqlitePool};
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// One row in each table that others refer to, as the first version of the server writes them.
-const ROWS: &str = "
+const ROWS: &str = r#"
 INSERT INTO namespace (id, name, status, created_at, changed_at, options) VALUES (1, 'n', 'active', 1, 1, '{}');
 INSERT INTO changeset VALUES (1, 0, 'lib', 'main');
 INSERT INTO iteration (id, namespace_id, number, status, reason, created_at, changed_at) VALUES (1, 1, 1, 'current', '{}', 1, 1);
@@ -29,10 +29,18 @@ INSERT INTO run (id, public_id, input_id, build_id, attempt, worker_id, fence, s
     VALUES (1, 'r', 1, 1, 1, 1, 1, 'ended', 'success', 1, 2);
 INSERT INTO package VALUES (1, 'aa', 'bb', 1, 'f', 'lib', '1-1', 'any', x'00', 1);
 INSERT INTO run_package VALUES (1, 'f', 1, 1);
-INSERT INTO generation VALUES (1, 1, 1, 1, '{}', 'd');
-INSERT INTO published_package VALUES (1, 'f', 1, 1, 1, NULL);
+INSERT INTO package VALUES (2, 'ab', 'bb', 1, 'g', 'app', '1-1', 'any', x'00', 1);
+INSERT INTO package VALUES (3, 'ac', 'bb', 1, 'h', 'lib', '2-1', 'any', x'00', 1);
+INSERT INTO generation VALUES
+    (1, 1, 1, 1, '{"frames":[{"db_digest":"d1","files_digest":"e1","db_len":1,"files_len":2,"unpacked":3,"packages":[]}]}', 'd'),
+    (2, 1, 2, 2, '{"frames":[{"db_digest":"d1","files_digest":"e1","db_len":1,"files_len":2,"unpacked":3,"packages":[]},
+        {"db_digest":"d2","files_digest":"e2","db_len":1,"files_len":2,"unpacked":3,"packages":[]}]}', 'd'),
+    (3, 1, 3, 3, '{"frames":[{"db_digest":"d2","files_digest":"e2","db_len":1,"files_len":2,"unpacked":3,"packages":[]}]}', 'd'),
+    (4, 1, 4, 4, '{"frames":[{"db_digest":"d2","files_digest":"e2","db_len":1,"files_len":2,"unpacked":3,"packages":["app"]},
+        {"db_digest":"d4","files_digest":"e4","db_len":1,"files_len":2,"unpacked":3,"packages":["other","lib"]}]}', 'd');
+INSERT INTO published_package VALUES (1, 'f', 1, 1, 1, 3), (1, 'g', 2, 2, 2, NULL), (1, 'h', 3, 1, 4, NULL);
 INSERT INTO event (at, kind, namespace_id) VALUES (1, 'namespace_created', 1);
-";
+"#;
 
 async fn counts(db: &SqlitePool) -> BTreeMap<String, i64> {
     let tables: Vec<String> = sqlx::query_scalar(
@@ -79,6 +87,26 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
         let foreign = sqlx::query("PRAGMA foreign_key_check").fetch_all(&db).await;
         assert!(foreign.unwrap().is_empty(), "migration {number}");
     }
+    // Generations have the frames that they had, and packages are found in those of the newest.
+    for (number, expected) in [(1, "d1"), (2, "d1 d2"), (3, "d2"), (4, "d2 d4")] {
+        let frames: String = sqlx::query_scalar(
+            "SELECT group_concat(db_digest, ' ' ORDER BY place) FROM repository_frame WHERE build_set_id = 1 \
+             AND since <= ?1 AND (until IS NULL OR until > ?1)",
+        )
+        .bind(number)
+        .fetch_one(&db)
+        .await
+        .unwrap();
+        assert_eq!(frames, expected, "generation {number}");
+    }
+    let listed: String = sqlx::query_scalar(
+        "SELECT group_concat(file_name || ' ' || pkgname || ' ' || coalesce(place, '-'), ', ' ORDER BY file_name) \
+         FROM published_package",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(listed, "f lib -, g app 0, h lib 1");
     // And what it now is can be used.
     let status: String =
         sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")

@@ -109,7 +109,7 @@ fn the_end_frame_is_the_end_of_a_tar() {
     assert_eq!(zstd::decode_all(END_FRAME).unwrap(), [0; 1024]);
     let empty = Repository::default();
     assert_eq!(empty.db(), END_FRAME);
-    assert_eq!(empty.state.db_len(), END_FRAME.len() as u64);
+    assert_eq!(empty.state.frames.db_len(), END_FRAME.len() as u64);
     assert_eq!(read_db(END_FRAME, &ReadLimits::DB).unwrap(), []);
     let pacman = Pacman::new();
     pacman.publish(&empty.db(), &empty.files());
@@ -134,7 +134,7 @@ fn pacman_reads_installs_searches_and_upgrades() {
         repository.add(&[make(&pacman.repo(), &fill, &files)]);
     }
     repository.add(&odd_packages(&pacman.repo()));
-    assert!(repository.state.frames.len() > 1);
+    assert!(repository.state.frames.0.len() > 1);
     pacman.publish(&repository.db(), &repository.files());
 
     pacman.run(&["-Sy"]);
@@ -175,7 +175,7 @@ fn pacman_reads_installs_searches_and_upgrades() {
     );
     repository.add(&[newer]);
     pacman.publish(&repository.db(), &repository.files());
-    assert_eq!(repository.state.packages().count(), 8);
+    assert_eq!(repository.state.packages.len(), 8);
     pacman.run(&["-Syyu"]);
     assert_eq!(fs::read(root.join("usr/share/data")).unwrap(), b"newer");
 }
@@ -222,16 +222,23 @@ fn adding_one_rewrites_one_frame() {
     for number in 0..60 {
         repository.add(&[imagined(&format!("p{number}"), 1, 100)]);
     }
-    let frames = repository.state.frames.clone();
-    assert!((14..=16).contains(&frames.len()), "{} frames", frames.len());
-    let closed = &frames[..frames.len() - 1];
+    let mut closed = repository.state.frames.clone().0;
+    assert!((14..=16).contains(&closed.len()), "{} frames", closed.len());
+    let (last, _) = closed.pop_last().unwrap();
     repository.add(&[imagined("new", 1, 1)]);
-    assert_eq!(repository.state.frames[..closed.len()], *closed);
+    let after = &repository.state.frames.0;
+    assert!(closed.iter().all(|(place, frame)| after[place] == *frame));
     // A replaced package is gone from the frame that had it.
     repository.add(&[imagined("p3", 2, 100)]);
-    let after = &repository.state.frames;
-    assert_eq!(after[1..closed.len()], closed[1..]);
-    assert!(after[0].packages.iter().all(|name| name.as_str() != "p3"));
+    let after = &repository.state.frames.0;
+    assert_ne!(after.get(&0), closed.get(&0));
+    assert!(
+        closed
+            .iter()
+            .skip(1)
+            .all(|(place, frame)| after[place] == *frame)
+    );
+    assert!(repository.state.packages["p3"] >= last);
     let versions: Vec<_> = read_released("test", &repository.db(), &ReadLimits::DB)
         .unwrap()
         .packages
@@ -291,22 +298,28 @@ proptest! {
                 entries
             };
             let files = repository.files();
-            prop_assert_eq!(files.len() as u64, repository.state.files_len());
+            prop_assert_eq!(files.len() as u64, repository.state.frames.files_len());
             let files = by_name(read_db(&files, &ReadLimits::DB).unwrap());
             let mut expected = by_name(model.values().map(DbEntry::from_package).collect());
             prop_assert!(files == expected, "the files db differs");
             let db = repository.db();
-            prop_assert_eq!(db.len() as u64, repository.state.db_len());
+            prop_assert_eq!(db.len() as u64, repository.state.frames.db_len());
             let db = by_name(read_db(&db, &ReadLimits::DB).unwrap());
             expected.iter_mut().for_each(|entry| entry.files = None);
             prop_assert_eq!(db, expected);
 
-            let frames = &repository.state.frames;
-            let total: u64 = frames.iter().map(|frame| frame.unpacked).sum();
+            let frames = &repository.state.frames.0;
+            let total: u64 = frames.values().map(|frame| frame.unpacked).sum();
             prop_assert!(frames.len() as u64 <= 3 * total / FRAME_SIZE + 2, "{} frames for {total}", frames.len());
-            prop_assert!(frames.iter().all(|frame| !frame.packages.is_empty()));
-            let json = serde_json::to_string(&repository.state).unwrap();
-            prop_assert_eq!(&serde_json::from_str::<buildbtw_repo::RepositoryState>(&json).unwrap(), &repository.state);
+            // Each package lies where it is said to lie, and no frame is without one.
+            let mut places = BTreeMap::new();
+            for (place, frame) in frames {
+                let bytes = [&*repository.frames[&frame.db_digest], END_FRAME].concat();
+                let entries = read_db(&bytes, &ReadLimits::DB).unwrap();
+                prop_assert!(!entries.is_empty());
+                places.extend(entries.into_iter().map(|entry| (entry.pkgname.parse().unwrap(), *place)));
+            }
+            prop_assert_eq!(&places, &repository.state.packages);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use buildbtw_repo::write::package_bytes;
 use buildbtw_repo::{
-    ChangeError, DbError, LimitError, PackageError, PackageFile, PackageFileName, ReadLimits,
-    RepositoryState, Sha256Digest, TarError, add_packages, read_db, read_package_from,
+    ChangeError, DbError, Frames, LimitError, PackageError, PackageFile, PackageFileName,
+    ReadLimits, RepositoryState, Sha256Digest, TarError, add_packages, read_db, read_package_from,
 };
 use proptest::prelude::*;
 
@@ -325,13 +325,20 @@ fn a_repository_refuses_what_cannot_stand_in_it() {
     ));
 
     let change = add_packages(&empty, none, std::slice::from_ref(&package)).unwrap();
+    let after = change.applied_to(&empty);
     let again = |load: &dyn Fn(&Sha256Digest) -> Result<Vec<u8>, &'static str>| {
-        add_packages(&change.state, load, std::slice::from_ref(&package))
+        add_packages(&after, load, std::slice::from_ref(&package))
     };
     assert!(matches!(again(&none), Err(ChangeError::Load { .. })));
     assert!(matches!(
         again(&|_| Ok(vec![1])),
         Err(ChangeError::Damaged { .. })
+    ));
+    let mut astray = after.clone();
+    astray.frames = Frames::default();
+    assert!(matches!(
+        add_packages(&astray, none, std::slice::from_ref(&package)),
+        Err(ChangeError::Misplaced { place: 0, .. })
     ));
 }
 

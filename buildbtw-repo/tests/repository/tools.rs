@@ -1,13 +1,13 @@
 //! Running the real tools.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use buildbtw_repo::write::{package_file_name, write_package};
 use buildbtw_repo::{
-    PackageFile, PackageInfo, ReadLimits, RepositoryChange, RepositoryState, Sha256Digest,
+    Frames, PackageFile, PackageInfo, ReadLimits, RepositoryChange, RepositoryState, Sha256Digest,
     add_packages, read_package, remove_packages,
 };
 
@@ -71,8 +71,11 @@ impl Repository {
             loaded += bytes.len();
             Ok::<_, &str>(bytes)
         };
-        let change = add_packages(&self.state, load, packages).unwrap();
+        let names = packages.iter().map(|package| &*package.info.pkgname);
+        let change = add_packages(&self.part(names), load, packages).unwrap();
         self.loaded = loaded;
+        let load = |digest: &Sha256Digest| frames.get(digest).cloned().ok_or("unknown frame");
+        assert_eq!(add_packages(&self.state, load, packages).unwrap(), change);
         self.take(change);
     }
 
@@ -80,27 +83,45 @@ impl Repository {
         let frames = &self.frames;
         let load = |digest: &Sha256Digest| frames.get(digest).cloned().ok_or("unknown frame");
         let names = BTreeSet::from([pkgname.parse().unwrap()]);
-        let change = remove_packages(&self.state, load, &names).unwrap();
+        let part = self.part([pkgname].into_iter());
+        let change = remove_packages(&part, load, &names).unwrap();
+        assert_eq!(remove_packages(&self.state, load, &names).unwrap(), change);
         self.take(change);
     }
 
+    /// The part of the repository that a change of these packages touches.
+    fn part<'a>(&self, names: impl Iterator<Item = &'a str>) -> RepositoryState {
+        let known = names.filter_map(|name| self.state.packages.get_key_value(name));
+        let packages: BTreeMap<_, _> = known.map(|(name, place)| (name.clone(), *place)).collect();
+        let touched = |place: &u32| packages.values().any(|other| other == place);
+        let all = &self.state.frames.0;
+        let last = all.keys().rev().find(|place| !touched(place));
+        let frames = all.iter();
+        let frames = frames.filter(|(place, _)| touched(place) || Some(*place) == last);
+        RepositoryState {
+            frames: Frames(frames.map(|(place, frame)| (*place, *frame)).collect()),
+            packages,
+        }
+    }
+
     fn take(&mut self, change: RepositoryChange) {
+        let state = change.applied_to(&self.state);
         self.written = change.new_frames.iter().map(|(_, bytes)| bytes.len()).sum();
         for (digest, bytes) in change.new_frames {
             assert_eq!(Sha256Digest::of(&bytes), digest);
             self.frames.insert(digest, bytes);
         }
-        self.state = change.state;
+        self.state = state;
     }
 
     pub fn db(&self) -> Vec<u8> {
         let load = |digest: &Sha256Digest| self.frames.get(digest).cloned().ok_or("unknown frame");
-        self.state.db_bytes(load).unwrap()
+        self.state.frames.db_bytes(load).unwrap()
     }
 
     pub fn files(&self) -> Vec<u8> {
         let load = |digest: &Sha256Digest| self.frames.get(digest).cloned().ok_or("unknown frame");
-        self.state.files_bytes(load).unwrap()
+        self.state.frames.files_bytes(load).unwrap()
     }
 }
 

@@ -225,12 +225,12 @@ fn db(packages: &[PackageInfo]) -> Vec<u8> {
     let nothing = RepositoryState::default();
     let none = |_: &Sha256Digest| Err("there is no frame yet");
     let change = add_packages(&nothing, none, &files).unwrap();
-    let frames = change.new_frames;
+    let frames = &change.new_frames;
     let load = |digest: &Sha256Digest| {
         let frame = frames.iter().find(|(known, _)| known == digest);
         frame.map(|(_, bytes)| bytes.clone()).ok_or("unknown frame")
     };
-    change.state.db_bytes(load).unwrap()
+    change.applied_to(&nothing).frames.db_bytes(load).unwrap()
 }
 
 fn file(info: &PackageInfo) -> PackageFile {

@@ -21,12 +21,12 @@ pub use store::Artifacts;
 
 use buildbtw_api::NamespaceName;
 use buildbtw_graph::Architecture;
-use buildbtw_repo::{END_FRAME, Sha256Digest};
+use buildbtw_repo::END_FRAME;
 use sqlx::SqliteConnection;
 
 use crate::db::generations::{self, IterationName};
 use crate::db::keys::BuildSetKey;
-use crate::db::{DbError, DbResult};
+use crate::db::{DbResult, frames};
 
 /// What a namespace has published, for others to build on.
 #[derive(Debug, Clone)]
@@ -60,10 +60,10 @@ pub async fn published_db(
     let Some(generation) = generations::get(&mut *db, repository.set, number).await? else {
         return Ok(None);
     };
-    let length = usize::try_from(generation.state.db_len()).unwrap_or_default();
+    let length = usize::try_from(generation.frames.db_len()).unwrap_or_default();
     let mut bytes = Vec::with_capacity(length);
-    for digest in generation.state.db_frames() {
-        bytes.extend(frame_bytes(&mut *db, digest).await?);
+    for digest in generation.frames.db_frames() {
+        bytes.extend(frames::bytes(&mut *db, digest).await?);
     }
     bytes.extend_from_slice(END_FRAME);
     let iteration = repository.iteration;
@@ -72,14 +72,4 @@ pub async fn published_db(
         set: repository.set,
         packages_path: format!("/repo/{namespace}/{iteration}/os/{architecture}"),
     }))
-}
-
-/// The bytes of a frame that a generation names.
-async fn frame_bytes(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Vec<u8>> {
-    generations::frame(db, digest)
-        .await?
-        .ok_or_else(|| DbError::Unreadable {
-            what: "generation",
-            reason: format!("its frame {digest} is missing"),
-        })
 }

@@ -2,8 +2,7 @@
 //!
 //! All of it is rows of the caller's transaction, so that a generation is there whole or not at
 //! all; the bytes of its packages were durable long before. What is read and written does not grow
-//! with the repository, but for the names of its packages: only the frames that the new packages
-//! go into are written.
+//! with the repository: only the frames that the new packages go into, or that they leave.
 //!
 //! Last-Modified has whole seconds, and pacman takes a db only if that is later than what it has.
 //! So it grows by at least a second from generation to generation, and from iteration to iteration
@@ -12,7 +11,7 @@
 //! it was given, and it is only ever compared with times that were given in the same way. The
 //! alternative would be to hold packages back that others wait for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_graph::PkgName;
 use buildbtw_repo::{
@@ -20,10 +19,9 @@ use buildbtw_repo::{
 };
 use sqlx::SqliteConnection;
 
-use super::frame_bytes;
-use crate::db::generations::{self, Generation};
-use crate::db::keys::{BuildKey, BuildSetKey};
-use crate::db::{DbError, now, packages};
+use crate::db::generations::{self, NewFile};
+use crate::db::keys::{BuildKey, BuildSetKey, PackageKey};
+use crate::db::{DbError, frames, now, packages};
 
 /// Why nothing was published. The transaction may hold a part of it and must be dropped.
 #[derive(Debug, thiserror::Error)]
@@ -64,48 +62,41 @@ pub async fn publish(
     additions: &[(BuildKey, Vec<PackageFile>)],
 ) -> Result<Published, PublishError> {
     let newest = generations::newest_number(&mut *db, set).await?;
-    let before = generations::get(&mut *db, set, newest)
+    let before = generations::published_at(&mut *db, set, newest)
         .await?
         .ok_or_else(|| PublishError::Broken(format!("generation {newest} is missing")))?;
     let number = newest + 1;
     let names = names(additions)?;
-    // Most packages are new, and then there is nothing to look for.
-    let replaced: HashSet<&PkgName> = before
-        .state
-        .packages()
-        .filter(|name| names.contains_key(name.as_ref()))
-        .collect();
-    let mut entering = Vec::new();
+    let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
     for (build, made) in additions {
         for package in made {
-            if list(&mut *db, set, *build, package, &replaced, number).await? {
-                entering.push(package.clone());
+            // Several builds may have taken over the same package.
+            let known = |(_, _, other): &(_, _, PackageFile)| other.sha256 == package.sha256;
+            if entering.iter().any(known) {
+                continue;
+            }
+            if let Some(key) = entry(&mut *db, set, package).await? {
+                entering.push((*build, key, package.clone()));
             }
         }
     }
     if entering.is_empty() {
         return Ok(Published {
             number: newest,
-            published_at: before.published_at,
+            published_at: before,
             new: false,
         });
     }
-    let likely = likely_frames(&before.state, &replaced);
-    let change = change(&mut *db, &before.state, entering, likely).await?;
-    for (digest, content) in &change.new_frames {
-        generations::insert_frame(&mut *db, digest, content).await?;
-    }
+    let names: Vec<&str> = names.into_keys().collect();
+    let state = frames::touched(&mut *db, set, &names).await?;
+    let packages = entering.iter().map(|(_, _, package)| package.clone());
+    let change = change(&mut *db, state, packages.collect()).await?;
+    list(&mut *db, set, number, &entering, &change).await?;
+    frames::change(&mut *db, set, number, &change).await?;
     let last = generations::last_published(&mut *db, set, false).await?;
     let clock = now() / 1_000_000;
-    let published_at = clock
-        .max(before.published_at + 1)
-        .max(last.map_or(0, |last| last + 1));
-    let next = Generation {
-        number,
-        published_at,
-        state: change.state,
-    };
-    generations::insert(db, set, &before, &next, &digest(next.state.db_frames())).await?;
+    let published_at = clock.max(before + 1).max(last.map_or(0, |last| last + 1));
+    generations::insert(db, set, number, published_at).await?;
     Ok(Published {
         number,
         published_at,
@@ -130,19 +121,13 @@ fn names(
     Ok(names)
 }
 
-/// Lists a package in the manifest in place of those of its name; whether that changes anything.
-async fn list(
+/// The row of a package that is to enter a repository; `None` if it is listed there already.
+async fn entry(
     db: &mut SqliteConnection,
     set: BuildSetKey,
-    build: BuildKey,
     package: &PackageFile,
-    replaced: &HashSet<&PkgName>,
-    number: u32,
-) -> Result<bool, PublishError> {
+) -> Result<Option<PackageKey>, PublishError> {
     let file_name = &package.file_name;
-    let name = package
-        .checked_name()
-        .map_err(|error| PublishError::Refused(error.to_string()))?;
     if let Some(listed) = generations::file(&mut *db, set, file_name).await? {
         if listed.sha256 != package.sha256 {
             return Err(PublishError::Refused(format!(
@@ -150,39 +135,68 @@ async fn list(
                  a file name never changes its bytes, so raise pkgrel"
             )));
         }
-        if listed.until.is_none() {
-            return Ok(false);
+        return Ok(listed.until.is_some().then_some(listed.package));
+    }
+    let key = packages::key(&mut *db, &package.sha256).await?;
+    let key = key.ok_or_else(|| PublishError::Broken(format!("{file_name} was never received")))?;
+    Ok(Some(key))
+}
+
+/// Lists packages in the manifest in place of those of their names, and notes where packages lie that
+/// make room.
+async fn list(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    number: u32,
+    entering: &[(BuildKey, PackageKey, PackageFile)],
+    change: &RepositoryChange,
+) -> Result<(), PublishError> {
+    let mut places: BTreeMap<&str, (&PkgName, u32)> = BTreeMap::new();
+    for (pkgname, place) in &change.packages {
+        if let Some(place) = place {
+            places.insert(pkgname.as_str(), (pkgname, *place));
         }
     }
-    let key = packages::key(&mut *db, &package.sha256)
-        .await?
-        .ok_or_else(|| PublishError::Broken(format!("{file_name} was never received")))?;
-    if replaced.contains(name.pkgname()) {
-        generations::unlist_package(&mut *db, set, name.pkgname(), number).await?;
+    let mut files = Vec::with_capacity(entering.len());
+    for (build, package, file) in entering {
+        let pkgname = file.info.pkgname.as_str();
+        let (pkgname, place) = places
+            .remove(pkgname)
+            .ok_or_else(|| PublishError::Broken(format!("{pkgname} lies in no frame")))?;
+        files.push(NewFile {
+            file_name: &file.file_name,
+            package: *package,
+            pkgname,
+            build: *build,
+            place,
+        });
     }
-    generations::list_file(db, set, file_name, key, build, number).await?;
-    Ok(true)
+    generations::list_files(&mut *db, set, number, &files).await?;
+    let moved: Vec<(&str, u32)> = places
+        .into_iter()
+        .map(|(name, (_, place))| (name, place))
+        .collect();
+    Ok(frames::move_packages(db, set, &moved).await?)
 }
 
 /// Works out the frames with the new packages in them.
 async fn change(
     db: &mut SqliteConnection,
-    before: &RepositoryState,
+    state: RepositoryState,
     entering: Vec<PackageFile>,
-    likely: Vec<Sha256Digest>,
 ) -> Result<RepositoryChange, PublishError> {
-    let mut frames = HashMap::new();
-    for digest in likely {
-        frames.insert(digest, frame_bytes(&mut *db, &digest).await?);
+    let mut loaded = HashMap::new();
+    for digest in likely_frames(&state) {
+        loaded.insert(digest, frames::bytes(&mut *db, &digest).await?);
     }
     // Packing is work for the processor; frames come from the database. So one that turns out to
     // be needed as well is fetched, and the work done again.
-    let mut work = (before.clone(), entering, frames);
+    let mut work = (state, entering, loaded);
     loop {
         let (result, back) = tokio::task::spawn_blocking(move || {
-            let (state, entering, frames) = &work;
+            let (state, entering, loaded) = &work;
             let load =
-                |digest: &Sha256Digest| frames.get(digest).cloned().ok_or("it is not loaded yet");
+                |digest: &Sha256Digest| loaded.get(digest).cloned().ok_or("it is not loaded yet");
             (add_packages(state, load, entering), work)
         })
         .await
@@ -191,7 +205,7 @@ async fn change(
         match result {
             Ok(change) => return Ok(change),
             Err(ChangeError::Load { digest, .. }) => {
-                let bytes = frame_bytes(&mut *db, &digest).await?;
+                let bytes = frames::bytes(&mut *db, &digest).await?;
                 work.2.insert(digest, bytes);
             }
             Err(
@@ -204,6 +218,7 @@ async fn change(
             Err(
                 error @ (ChangeError::Damaged { .. }
                 | ChangeError::Unpack { .. }
+                | ChangeError::Misplaced { .. }
                 | ChangeError::Compress(_)),
             ) => {
                 return Err(PublishError::Broken(error.to_string()));
@@ -214,14 +229,15 @@ async fn change(
 
 /// The frames that adding packages will most likely ask for: the last one, to go on in it, and
 /// those that have packages of the same names.
-fn likely_frames(state: &RepositoryState, replaced: &HashSet<&PkgName>) -> Vec<Sha256Digest> {
-    let mut digests: Vec<Sha256Digest> = state
-        .frames
-        .iter()
-        .filter(|frame| frame.packages.iter().any(|name| replaced.contains(name)))
-        .map(|frame| frame.files_digest)
-        .collect();
-    if let Some(last) = state.frames.last() {
+fn likely_frames(state: &RepositoryState) -> Vec<Sha256Digest> {
+    let frames = &state.frames.0;
+    let mut digests = Vec::new();
+    for (place, frame) in frames {
+        if state.packages.values().any(|other| other == place) {
+            digests.push(frame.files_digest);
+        }
+    }
+    if let Some(last) = frames.values().last() {
         digests.extend([last.db_digest, last.files_digest]);
     }
     digests

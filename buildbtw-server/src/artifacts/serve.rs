@@ -21,12 +21,12 @@ use tokio_util::io::ReaderStream;
 
 use super::address::{self, DbKind, RepositoryFile, escaped};
 use super::answer::Content;
-use super::{Artifacts, frame_bytes, publish};
+use super::{Artifacts, publish};
 use crate::Server;
 use crate::api::extract::Path;
 use crate::db::generations::{self, Generation, IterationName, PublishedFile, RepositoryRow};
 use crate::db::keys::BuildSetKey;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, frames};
 use crate::problems::{HttpProblem, HttpResult};
 
 /// Bytes of a package that are read at once.
@@ -265,34 +265,32 @@ fn db(
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    let state = &generation.state;
-    let (frames, len): (Vec<(Sha256Digest, u64)>, u64) = match kind {
+    let all = &generation.frames;
+    let (listed, len): (Vec<(Sha256Digest, u64)>, u64) = match kind {
         DbKind::Db => (
-            state
-                .frames
-                .iter()
+            all.0
+                .values()
                 .map(|frame| (frame.db_digest, frame.db_len))
                 .collect(),
-            state.db_len(),
+            all.db_len(),
         ),
         DbKind::Files => (
-            state
-                .frames
-                .iter()
+            all.0
+                .values()
                 .map(|frame| (frame.files_digest, frame.files_len))
                 .collect(),
-            state.files_len(),
+            all.files_len(),
         ),
     };
     let content = Content {
         len,
-        tag: publish::digest(frames.iter().map(|(digest, _)| digest)).to_string(),
+        tag: publish::digest(listed.iter().map(|(digest, _)| digest)).to_string(),
         modified: generation.published_at,
         media_type: "application/zstd",
     };
     let db = db.clone();
     content.answer(method, headers, |range| {
-        let parts = parts(&frames, &range);
+        let parts = parts(&listed, &range);
         Body::from_stream(try_unfold(
             (db, parts.into_iter()),
             |(db, mut parts)| async move {
@@ -303,7 +301,7 @@ fn db(
                     // One at a time: nobody's slow download keeps a reader of the database.
                     Some(digest) => {
                         let mut tx = db.read().await?;
-                        Bytes::from(frame_bytes(&mut tx, &digest).await?)
+                        Bytes::from(frames::bytes(&mut tx, &digest).await?)
                     }
                     None => Bytes::from_static(END_FRAME),
                 };

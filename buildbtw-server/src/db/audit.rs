@@ -50,7 +50,7 @@ const BUILDS: &[(&str, &str)] = &[
     (
         "it is done, but a package of its is not in the repository",
         "build.status IN ('built', 'reused') AND EXISTS (SELECT 1 FROM json_each(build.pkgnames) WHERE NOT EXISTS \
-         (SELECT 1 FROM published_package JOIN package ON package.id = package_id \
+         (SELECT 1 FROM published_package \
          WHERE published_package.build_set_id = build.build_set_id AND pkgname = json_each.value AND until IS NULL))",
     ),
     (
@@ -84,6 +84,12 @@ const OTHERS: &[(&str, &str)] = &[
          ORDER BY number DESC LIMIT 1) OR EXISTS (SELECT 1 FROM build JOIN build_set ON build_set.id = build_set_id \
          JOIN iteration ON iteration.id = iteration_id WHERE namespace_id = namespace.id \
          AND iteration.status = 'current' AND build.status NOT IN ('built', 'reused', 'waived')))",
+    ),
+    (
+        "a listed package lies in a frame that there is not",
+        "SELECT file_name FROM published_package WHERE until IS NULL AND NOT EXISTS (SELECT 1 FROM repository_frame \
+         WHERE repository_frame.build_set_id = published_package.build_set_id \
+         AND repository_frame.place = published_package.place AND repository_frame.until IS NULL)",
     ),
     (
         "a run ended before another of its input began under a lower fencing number",

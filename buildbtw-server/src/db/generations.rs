@@ -1,13 +1,13 @@
-//! The published states of the repositories of build sets: generations, frames, manifests.
+//! The published states of the repositories of build sets: generations and manifests.
 
 use buildbtw_api::NamespaceName;
 use buildbtw_graph::{Architecture, PkgName};
-use buildbtw_repo::{PackageFile, RepositoryState, Sha256Digest};
+use buildbtw_repo::{Frames, PackageFile, Sha256Digest};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, BuildSetKey, PackageKey};
 use super::packages::unpack_without_files;
-use super::{DbResult, json, to_json, word};
+use super::{DbResult, frames, to_json, word};
 
 const MICROSECONDS: i64 = 1_000_000;
 
@@ -71,8 +71,8 @@ pub struct Generation {
     pub number: u32,
     /// Its Last-Modified: seconds since 1970.
     pub published_at: i64,
-    /// What its dbs consist of. The names of the packages are only known of the newest.
-    pub state: RepositoryState,
+    /// What its dbs consist of.
+    pub frames: Frames,
 }
 
 /// The number of the newest generation; 0 before the first.
@@ -93,29 +93,32 @@ pub async fn get(
     set: BuildSetKey,
     number: u32,
 ) -> DbResult<Option<Generation>> {
+    let Some(published_at) = published_at(&mut *db, set, number).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Generation {
+        number,
+        published_at,
+        frames: frames::of_generation(db, set, number).await?,
+    }))
+}
+
+/// The Last-Modified of a generation, if there is one of that number.
+pub async fn published_at(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    number: u32,
+) -> DbResult<Option<i64>> {
     if number == 0 {
-        let published_at = opened_at(db, set).await?;
-        return Ok(Some(Generation {
-            number,
-            published_at,
-            state: RepositoryState::default(),
-        }));
+        return opened_at(db, set).await.map(Some);
     }
-    let row: Option<(i64, String)> = sqlx::query_as(
-        "SELECT published_at, state FROM generation WHERE build_set_id = ? AND number = ?",
+    Ok(sqlx::query_scalar(
+        "SELECT published_at FROM generation WHERE build_set_id = ? AND number = ?",
     )
     .bind(set)
     .bind(number)
     .fetch_optional(db)
-    .await?;
-    row.map(|(published_at, state)| {
-        Ok(Generation {
-            number,
-            published_at,
-            state: json("repository's state", &state)?,
-        })
-    })
-    .transpose()
+    .await?)
 }
 
 /// The Last-Modified of the empty repository that a build set begins with: when its iteration was
@@ -154,58 +157,20 @@ pub async fn last_published(
     .await?)
 }
 
-/// Stores the next generation. The one before keeps its frames but not the names of its packages:
-/// those are only needed to go on from the newest.
+/// Stores the next generation.
 pub async fn insert(
     db: &mut SqliteConnection,
     set: BuildSetKey,
-    before: &Generation,
-    next: &Generation,
-    digest: &Sha256Digest,
+    number: u32,
+    published_at: i64,
 ) -> DbResult<()> {
-    let mut slim = before.state.clone();
-    slim.frames
-        .iter_mut()
-        .for_each(|frame| frame.packages = Vec::new());
-    sqlx::query("UPDATE generation SET state = ? WHERE build_set_id = ? AND number = ?")
-        .bind(to_json(&slim))
+    sqlx::query("INSERT INTO generation (build_set_id, number, published_at) VALUES (?, ?, ?)")
         .bind(set)
-        .bind(before.number)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("INSERT INTO generation (build_set_id, number, published_at, state, db_digest) VALUES (?, ?, ?, ?, ?)")
-        .bind(set)
-        .bind(next.number)
-        .bind(next.published_at)
-        .bind(to_json(&next.state))
-        .bind(digest.to_string())
+        .bind(number)
+        .bind(published_at)
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// Keeps a frame; one that is there already is kept once.
-pub async fn insert_frame(
-    db: &mut SqliteConnection,
-    digest: &Sha256Digest,
-    content: &[u8],
-) -> DbResult<()> {
-    sqlx::query("INSERT INTO frame (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING")
-        .bind(digest.to_string())
-        .bind(content)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-/// The bytes of a frame.
-pub async fn frame(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Option<Vec<u8>>> {
-    Ok(
-        sqlx::query_scalar("SELECT content FROM frame WHERE digest = ?")
-            .bind(digest.to_string())
-            .fetch_optional(db)
-            .await?,
-    )
 }
 
 /// A file of a repository, and its package.
@@ -263,48 +228,55 @@ pub async fn file(
     .transpose()
 }
 
-/// Lists a file from a generation on. One that was listed before and left is listed again.
-pub async fn list_file(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    file_name: &str,
-    package: PackageKey,
-    build: BuildKey,
-    since: u32,
-) -> DbResult<()> {
-    sqlx::query(
-        "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL",
-    )
-    .bind(set)
-    .bind(file_name)
-    .bind(package)
-    .bind(build)
-    .bind(since)
-    .execute(db)
-    .await?;
-    Ok(())
+/// A file that is to be listed.
+#[derive(Debug, Clone, Copy)]
+pub struct NewFile<'a> {
+    /// Its name.
+    pub file_name: &'a str,
+    /// Its package.
+    pub package: PackageKey,
+    /// The name of that.
+    pub pkgname: &'a PkgName,
+    /// The build that it comes from.
+    pub build: BuildKey,
+    /// The place of the frame in which the package lies.
+    pub place: u32,
 }
 
-/// Lists no file of that package any more, from a generation on.
-pub async fn unlist_package(
+/// Lists files from a generation on, in place of those of the same packages. One that was listed
+/// before and left is listed again.
+pub async fn list_files(
     db: &mut SqliteConnection,
     set: BuildSetKey,
-    pkgname: &PkgName,
-    until: u32,
+    since: u32,
+    files: &[NewFile<'_>],
 ) -> DbResult<()> {
-    // The files of a package stand together in the table, though others may stand among them:
-    // `.` is the character after `-`.
+    let names: Vec<&PkgName> = files.iter().map(|file| file.pkgname).collect();
     sqlx::query(
-        "UPDATE published_package SET until = ?1 WHERE build_set_id = ?2 AND file_name > ?3 || '-' \
-         AND file_name < ?3 || '.' AND until IS NULL \
-         AND (SELECT pkgname FROM package WHERE package.id = package_id) = ?3",
+        "UPDATE published_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
+         AND pkgname IN (SELECT value FROM json_each(?))",
     )
-    .bind(until)
+    .bind(since)
     .bind(set)
-    .bind(pkgname.as_ref())
-    .execute(db)
+    .bind(to_json(&names))
+    .execute(&mut *db)
     .await?;
+    for file in files {
+        sqlx::query(
+            "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since, pkgname, place) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL, place = excluded.place",
+        )
+        .bind(set)
+        .bind(file.file_name)
+        .bind(file.package)
+        .bind(file.build)
+        .bind(since)
+        .bind(file.pkgname.as_str())
+        .bind(file.place)
+        .execute(&mut *db)
+        .await?;
+    }
     Ok(())
 }
 
@@ -320,8 +292,7 @@ pub async fn gone_since(
     generation: u32,
 ) -> DbResult<Vec<PkgName>> {
     let names: Vec<String> = sqlx::query_scalar(
-        "SELECT pkgname FROM published_package JOIN package ON package.id = package_id \
-         WHERE build_set_id = ? AND since <= ? AND until > ?",
+        "SELECT pkgname FROM published_package WHERE build_set_id = ? AND since <= ? AND until > ?",
     )
     .bind(set)
     .bind(generation)

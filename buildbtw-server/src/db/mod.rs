@@ -11,6 +11,7 @@ pub mod build_list;
 pub mod builds;
 pub mod events;
 pub mod flaky;
+pub mod frames;
 pub mod generations;
 pub mod inputs;
 pub mod iterations;

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_repo::write::write_package;
 use buildbtw_repo::{
-    END_FRAME, PackageInfo, ReadLimits, RepositoryState, add_packages, read_package,
+    PackageInfo, ReadLimits, RepositoryState, Sha256Digest, add_packages, read_package,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -97,13 +97,10 @@ pub fn db(packages: &[(&str, &str)]) -> Vec<u8> {
         &packages,
     )
     .unwrap();
+    let state = change.applied_to(&RepositoryState::default());
     let frames: HashMap<_, _> = change.new_frames.into_iter().collect();
-    let mut bytes = Vec::new();
-    for frame in change.state.db_frames() {
-        bytes.extend_from_slice(&frames[frame]);
-    }
-    bytes.extend_from_slice(END_FRAME);
-    bytes
+    let load = |frame: &Sha256Digest| frames.get(frame).cloned().ok_or("unknown frame");
+    state.frames.db_bytes(load).unwrap()
 }
 
 /// A package file in a folder.

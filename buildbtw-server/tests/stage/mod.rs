@@ -413,11 +413,10 @@ pub fn base_db(packages: &[(&str, &str, &[&str])]) -> Vec<u8> {
         &packages,
     )
     .unwrap();
+    let state = change.applied_to(&buildbtw_repo::RepositoryState::default());
     let frames: std::collections::HashMap<_, _> = change.new_frames.into_iter().collect();
-    let frames = change.state.db_frames().map(|frame| &frames[frame]);
-    let mut bytes: Vec<u8> = frames.flatten().copied().collect();
-    bytes.extend_from_slice(buildbtw_repo::END_FRAME);
-    bytes
+    let load = |frame: &_| frames.get(frame).cloned().ok_or("unknown frame");
+    state.frames.db_bytes(load).unwrap()
 }
 
 /// Works until a namespace is finished in an iteration; what was built comes back.

@@ -1,0 +1,170 @@
+//! The frames of which the dbs of repositories consist: their bytes, and which of them make up which
+//! generation.
+
+use std::collections::BTreeMap;
+
+use buildbtw_repo::{FrameState, Frames, RepositoryChange, RepositoryState, Sha256Digest};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::keys::BuildSetKey;
+use super::{DbError, DbResult, to_json, word};
+
+#[derive(FromRow)]
+struct Row {
+    place: u32,
+    db_digest: String,
+    files_digest: String,
+    db_len: i64,
+    files_len: i64,
+    unpacked: i64,
+}
+
+impl Row {
+    fn read(self) -> DbResult<(u32, FrameState)> {
+        let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
+        let frame = FrameState {
+            db_digest: word("digest", &self.db_digest)?,
+            files_digest: word("digest", &self.files_digest)?,
+            db_len: bytes(self.db_len),
+            files_len: bytes(self.files_len),
+            unpacked: bytes(self.unpacked),
+        };
+        Ok((self.place, frame))
+    }
+}
+
+/// The frames of a generation.
+pub async fn of_generation(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    number: u32,
+) -> DbResult<Frames> {
+    // In two halves, each of which an index answers.
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+         WHERE build_set_id = ?1 AND until IS NULL AND since <= ?2 UNION ALL \
+         SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+         WHERE build_set_id = ?1 AND until > ?2 AND since <= ?2",
+    )
+    .bind(set)
+    .bind(number)
+    .fetch_all(db)
+    .await?;
+    let frames: DbResult<BTreeMap<_, _>> = rows.into_iter().map(Row::read).collect();
+    Ok(Frames(frames?))
+}
+
+/// The part of a repository's newest generation that adding packages of some names touches.
+pub async fn touched(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    pkgnames: &[&str],
+) -> DbResult<RepositoryState> {
+    let rows: Vec<(String, u32)> = sqlx::query_as(
+        "SELECT pkgname, place FROM published_package WHERE build_set_id = ? AND until IS NULL \
+         AND pkgname IN (SELECT value FROM json_each(?))",
+    )
+    .bind(set)
+    .bind(to_json(&pkgnames))
+    .fetch_all(&mut *db)
+    .await?;
+    let mut packages = BTreeMap::new();
+    for (pkgname, place) in rows {
+        packages.insert(word("pkgname", &pkgname)?, place);
+    }
+    let places: Vec<u32> = packages.values().copied().collect();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+         WHERE build_set_id = ?1 AND until IS NULL AND place IN (SELECT value FROM json_each(?2)) UNION ALL \
+         SELECT * FROM (SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+         WHERE build_set_id = ?1 AND until IS NULL AND place NOT IN (SELECT value FROM json_each(?2)) \
+         ORDER BY place DESC LIMIT 1)",
+    )
+    .bind(set)
+    .bind(to_json(&places))
+    .fetch_all(db)
+    .await?;
+    let frames: DbResult<BTreeMap<_, _>> = rows.into_iter().map(Row::read).collect();
+    Ok(RepositoryState {
+        frames: Frames(frames?),
+        packages,
+    })
+}
+
+/// Carries a change out with the generation of that number: the frames, and where packages lie that
+/// were there before.
+pub async fn change(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    number: u32,
+    change: &RepositoryChange,
+) -> DbResult<()> {
+    let places: Vec<u32> = change.frames.keys().copied().collect();
+    sqlx::query(
+        "UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND until IS NULL \
+         AND place IN (SELECT value FROM json_each(?))",
+    )
+    .bind(number)
+    .bind(set)
+    .bind(to_json(&places))
+    .execute(&mut *db)
+    .await?;
+    for (place, frame) in &change.frames {
+        let Some(frame) = frame else { continue };
+        let bytes = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        sqlx::query(
+            "INSERT INTO repository_frame (build_set_id, place, since, db_digest, files_digest, db_len, files_len, unpacked) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(set)
+        .bind(place)
+        .bind(number)
+        .bind(frame.db_digest.to_string())
+        .bind(frame.files_digest.to_string())
+        .bind(bytes(frame.db_len))
+        .bind(bytes(frame.files_len))
+        .bind(bytes(frame.unpacked))
+        .execute(&mut *db)
+        .await?;
+    }
+    for (digest, content) in &change.new_frames {
+        sqlx::query("INSERT INTO frame (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(digest.to_string())
+            .bind(content)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Notes where listed packages have come to lie.
+pub async fn move_packages(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    moved: &[(&str, u32)],
+) -> DbResult<()> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE published_package SET place = one.value ->> 1 FROM json_each(?1) AS one \
+         WHERE build_set_id = ?2 AND until IS NULL AND pkgname = one.value ->> 0",
+    )
+    .bind(to_json(&moved))
+    .bind(set)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The bytes of a frame.
+pub async fn bytes(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult<Vec<u8>> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT content FROM frame WHERE digest = ?")
+        .bind(digest.to_string())
+        .fetch_optional(db)
+        .await?;
+    found.ok_or_else(|| DbError::Unreadable {
+        what: "generation",
+        reason: format!("its frame {digest} is missing"),
+    })
+}
