@@ -147,10 +147,10 @@ fn a_repository_that_changes_is_found_as_one_that_is_indexed_anew() {
     let (old_c, new_c) = (released("c", 2, &["shared"]), released("c", 3, &["shared"]));
     let (b, a) = (released("b", 2, &["shared"]), released("a", 2, &[]));
     let empty = base_index.behind(repository("own", &[]));
-    let grown = empty
-        .with_changes(&[], [old_c.clone(), b.clone()])
-        .with_changes(&[], [a.clone()])
-        .with_changes(std::slice::from_ref(&old_c.pkgname), [new_c.clone()]);
+    let mut grown = empty.clone();
+    grown.change(&[], [old_c.clone(), b.clone()]);
+    grown.change(&[], [a.clone()]);
+    grown.change(std::slice::from_ref(&old_c.pkgname), [new_c.clone()]);
     let anew = |own: &[ReleasedPackage]| {
         ReleasedIndex::new(vec![repository("own", own), repository("base", &base)])
     };
@@ -158,7 +158,8 @@ fn a_repository_that_changes_is_found_as_one_that_is_indexed_anew() {
         findings(&grown),
         findings(&anew(&[a.clone(), b.clone(), new_c.clone()]))
     );
-    let shrunk = grown.with_changes(std::slice::from_ref(&b.pkgname), []);
+    let mut shrunk = grown.clone();
+    shrunk.change(std::slice::from_ref(&b.pkgname), []);
     assert_eq!(findings(&shrunk), findings(&anew(&[a, new_c])));
     assert_eq!(findings(&empty), findings(&anew(&[])));
 }

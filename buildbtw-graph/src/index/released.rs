@@ -127,22 +127,15 @@ impl ReleasedIndex {
         }
     }
 
-    /// The same with other packages in the first repository: some are gone, and
-    /// some are added, in place of those of their names. Costs as much as there
-    /// are changes, not as there are packages.
-    pub fn with_changes(
-        &self,
-        gone: &[PkgName],
-        added: impl IntoIterator<Item = ReleasedPackage>,
-    ) -> Self {
-        let mut changed = self.clone();
-        if let Some(first) = changed.layers.first_mut() {
-            let mut layer = Layer::clone(first);
+    /// Changes the packages of the first repository: some are gone, and some are
+    /// added, in place of those of their names. Costs as much as there are
+    /// changes, not as there are packages, but for what a clone still shares.
+    pub fn change(&mut self, gone: &[PkgName], added: impl IntoIterator<Item = ReleasedPackage>) {
+        if let Some(first) = self.layers.first_mut() {
+            let layer = Arc::make_mut(first);
             gone.iter().for_each(|pkgname| layer.remove(pkgname));
             added.into_iter().for_each(|package| layer.add(package));
-            *first = Arc::new(layer);
         }
-        changed
     }
 
     /// The names of the repositories, in order.

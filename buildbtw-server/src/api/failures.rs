@@ -10,7 +10,7 @@ use super::extract::{self, Json, Path};
 use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::namespaces::StoredNamespace;
-use crate::db::{DbError, builds, iterations, namespaces};
+use crate::db::{DbError, builds, iterations, members, namespaces};
 use crate::dispatch::steps;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -111,7 +111,7 @@ async fn check_members(
     iteration: &StoredIteration,
     pkgbases: &[PkgBase],
 ) -> HttpResult<()> {
-    let members = builds::pkgbases(db, iteration.key).await?;
+    let members = members::pkgbases(db, iteration.key).await?;
     let mut unknown = pkgbases
         .iter()
         .filter(|name| !members.contains(name.as_ref()));

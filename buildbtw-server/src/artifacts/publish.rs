@@ -21,7 +21,7 @@ use sqlx::SqliteConnection;
 
 use crate::db::generations::{self, NewFile};
 use crate::db::keys::{BuildKey, BuildSetKey, PackageKey};
-use crate::db::{DbError, frames, now, packages};
+use crate::db::{DbError, frames, now};
 
 /// Why nothing was published. The transaction may hold a part of it and must be dropped.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +61,7 @@ pub async fn publish(
     set: BuildSetKey,
     additions: &[(BuildKey, Vec<PackageFile>)],
 ) -> Result<Published, PublishError> {
-    let newest = generations::newest_number(&mut *db, set).await?;
-    let before = generations::published_at(&mut *db, set, newest)
-        .await?
-        .ok_or_else(|| PublishError::Broken(format!("generation {newest} is missing")))?;
+    let (newest, before) = generations::newest(&mut *db, set).await?;
     let number = newest + 1;
     let names = names(additions)?;
     let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
@@ -89,14 +86,20 @@ pub async fn publish(
     }
     let names: Vec<&str> = names.into_keys().collect();
     let state = frames::touched(&mut *db, set, &names).await?;
+    let known: Vec<PkgName> = state.packages.keys().cloned().collect();
     let packages = entering.iter().map(|(_, _, package)| package.clone());
     let change = change(&mut *db, state, packages.collect()).await?;
+    let replaced: Vec<&PkgName> = known
+        .iter()
+        .filter(|name| change.packages.contains_key(*name))
+        .collect();
+    if !replaced.is_empty() {
+        generations::unlist(&mut *db, set, number, &replaced).await?;
+    }
     list(&mut *db, set, number, &entering, &change).await?;
     frames::change(&mut *db, set, number, &change).await?;
-    let last = generations::last_published(&mut *db, set, false).await?;
     let clock = now() / 1_000_000;
-    let published_at = clock.max(before + 1).max(last.map_or(0, |last| last + 1));
-    generations::insert(db, set, number, published_at).await?;
+    let published_at = generations::insert(db, set, number, clock.max(before + 1)).await?;
     Ok(Published {
         number,
         published_at,
@@ -128,22 +131,22 @@ async fn entry(
     package: &PackageFile,
 ) -> Result<Option<PackageKey>, PublishError> {
     let file_name = &package.file_name;
-    if let Some(listed) = generations::file(&mut *db, set, file_name).await? {
-        if listed.sha256 != package.sha256 {
-            return Err(PublishError::Refused(format!(
-                "{file_name} was published before in this iteration with other content; \
-                 a file name never changes its bytes, so raise pkgrel"
-            )));
-        }
-        return Ok(listed.until.is_some().then_some(listed.package));
+    let found = generations::candidate(&mut *db, set, file_name, &package.sha256).await?;
+    if found.listed.is_some() && found.listed != found.package {
+        return Err(PublishError::Refused(format!(
+            "{file_name} was published before in this iteration with other content; \
+             a file name never changes its bytes, so raise pkgrel"
+        )));
     }
-    let key = packages::key(&mut *db, &package.sha256).await?;
+    if found.current {
+        return Ok(None);
+    }
+    let key = found.package;
     let key = key.ok_or_else(|| PublishError::Broken(format!("{file_name} was never received")))?;
     Ok(Some(key))
 }
 
-/// Lists packages in the manifest in place of those of their names, and notes where packages lie that
-/// make room.
+/// Lists packages in the manifest, and notes where packages lie that made room for others.
 async fn list(
     db: &mut SqliteConnection,
     set: BuildSetKey,
@@ -185,10 +188,7 @@ async fn change(
     state: RepositoryState,
     entering: Vec<PackageFile>,
 ) -> Result<RepositoryChange, PublishError> {
-    let mut loaded = HashMap::new();
-    for digest in likely_frames(&state) {
-        loaded.insert(digest, frames::bytes(&mut *db, &digest).await?);
-    }
+    let loaded = frames::load(&mut *db, &likely_frames(&state)).await?;
     // Packing is work for the processor; frames come from the database. So one that turns out to
     // be needed as well is fetched, and the work done again.
     let mut work = (state, entering, loaded);

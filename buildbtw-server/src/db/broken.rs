@@ -6,18 +6,23 @@ use sqlx::SqliteConnection;
 use super::keys::{BuildKey, BuildSetKey};
 use super::{DbResult, word};
 
-/// Stores what the packages of a build break, in place of what they broke before.
+/// Stores what the packages of a build break, in place of what they broke before. They are made anew,
+/// so what was known of their own relations is over.
 pub async fn replace(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     found_by: BuildKey,
+    pkgbase: &str,
     broken: &[Broken],
 ) -> DbResult<()> {
-    sqlx::query("DELETE FROM broken_by_package WHERE build_set_id = ? AND found_by = ?")
-        .bind(set)
-        .bind(found_by)
-        .execute(&mut *db)
-        .await?;
+    sqlx::query(
+        "DELETE FROM broken_by_package WHERE build_set_id = ? AND (found_by = ? OR pkgbase = ?)",
+    )
+    .bind(set)
+    .bind(found_by)
+    .bind(pkgbase)
+    .execute(&mut *db)
+    .await?;
     for one in broken {
         let pkgname = one.pkgname.as_ref().map_or("", |pkgname| pkgname.as_str());
         sqlx::query(
@@ -33,16 +38,6 @@ pub async fn replace(
         .execute(&mut *db)
         .await?;
     }
-    Ok(())
-}
-
-/// A package of a build set's repository was made anew: what was known of its own relations is over.
-pub async fn forget(db: &mut SqliteConnection, set: BuildSetKey, pkgbase: &str) -> DbResult<()> {
-    sqlx::query("DELETE FROM broken_by_package WHERE build_set_id = ? AND pkgbase = ?")
-        .bind(set)
-        .bind(pkgbase)
-        .execute(db)
-        .await?;
     Ok(())
 }
 

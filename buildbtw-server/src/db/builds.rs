@@ -5,7 +5,7 @@ use buildbtw_api::events::EventKind;
 use buildbtw_api::{BuildStatus, IterationStatus};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::events::{NewEvent, record};
+use super::events::{NewEvent, bound, recording};
 use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey};
 use super::{DbResult, now, word};
 
@@ -109,6 +109,8 @@ pub struct BuildState {
     /// Its namespace.
     #[sqlx(rename = "namespace_id")]
     pub namespace: NamespaceKey,
+    /// The name of that.
+    pub namespace_name: String,
     /// Its iteration's number.
     pub iteration: u32,
     /// Its architecture.
@@ -136,9 +138,10 @@ impl BuildState {
     }
 }
 
-const STATE: &str = "SELECT build.id, build_set_id, namespace_id, iteration.number AS iteration, architecture, pkgbase, \
-     pass, waits_for, build.status, iteration.status AS iteration_status FROM build JOIN build_set ON build_set.id = build_set_id \
-     JOIN iteration ON iteration.id = iteration_id";
+pub(super) const STATE: &str = "SELECT build.id, build_set_id, namespace_id, namespace.name AS namespace_name, \
+     iteration.number AS iteration, architecture, pkgbase, pass, waits_for, build.status, \
+     iteration.status AS iteration_status FROM build JOIN build_set ON build_set.id = build_set_id \
+     JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id";
 
 /// A build's state.
 pub async fn state(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildState> {
@@ -184,15 +187,6 @@ pub async fn set_status(
     status: BuildStatus,
     reason: Option<&str>,
 ) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE build SET previous_status = status, status = ?, reason = ?, not_before = NULL, changed_at = ? WHERE id = ?",
-    )
-    .bind(status.as_str())
-    .bind(reason)
-    .bind(now())
-    .bind(build.key)
-    .execute(&mut *db)
-    .await?;
     let event = NewEvent {
         iteration: Some(build.iteration),
         architecture: Some(&build.architecture),
@@ -203,7 +197,17 @@ pub async fn set_status(
         message: reason,
         ..NewEvent::default()
     };
-    record(db, EventKind::BuildStatus, Some(build.namespace), event).await?;
+    let statement = sqlx::query(recording(
+        "UPDATE build SET previous_status = status, status = ?, reason = ?, not_before = NULL, changed_at = ? WHERE id = ?",
+    ))
+    .bind(status.as_str())
+    .bind(reason)
+    .bind(now())
+    .bind(build.key);
+    let namespace = Some(build.namespace);
+    bound(statement, EventKind::BuildStatus, namespace, event)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -231,27 +235,30 @@ pub async fn delay(db: &mut SqliteConnection, build: BuildKey, not_before: i64) 
     Ok(())
 }
 
-/// Counts one met need off every build that waits for this one; hands back those that wait for
-/// nothing more.
-pub async fn release_dependents(
-    db: &mut SqliteConnection,
-    build: BuildKey,
-) -> DbResult<Vec<BuildState>> {
-    let released: Vec<BuildKey> = sqlx::query_scalar(
+/// Counts one met need off every build that waits for this one; those that wait for nothing more are
+/// ready.
+pub async fn release_dependents(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
+    // In one go, and the rows that only count on are not written twice.
+    sqlx::query(
         "UPDATE build SET waits_for = waits_for - 1 \
-         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) RETURNING id",
+         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped); \
+         INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, before, after) \
+         SELECT ?, 'build_status', namespace_id, number, architecture, pkgbase, pass, 'blocked', 'pending' FROM build \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         WHERE build.id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) \
+         AND waits_for = 0 AND build.status = 'blocked' ORDER BY build.id; \
+         UPDATE build SET previous_status = status, status = 'pending', reason = NULL, not_before = NULL, changed_at = ? \
+         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) \
+         AND waits_for = 0 AND status = 'blocked'",
     )
     .bind(build)
-    .fetch_all(&mut *db)
+    .bind(now())
+    .bind(build)
+    .bind(now())
+    .bind(build)
+    .execute(db)
     .await?;
-    let mut ready = Vec::new();
-    for key in released {
-        let state = state(&mut *db, key).await?;
-        if state.waits_for == 0 && state.status()? == BuildStatus::Blocked {
-            ready.push(state);
-        }
-    }
-    Ok(ready)
+    Ok(())
 }
 
 /// What waits for a build comes to wait for what that build itself waits for: its own needs become
@@ -271,16 +278,21 @@ pub async fn hand_on_needs(db: &mut SqliteConnection, build: BuildKey) -> DbResu
     .bind(build)
     .fetch_all(&mut *db)
     .await?;
-    for (waiting, needed) in handed_on {
-        sqlx::query(
-            "UPDATE build SET waits_for = waits_for + 1 WHERE id = ? \
-             AND (SELECT status FROM build WHERE id = ?) NOT IN ('built', 'reused', 'waived')",
-        )
-        .bind(waiting)
-        .bind(needed)
-        .execute(&mut *db)
-        .await?;
+    if handed_on.is_empty() {
+        return Ok(());
     }
+    let pairs: Vec<[i64; 2]> = handed_on
+        .iter()
+        .map(|(one, other)| [one.0, other.0])
+        .collect();
+    sqlx::query(
+        "WITH unmet AS (SELECT pair.value ->> 0 AS waiting, count(*) AS many FROM json_each(?) AS pair \
+         JOIN build ON build.id = pair.value ->> 1 WHERE status NOT IN ('built', 'reused', 'waived') GROUP BY 1) \
+         UPDATE build SET waits_for = waits_for + many FROM unmet WHERE build.id = waiting",
+    )
+    .bind(super::to_json(&pairs))
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -304,55 +316,4 @@ pub async fn transitive_dependents(
         .bind(super::to_json(&words))
         .fetch_all(db)
         .await?)
-}
-
-/// The package bases of a build set whose released packages an installation must not use, because
-/// the build set's own take their place; those left out by a person and those that this build does
-/// without, to break a cycle, are not among them.
-pub async fn replaced_pkgbases(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    build: BuildKey,
-) -> DbResult<std::collections::HashSet<String>> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT pkgbase FROM build WHERE build_set_id = ?1 AND status <> 'waived' \
-         AND pkgbase <> (SELECT pkgbase FROM build WHERE id = ?2) AND pkgbase NOT IN \
-         (SELECT other.pkgbase FROM need JOIN build AS other ON other.id = needs_build_id \
-          WHERE build_id = ?2 AND dropped)",
-    )
-    .bind(set)
-    .bind(build)
-    .fetch_all(db)
-    .await?;
-    Ok(names.into_iter().collect())
-}
-
-/// The package bases of a build set that are still to be built: what is released of them, or was
-/// published by an earlier pass, is not final.
-pub async fn unfinished_pkgbases(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-) -> DbResult<std::collections::HashSet<String>> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT pkgbase FROM build WHERE build_set_id = ? \
-         AND status NOT IN ('built', 'reused', 'waived')",
-    )
-    .bind(set)
-    .fetch_all(db)
-    .await?;
-    Ok(names.into_iter().collect())
-}
-
-/// The package bases that an iteration builds.
-pub async fn pkgbases(
-    db: &mut SqliteConnection,
-    iteration: IterationKey,
-) -> DbResult<std::collections::HashSet<String>> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT pkgbase FROM build JOIN build_set ON build_set.id = build_set_id WHERE iteration_id = ?",
-    )
-    .bind(iteration)
-    .fetch_all(db)
-    .await?;
-    Ok(names.into_iter().collect())
 }

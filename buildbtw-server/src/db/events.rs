@@ -3,7 +3,9 @@
 
 use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::{BuildStatus, NamespaceName};
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, FromRow, Sqlite, SqliteConnection};
 
 use super::keys::NamespaceKey;
 use super::{DbError, DbResult, now, timestamp, word};
@@ -33,35 +35,51 @@ pub struct NewEvent<'a> {
     pub actor: Option<&'a str>,
 }
 
-/// Records an event and hands back its place in the sequence.
+const RECORD: &str = "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, \
+     message, worker, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Records an event.
 pub async fn record(
     db: &mut SqliteConnection,
     kind: EventKind,
     namespace: Option<NamespaceKey>,
     event: NewEvent<'_>,
-) -> DbResult<i64> {
+) -> DbResult<()> {
+    let statement = bound(sqlx::query(RECORD), kind, namespace, event);
+    statement.execute(db).await?;
+    Ok(())
+}
+
+/// Statements that also record an event, in the same go. Its values are bound last, by [`bound`].
+pub(super) fn recording(statements: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("{statements}; {RECORD}"))
+}
+
+/// Binds the values of an event, behind those of the statements that come before it.
+pub(super) fn bound<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    kind: EventKind,
+    namespace: Option<NamespaceKey>,
+    event: NewEvent<'_>,
+) -> Query<'q, Sqlite, SqliteArguments> {
     let kind = serde_json::to_value(kind)
         .ok()
         .and_then(|kind| kind.as_str().map(str::to_owned));
-    Ok(sqlx::query_scalar(
-        "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, message, \
-         worker, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
-    )
-    .bind(now())
-    .bind(kind)
-    .bind(namespace)
-    .bind(event.iteration)
-    .bind(event.architecture)
-    .bind(event.pkgbase)
-    .bind(event.pass)
-    .bind(event.run)
-    .bind(event.before)
-    .bind(event.after)
-    .bind(event.message)
-    .bind(event.worker)
-    .bind(event.actor)
-    .fetch_one(db)
-    .await?)
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    query
+        .bind(now())
+        .bind(kind)
+        .bind(namespace)
+        .bind(event.iteration)
+        .bind(owned(event.architecture))
+        .bind(owned(event.pkgbase))
+        .bind(event.pass)
+        .bind(event.run)
+        .bind(owned(event.before))
+        .bind(event.after)
+        .bind(owned(event.message))
+        .bind(owned(event.worker))
+        .bind(owned(event.actor))
 }
 
 #[derive(FromRow)]

@@ -1,7 +1,7 @@
 //! The frames of which the dbs of repositories consist: their bytes, and which of them make up which
 //! generation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_repo::{FrameState, Frames, RepositoryChange, RepositoryState, Sha256Digest};
 use sqlx::{FromRow, SqliteConnection};
@@ -91,49 +91,70 @@ pub async fn touched(
     })
 }
 
-/// Carries a change out with the generation of that number: the frames, and where packages lie that
-/// were there before.
+/// Carries a change of the frames out with the generation of that number.
 pub async fn change(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     number: u32,
     change: &RepositoryChange,
 ) -> DbResult<()> {
-    let places: Vec<u32> = change.frames.keys().copied().collect();
-    sqlx::query(
-        "UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND until IS NULL \
-         AND place IN (SELECT value FROM json_each(?))",
-    )
-    .bind(number)
-    .bind(set)
-    .bind(to_json(&places))
-    .execute(&mut *db)
-    .await?;
+    let bytes: HashMap<&Sha256Digest, &[u8]> = change
+        .new_frames
+        .iter()
+        .map(|(digest, bytes)| (digest, &**bytes))
+        .collect();
+    let bytes = |digest: &Sha256Digest| {
+        let found = bytes.get(digest).copied();
+        found.ok_or_else(|| missing(digest))
+    };
     for (place, frame) in &change.frames {
-        let Some(frame) = frame else { continue };
-        let bytes = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let Some(frame) = frame else {
+            leave(&mut *db, set, number, *place).await?;
+            continue;
+        };
+        let length = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         sqlx::query(
-            "INSERT INTO repository_frame (build_set_id, place, since, db_digest, files_digest, db_len, files_len, unpacked) \
+            "INSERT INTO frame (digest, content) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING; \
+             UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND place = ? AND until IS NULL; \
+             INSERT INTO repository_frame (build_set_id, place, since, db_digest, files_digest, db_len, files_len, unpacked) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
+        .bind(frame.db_digest.to_string())
+        .bind(bytes(&frame.db_digest)?)
+        .bind(frame.files_digest.to_string())
+        .bind(bytes(&frame.files_digest)?)
+        .bind(number)
+        .bind(set)
+        .bind(place)
         .bind(set)
         .bind(place)
         .bind(number)
         .bind(frame.db_digest.to_string())
         .bind(frame.files_digest.to_string())
-        .bind(bytes(frame.db_len))
-        .bind(bytes(frame.files_len))
-        .bind(bytes(frame.unpacked))
+        .bind(length(frame.db_len))
+        .bind(length(frame.files_len))
+        .bind(length(frame.unpacked))
         .execute(&mut *db)
         .await?;
     }
-    for (digest, content) in &change.new_frames {
-        sqlx::query("INSERT INTO frame (digest, content) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(digest.to_string())
-            .bind(content)
-            .execute(&mut *db)
-            .await?;
-    }
+    Ok(())
+}
+
+/// No frame stands at a place any more, from a generation on.
+async fn leave(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    number: u32,
+    place: u32,
+) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND place = ? AND until IS NULL",
+    )
+    .bind(number)
+    .bind(set)
+    .bind(place)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -163,8 +184,31 @@ pub async fn bytes(db: &mut SqliteConnection, digest: &Sha256Digest) -> DbResult
         .bind(digest.to_string())
         .fetch_optional(db)
         .await?;
-    found.ok_or_else(|| DbError::Unreadable {
+    found.ok_or_else(|| missing(digest))
+}
+
+fn missing(digest: &Sha256Digest) -> DbError {
+    DbError::Unreadable {
         what: "generation",
         reason: format!("its frame {digest} is missing"),
-    })
+    }
+}
+
+/// The bytes of some frames.
+pub async fn load(
+    db: &mut SqliteConnection,
+    digests: &[Sha256Digest],
+) -> DbResult<HashMap<Sha256Digest, Vec<u8>>> {
+    if digests.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT digest, content FROM frame WHERE digest IN (SELECT value FROM json_each(?))",
+    )
+    .bind(to_json(&digests))
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(digest, content)| Ok((word("digest", &digest)?, content)))
+        .collect()
 }

@@ -87,6 +87,20 @@ pub async fn newest_number(db: &mut SqliteConnection, set: BuildSetKey) -> DbRes
     )
 }
 
+/// The number and the Last-Modified of the newest generation.
+pub async fn newest(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<(u32, i64)> {
+    let newest: Option<(u32, i64)> = sqlx::query_as(
+        "SELECT number, published_at FROM generation WHERE build_set_id = ? ORDER BY number DESC LIMIT 1",
+    )
+    .bind(set)
+    .fetch_optional(&mut *db)
+    .await?;
+    match newest {
+        Some(newest) => Ok(newest),
+        None => Ok((0, opened_at(db, set).await?)),
+    }
+}
+
 /// A generation by its number. That of number 0 is there for every build set.
 pub async fn get(
     db: &mut SqliteConnection,
@@ -124,53 +138,46 @@ pub async fn published_at(
 /// The Last-Modified of the empty repository that a build set begins with: when its iteration was
 /// made, but later than anything that earlier iterations published.
 async fn opened_at(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<i64> {
-    let earlier = last_published(&mut *db, set, true).await?;
-    let made: i64 = sqlx::query_scalar(
-        "SELECT created_at FROM iteration WHERE id = (SELECT iteration_id FROM build_set WHERE id = ?)",
-    )
-    .bind(set)
-    .fetch_one(db)
-    .await?;
-    Ok((made / MICROSECONDS).max(earlier.map_or(0, |at| at + 1)))
+    let sql = format!(
+        "SELECT created_at / ?, (SELECT max(published_at) FROM {NAMESAKES} AND other_iteration.id < iteration.id) \
+         FROM build_set JOIN iteration ON iteration.id = iteration_id WHERE build_set.id = ?"
+    );
+    let (made, earlier): (i64, Option<i64>) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(MICROSECONDS)
+        .bind(set)
+        .fetch_one(db)
+        .await?;
+    Ok(made.max(earlier.map_or(0, |at| at + 1)))
 }
 
-/// When anything was last published under the name of a build set's namespace for its
-/// architecture: in all iterations of that name, or only in those before its own.
-pub async fn last_published(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    only_earlier: bool,
-) -> DbResult<Option<i64>> {
-    Ok(sqlx::query_scalar(
-        "SELECT max((SELECT max(published_at) FROM generation WHERE build_set_id = other.id)) \
-         FROM build_set AS own JOIN iteration AS own_iteration ON own_iteration.id = own.iteration_id \
-         JOIN namespace AS own_namespace ON own_namespace.id = own_iteration.namespace_id \
-         JOIN namespace AS namesake ON namesake.name = own_namespace.name \
-         JOIN iteration AS other_iteration ON other_iteration.namespace_id = namesake.id \
-         JOIN build_set AS other ON other.iteration_id = other_iteration.id \
-         AND other.architecture = own.architecture \
-         WHERE own.id = ?1 AND (NOT ?2 OR other_iteration.id < own_iteration.id)",
-    )
-    .bind(set)
-    .bind(only_earlier)
-    .fetch_one(db)
-    .await?)
-}
+/// When all iterations of the name of a build set's namespace published last for its architecture.
+const NAMESAKES: &str = "(SELECT other_iteration.id, (SELECT max(published_at) FROM generation \
+     WHERE build_set_id = other.id) AS published_at FROM namespace AS own_namespace \
+     JOIN namespace AS namesake ON namesake.name = own_namespace.name \
+     JOIN iteration AS other_iteration ON other_iteration.namespace_id = namesake.id \
+     JOIN build_set AS other ON other.iteration_id = other_iteration.id \
+     WHERE own_namespace.id = iteration.namespace_id AND other.architecture = build_set.architecture) \
+     AS other_iteration WHERE true";
 
-/// Stores the next generation.
+/// Stores the next generation, and hands back its Last-Modified: a given time, unless anything was
+/// published later under the name of the namespace.
 pub async fn insert(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     number: u32,
-    published_at: i64,
-) -> DbResult<()> {
-    sqlx::query("INSERT INTO generation (build_set_id, number, published_at) VALUES (?, ?, ?)")
-        .bind(set)
+    at: i64,
+) -> DbResult<i64> {
+    let sql = format!(
+        "INSERT INTO generation (build_set_id, number, published_at) \
+         SELECT build_set.id, ?, max(?, coalesce((SELECT max(published_at) + 1 FROM {NAMESAKES}), 0)) \
+         FROM build_set JOIN iteration ON iteration.id = iteration_id WHERE build_set.id = ? RETURNING published_at"
+    );
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
         .bind(number)
-        .bind(published_at)
-        .execute(db)
-        .await?;
-    Ok(())
+        .bind(at)
+        .bind(set)
+        .fetch_one(db)
+        .await?)
 }
 
 /// A file of a repository, and its package.
@@ -228,6 +235,36 @@ pub async fn file(
     .transpose()
 }
 
+/// A package that may enter a repository, under a file name.
+#[derive(Debug, Clone, FromRow)]
+pub struct Candidate {
+    /// Its row, if it was received.
+    pub package: Option<PackageKey>,
+    /// The package that has the file name in this repository.
+    pub listed: Option<PackageKey>,
+    /// Whether that is listed in the newest generation.
+    pub current: bool,
+}
+
+/// What is known of a package that may enter a repository.
+pub async fn candidate(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    file_name: &str,
+    sha256: &Sha256Digest,
+) -> DbResult<Candidate> {
+    Ok(sqlx::query_as(
+        "SELECT (SELECT id FROM package WHERE sha256 = ?) AS package, package_id AS listed, \
+         package_id IS NOT NULL AND until IS NULL AS current FROM (SELECT 1) \
+         LEFT JOIN published_package ON build_set_id = ? AND file_name = ?",
+    )
+    .bind(sha256.to_string())
+    .bind(set)
+    .bind(file_name)
+    .fetch_one(db)
+    .await?)
+}
+
 /// A file that is to be listed.
 #[derive(Debug, Clone, Copy)]
 pub struct NewFile<'a> {
@@ -243,24 +280,32 @@ pub struct NewFile<'a> {
     pub place: u32,
 }
 
-/// Lists files from a generation on, in place of those of the same packages. One that was listed
-/// before and left is listed again.
+/// Takes the files of some packages off the list, from a generation on.
+pub async fn unlist(
+    db: &mut SqliteConnection,
+    set: BuildSetKey,
+    until: u32,
+    pkgnames: &[&PkgName],
+) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE published_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
+         AND pkgname IN (SELECT value FROM json_each(?))",
+    )
+    .bind(until)
+    .bind(set)
+    .bind(to_json(&pkgnames))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Lists files from a generation on. One that was listed before and left is listed again.
 pub async fn list_files(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     since: u32,
     files: &[NewFile<'_>],
 ) -> DbResult<()> {
-    let names: Vec<&PkgName> = files.iter().map(|file| file.pkgname).collect();
-    sqlx::query(
-        "UPDATE published_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
-         AND pkgname IN (SELECT value FROM json_each(?))",
-    )
-    .bind(since)
-    .bind(set)
-    .bind(to_json(&names))
-    .execute(&mut *db)
-    .await?;
     for file in files {
         sqlx::query(
             "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since, pkgname, place) \

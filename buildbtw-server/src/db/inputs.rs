@@ -79,7 +79,7 @@ pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Build
 }
 
 /// A run whose packages serve, or may serve, other builds.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub struct KnownRun {
     /// Its row.
     pub id: RunKey,
@@ -89,31 +89,27 @@ pub struct KnownRun {
     pub iteration: u32,
 }
 
-const KNOWN: &str = "SELECT run.id, namespace.name AS namespace, iteration.number AS iteration FROM input \
-     JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
-     JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-     JOIN namespace ON namespace.id = namespace_id";
-
-/// The newest successful run of an input.
-pub async fn succeeded(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
-    let sql = format!(
-        "{KNOWN} WHERE input.key = ? AND run.status = 'ended' AND run.class = 'success' AND canary = 0 \
-         ORDER BY run.id DESC LIMIT 1"
-    );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(key)
-        .fetch_optional(db)
-        .await?)
-}
-
-/// The run of an input that is on its way.
-pub async fn open_run(db: &mut SqliteConnection, key: &str) -> DbResult<Option<KnownRun>> {
-    let sql =
-        format!("{KNOWN} WHERE input.key = ? AND run.status <> 'ended' AND canary = 0 LIMIT 1");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(key)
-        .fetch_optional(db)
-        .await?)
+/// The newest successful run of an input, or one that is on its way; with whether it succeeded. A
+/// successful one is preferred.
+pub async fn known_run(db: &mut SqliteConnection, key: &str) -> DbResult<Option<(KnownRun, bool)>> {
+    let row: Option<(RunKey, String, u32, bool)> = sqlx::query_as(
+        "SELECT run.id, namespace.name, iteration.number, run.status = 'ended' AS succeeded FROM input \
+         JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
+         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id WHERE input.key = ? AND canary = 0 \
+         AND (run.status <> 'ended' OR run.class = 'success') ORDER BY succeeded DESC, run.id DESC LIMIT 1",
+    )
+    .bind(key)
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|(id, namespace, iteration, succeeded)| {
+        let run = KnownRun {
+            id,
+            namespace,
+            iteration,
+        };
+        (run, succeeded)
+    }))
 }
 
 /// Gives a build the input of a key, with its ingredients; builds of equal inputs share one. Without
@@ -124,28 +120,28 @@ pub async fn assign(
     key: Option<&str>,
     ingredients: &str,
 ) -> DbResult<i64> {
+    // Mostly the row that the build was planned with, unless that stands for another input by now or
+    // another row stands for this one.
+    let own: Option<i64> = sqlx::query_scalar(
+        "UPDATE input SET key = ?1, ingredients = ?2 WHERE key IS NULL \
+         AND id = (SELECT input_id FROM build WHERE id = ?3) \
+         AND NOT EXISTS (SELECT 1 FROM run WHERE input_id = input.id) \
+         AND NOT EXISTS (SELECT 1 FROM input AS other WHERE other.key = ?1) RETURNING id",
+    )
+    .bind(key)
+    .bind(ingredients)
+    .bind(build)
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(own) = own {
+        return Ok(own);
+    }
     let known: Option<i64> = sqlx::query_scalar("SELECT id FROM input WHERE key = ?")
         .bind(key)
         .fetch_optional(&mut *db)
         .await?;
-    // The row that the build was planned with, unless that stands for another input by now.
-    let own: Option<i64> = match known {
-        Some(known) => Some(known),
-        None => {
-            sqlx::query_scalar(
-                "UPDATE input SET key = ?, ingredients = ? WHERE key IS NULL \
-                 AND id = (SELECT input_id FROM build WHERE id = ?) \
-                 AND NOT EXISTS (SELECT 1 FROM run WHERE input_id = input.id) RETURNING id",
-            )
-            .bind(key)
-            .bind(ingredients)
-            .bind(build)
-            .fetch_optional(&mut *db)
-            .await?
-        }
-    };
-    let input = match own {
-        Some(own) => own,
+    let input = match known {
+        Some(known) => known,
         None => {
             sqlx::query_scalar("INSERT INTO input (key, ingredients) VALUES (?, ?) RETURNING id")
                 .bind(key)

@@ -1,14 +1,18 @@
 //! The database: the only room with SQL. One file a table or two that belong together.
 //!
 //! Functions take a connection, so that the caller decides what belongs into one transaction.
-//! Reading goes through a pool; writing through one connection, whose transactions begin
+//! Several may read at once; writing goes through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
+//!
+//! Each statement is carried out by a thread of its connection, and going there and back costs as
+//! much as a small statement itself. So what belongs together on the way of a build stands in one.
 
 pub mod audit;
 pub mod base_snapshots;
 pub mod broken;
 pub mod build_list;
 pub mod builds;
+mod connections;
 pub mod events;
 pub mod flaky;
 pub mod frames;
@@ -16,6 +20,7 @@ pub mod generations;
 pub mod inputs;
 pub mod iterations;
 pub mod keys;
+pub mod members;
 pub mod modes;
 pub mod namespaces;
 pub mod overview;
@@ -33,11 +38,15 @@ pub mod workers;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection};
+
+use connections::Shelf;
+pub use connections::Tx;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -84,9 +93,15 @@ pub type DbResult<T> = Result<T, DbError>;
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Db {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Arc<Shelf>,
+    readers: Arc<Shelf>,
 }
+
+/// How many transactions may read at once.
+const READERS: u32 = 4;
+
+/// How many prepared statements each connection keeps: more than there are.
+const STATEMENTS: usize = 500;
 
 impl Db {
     /// The file of the database at a URL, or that of a folder.
@@ -120,37 +135,31 @@ impl Db {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(10))
         .pragma("cache_size", "-8000")
-        .pragma("temp_store", "memory");
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().optimize_on_close(true, None))
-            .await?;
-        MIGRATIONS.run(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options.read_only(true))
-            .await?;
-        Ok(Self { writer, readers })
+        .pragma("temp_store", "memory")
+        .statement_cache_capacity(STATEMENTS);
+        let mut first = SqliteConnection::connect_with(&options).await?;
+        MIGRATIONS.run(&mut first).await?;
+        first.close().await?;
+        let writing = options.clone().optimize_on_close(true, None);
+        Ok(Self {
+            writer: Shelf::open(writing, "BEGIN IMMEDIATE", 1).await?,
+            readers: Shelf::open(options.read_only(true), "BEGIN", READERS).await?,
+        })
     }
 
     /// Begins a transaction that writes. There is one at a time; dropping it undoes it.
-    pub async fn write(&self) -> DbResult<Transaction<'static, Sqlite>> {
-        let error = match self.writer.begin_with("BEGIN IMMEDIATE").await {
-            Ok(transaction) => return Ok(transaction),
-            Err(error) => error,
-        };
-        // A commit that failed, as on a full disk, can leave the connection in a state in which no
-        // transaction begins any more. It is the only one that writes, so a fresh one takes its place.
-        tracing::warn!(%error, "opening the database anew for writing");
-        self.writer.acquire().await?.detach().close_hard().await?;
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    pub async fn write(&self) -> DbResult<Tx> {
+        self.writer.begin().await
     }
 
     /// Begins a transaction that reads one state of the database.
-    pub async fn read(&self) -> DbResult<Transaction<'static, Sqlite>> {
-        Ok(self.readers.begin().await?)
+    pub async fn read(&self) -> DbResult<Tx> {
+        self.readers.begin().await
+    }
+
+    /// A connection for a single statement that reads.
+    pub async fn glance(&self) -> DbResult<Tx> {
+        self.readers.take().await
     }
 
     /// Closes all connections, so that the write-ahead log is folded into the file.
@@ -158,16 +167,6 @@ impl Db {
         self.readers.close().await;
         self.writer.close().await;
     }
-}
-
-/// The next value of a counter: it only grows.
-pub(crate) async fn next_value(db: &mut SqliteConnection, counter: &str) -> DbResult<i64> {
-    Ok(
-        sqlx::query_scalar("UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value")
-            .bind(counter)
-            .fetch_one(db)
-            .await?,
-    )
 }
 
 /// Now, as it is stored.

@@ -250,17 +250,20 @@ pub async fn set_origins_problem(
 /// waived, and as active again if it was finished and that is no longer so. One whose newest
 /// iteration was refused is not finished: somebody has to do something.
 pub async fn settle(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<()> {
-    let open: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') \
+    // The statuses are named one by one, so that an index finds the first unfinished build.
+    let (status, open): (String, bool) = sqlx::query_as(
+        "SELECT status, EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') \
          OR 'refused' = (SELECT status FROM iteration WHERE namespace_id = ?1 ORDER BY number DESC LIMIT 1) OR EXISTS (\
-         SELECT 1 FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         SELECT 1 FROM iteration CROSS JOIN build_set ON iteration_id = iteration.id \
+         CROSS JOIN build ON build_set_id = build_set.id \
          WHERE namespace_id = ?1 AND iteration.status = 'current' \
-         AND build.status NOT IN ('built', 'reused', 'waived'))",
+         AND build.status IN ('pending', 'blocked', 'building', 'scheduled', 'failed', 'dependency_failed', \
+         'unbuildable', 'cancelled')) FROM namespace WHERE id = ?1",
     )
     .bind(key)
     .fetch_one(&mut *db)
     .await?;
-    let status = by_key(&mut *db, key).await?.status;
+    let status: NamespaceStatus = word("namespace status", &status)?;
     match (status, open) {
         (NamespaceStatus::Active, false) => {
             set_status(db, key, NamespaceStatus::Finished, None).await

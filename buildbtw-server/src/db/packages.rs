@@ -3,10 +3,12 @@
 //! What a repository says of a package is kept as two zstd frames of JSON: the package without its
 //! files, and the files. Most readers want only the first, and the second may have megabytes.
 
-use buildbtw_repo::{PackageFile, Sha256Digest};
-use sqlx::SqliteConnection;
+use buildbtw_repo::PackageFile;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
-use super::keys::{PackageKey, RunKey};
+use super::keys::RunKey;
 use super::{DbError, DbResult, now, to_json};
 
 /// Fast: the rows are written while others wait for the database.
@@ -64,38 +66,53 @@ fn unpack(metadata: &[u8]) -> DbResult<PackageFile> {
     })
 }
 
-/// Notes a package that was received. One of the same bytes is noted once.
-pub async fn insert(db: &mut SqliteConnection, package: &PackageFile) -> DbResult<PackageKey> {
-    if let Some(key) = key(&mut *db, &package.sha256).await? {
-        return Ok(key);
-    }
+const INSERT: &str = "INSERT INTO package (sha256, content_digest, size, file_name, pkgname, version, architecture, metadata, received_at) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING";
+
+/// Binds a package's row to a statement that begins with [`INSERT`].
+fn bound<'q>(
+    statement: Query<'q, Sqlite, SqliteArguments>,
+    package: &PackageFile,
+) -> DbResult<Query<'q, Sqlite, SqliteArguments>> {
     let size = i64::try_from(package.size).map_err(unreadable)?;
     let info = &package.info;
-    Ok(sqlx::query_scalar(
-        "INSERT INTO package (sha256, content_digest, size, file_name, pkgname, version, architecture, metadata, received_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-    )
-    .bind(package.sha256.to_string())
-    .bind(package.content_digest.to_string())
-    .bind(size)
-    .bind(&package.file_name)
-    .bind(&info.pkgname)
-    .bind(&info.version)
-    .bind(&info.arch)
-    .bind(pack(package))
-    .bind(now())
-    .fetch_one(db)
-    .await?)
+    Ok(statement
+        .bind(package.sha256.to_string())
+        .bind(package.content_digest.to_string())
+        .bind(size)
+        .bind(package.file_name.clone())
+        .bind(info.pkgname.clone())
+        .bind(info.version.clone())
+        .bind(info.arch.clone())
+        .bind(pack(package))
+        .bind(now()))
 }
 
-/// The row of the package with these bytes.
-pub async fn key(db: &mut SqliteConnection, sha256: &Sha256Digest) -> DbResult<Option<PackageKey>> {
-    Ok(
-        sqlx::query_scalar("SELECT id FROM package WHERE sha256 = ?")
-            .bind(sha256.to_string())
-            .fetch_optional(db)
-            .await?,
-    )
+/// Notes a package that was received. One of the same bytes is noted once.
+pub async fn insert(db: &mut SqliteConnection, package: &PackageFile) -> DbResult<()> {
+    bound(sqlx::query(INSERT), package)?.execute(db).await?;
+    Ok(())
+}
+
+/// Notes a package that a run uploaded.
+pub async fn insert_of_run(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    file_name: &str,
+    package: &PackageFile,
+) -> DbResult<()> {
+    let sql = format!(
+        "{INSERT}; INSERT INTO run_package (run_id, file_name, package_id) \
+         SELECT ?, ?, id FROM package WHERE sha256 = ? \
+         ON CONFLICT (run_id, file_name) DO UPDATE SET package_id = excluded.package_id"
+    );
+    bound(sqlx::query(AssertSqlSafe(sql)), package)?
+        .bind(run)
+        .bind(file_name.to_owned())
+        .bind(package.sha256.to_string())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// What a package provides besides its own name; nothing for one that nobody knows.

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use buildbtw_api::ServerMode;
 use buildbtw_graph::Architecture;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, NamespaceKey, WorkerKey};
-use super::{DbResult, json, to_json};
+use super::{DbResult, json, word};
 use crate::scheduler::LONGEST_BACKOFF;
 
 /// How many durations of a package base are kept.
-const KEPT: usize = 9;
+const KEPT: u32 = 9;
 
 /// A build that may be handed out, with what the choice depends on.
 #[derive(Debug, Clone, FromRow)]
@@ -33,7 +34,8 @@ pub struct ReadyRow {
     pub expected_ms: i64,
     /// When it became ready.
     pub changed_at: i64,
-    /// Its place among the ready ones of its build set, from 1 on.
+    failed_on: String,
+    /// Which of the ready ones of its build set it is, in no particular order, from 1 on.
     pub place: u32,
 }
 
@@ -44,55 +46,87 @@ fn latest(at: i64) -> i64 {
     at.saturating_add(longest)
 }
 
+/// The workers on which the machinery failed a ready build since its last other ending, or on which it
+/// failed so that others are to try it: of one row of `build`, as JSON.
+const FAILED_ON: &str = "(SELECT json_group_array(worker_id) FROM (\
+     SELECT run.worker_id FROM run WHERE run.build_id = build.id AND build.not_before IS NOT NULL \
+     AND class = 'infrastructure' AND run.worker_id IS NOT NULL AND attempt > (SELECT coalesce(max(attempt), 0) \
+     FROM run AS other WHERE other.build_id = build.id AND class <> 'infrastructure') \
+     UNION SELECT worker_failure.worker_id FROM worker_failure WHERE worker_failure.build_id = build.id \
+     AND verdict IN ('elsewhere', 'failed')))";
+
 /// The builds that may be handed out at a time, in stored form: of each build set the `each` that are
 /// due first.
 pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Vec<ReadyRow>> {
-    Ok(sqlx::query_as(
-        "SELECT * FROM ( \
-         SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
-         row_number() OVER (PARTITION BY build_set_id ORDER BY remaining_ms DESC, unlocks DESC, build.id) AS place \
-         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id \
-         WHERE build.status = 'pending' AND refers_to IS NULL AND iteration.status = 'current' \
-         AND namespace.status = 'active' AND (not_before IS NULL OR not_before NOT BETWEEN ? AND ?)) WHERE place <= ?",
-    )
-    .bind(at + 1)
-    .bind(latest(at))
-    .bind(each)
-    .fetch_all(db)
-    .await?)
+    // From the few build sets that are worked on to the first of their lines, which an index has in
+    // order: however many are ready, no more is read.
+    let sql = format!(
+        "SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
+         {FAILED_ON} AS failed_on, row_number() OVER (PARTITION BY build_set_id) AS place \
+         FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
+         CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
+         CROSS JOIN build ON build.id IN (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
+         AND line.status = 'pending' AND line.refers_to IS NULL \
+         AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
+         ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT ?) \
+         WHERE namespace.status = 'active' AND iteration.status = 'current'"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(at + 1)
+        .bind(latest(at))
+        .bind(each)
+        .fetch_all(db)
+        .await?)
 }
 
-/// The workers on which the machinery failed a ready build since its last other ending, or on which it
-/// failed so that others are to try it, for each such build.
-pub async fn failed_on(db: &mut SqliteConnection) -> DbResult<HashMap<BuildKey, Vec<WorkerKey>>> {
-    let rows: Vec<(BuildKey, WorkerKey)> = sqlx::query_as(
-        "SELECT DISTINCT build.id, run.worker_id FROM build JOIN run ON run.build_id = build.id \
-         WHERE build.status = 'pending' AND not_before IS NOT NULL AND class = 'infrastructure' \
-         AND run.worker_id IS NOT NULL AND attempt > (SELECT coalesce(max(attempt), 0) FROM run AS other \
-         WHERE other.build_id = build.id AND class <> 'infrastructure') \
-         UNION SELECT build.id, worker_failure.worker_id FROM build \
-         JOIN worker_failure ON worker_failure.build_id = build.id \
-         WHERE build.status = 'pending' AND verdict IN ('elsewhere', 'failed') ORDER BY 1, 2",
-    )
-    .fetch_all(db)
-    .await?;
-    let mut failed: HashMap<BuildKey, Vec<WorkerKey>> = HashMap::new();
-    for (build, worker) in rows {
-        failed.entry(build).or_default().push(worker);
+/// The workers that a ready build is to be kept from while there are others.
+pub async fn failed_on(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<WorkerKey>> {
+    let sql = format!("SELECT {FAILED_ON} FROM build WHERE id = ? AND status = 'pending'");
+    let workers: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_optional(db)
+        .await?;
+    workers.map_or(Ok(Vec::new()), |workers| worker_keys(&workers))
+}
+
+fn worker_keys(text: &str) -> DbResult<Vec<WorkerKey>> {
+    let keys: Vec<i64> = json("list of workers", text)?;
+    Ok(keys.into_iter().map(WorkerKey).collect())
+}
+
+impl ReadyRow {
+    /// The workers that it is to be kept from while there are others.
+    pub fn failed_on(&self) -> DbResult<Vec<WorkerKey>> {
+        worker_keys(&self.failed_on)
     }
-    Ok(failed)
 }
 
-/// The earliest time after a given one, in stored form, before which a delayed build is kept back.
-pub async fn next_delay(db: &mut SqliteConnection, at: i64) -> DbResult<Option<i64>> {
-    Ok(sqlx::query_scalar(
-        "SELECT min(not_before) FROM build WHERE status = 'pending' AND not_before BETWEEN ? AND ?",
+/// What holds for all that is ready.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Whether anything is handed out.
+    pub mode: ServerMode,
+    /// Where the account stands that is furthest behind of those that wait.
+    pub virtual_time: i64,
+    /// The earliest time after now, in stored form, before which a delayed build is kept back.
+    pub until: Option<i64>,
+}
+
+/// What holds for all that is ready at a time, in stored form.
+pub async fn standing(db: &mut SqliteConnection, at: i64) -> DbResult<Standing> {
+    let (mode, virtual_time, until): (String, i64, Option<i64>) = sqlx::query_as(
+        "SELECT mode, (SELECT value FROM counter WHERE name = 'virtual_time'), (SELECT min(not_before) FROM build \
+         WHERE status = 'pending' AND not_before IS NOT NULL AND not_before BETWEEN ? AND ?) FROM server_mode",
     )
     .bind(at + 1)
     .bind(latest(at))
     .fetch_one(db)
-    .await?)
+    .await?;
+    Ok(Standing {
+        mode: word("server's mode", &mode)?,
+        virtual_time,
+        until,
+    })
 }
 
 /// Notes how long a successful run of a build took, in milliseconds.
@@ -102,22 +136,17 @@ pub async fn learn(
     architecture: &str,
     milliseconds: i64,
 ) -> DbResult<()> {
-    let known: Option<String> =
-        sqlx::query_scalar("SELECT recent FROM duration WHERE pkgbase = ? AND architecture = ?")
-            .bind(pkgbase)
-            .bind(architecture)
-            .fetch_optional(&mut *db)
-            .await?;
-    let mut recent: Vec<i64> = known.map_or(Ok(Vec::new()), |text| json("durations", &text))?;
-    recent.push(milliseconds.max(0));
-    let excess = recent.len().saturating_sub(KEPT);
-    recent.drain(..excess);
-    sqlx::query("INSERT OR REPLACE INTO duration (pkgbase, architecture, recent) VALUES (?, ?, ?)")
-        .bind(pkgbase)
-        .bind(architecture)
-        .bind(to_json(&recent))
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "INSERT INTO duration (pkgbase, architecture, recent) VALUES (?1, ?2, json_array(?3)) \
+         ON CONFLICT (pkgbase, architecture) DO UPDATE SET recent = (SELECT json_group_array(value ORDER BY key) \
+         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', ?3)) ORDER BY key DESC LIMIT ?4))",
+    )
+    .bind(pkgbase)
+    .bind(architecture)
+    .bind(milliseconds.max(0))
+    .bind(KEPT)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

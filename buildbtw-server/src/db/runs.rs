@@ -7,12 +7,14 @@ use buildbtw_api::runs::{
     ExpectedPackage, Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step,
 };
 use buildbtw_api::{OutcomeClass, RunId, RunStatus, WorkerId};
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Row as _, Sqlite, SqliteConnection};
 
 use super::builds::BuildState;
-use super::events::{NewEvent, record};
-use super::keys::{BuildKey, BuildSetKey, PackageKey, RunKey, WorkerKey};
-use super::{DbError, DbResult, json, next_value, now, timestamp, to_json, word};
+use super::events::{NewEvent, bound, recording};
+use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
+use super::{DbError, DbResult, json, now, timestamp, to_json, word};
 
 #[derive(FromRow)]
 struct Row {
@@ -234,31 +236,32 @@ pub async fn insert(
     worker: Option<WorkerKey>,
     expected: &impl serde::Serialize,
 ) -> DbResult<Fence> {
-    let fence = next_value(&mut *db, "fence").await?;
-    sqlx::query(
-        "INSERT INTO run (public_id, input_id, build_id, attempt, worker_id, fence, status, claimed_at, expected) \
-         VALUES (?1, ?2, ?3, (SELECT coalesce(max(attempt), 0) + 1 FROM run WHERE build_id = ?3), ?4, ?5, 'scheduled', ?6, ?7)",
-    )
+    let statement = sqlx::query(recording(
+        "UPDATE counter SET value = value + 1 WHERE name = 'fence' RETURNING value; \
+         INSERT INTO run (public_id, input_id, build_id, attempt, worker_id, fence, status, claimed_at, expected) \
+         VALUES (?, ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM run WHERE build_id = ?), ?, \
+         (SELECT value FROM counter WHERE name = 'fence'), 'scheduled', ?, ?)",
+    ))
     .bind(id.to_string())
     .bind(input)
     .bind(build.key)
+    .bind(build.key)
     .bind(worker)
-    .bind(fence)
     .bind(now())
-    .bind(to_json(expected))
-    .execute(&mut *db)
-    .await?;
-    event(db, EventKind::RunClaimed, build, id, None).await?;
+    .bind(to_json(expected));
+    let statement = event(statement, EventKind::RunClaimed, build, id, None);
+    let fence = first(&statement.fetch_all(db).await?)?;
     Ok(Fence(fence))
 }
 
-async fn event(
-    db: &mut SqliteConnection,
+/// Binds what is recorded of a run.
+fn event<'q>(
+    statement: Query<'q, Sqlite, SqliteArguments>,
     kind: EventKind,
     build: &BuildState,
     run: RunId,
     outcome: Option<&Outcome>,
-) -> DbResult<()> {
+) -> Query<'q, Sqlite, SqliteArguments> {
     let event = NewEvent {
         iteration: Some(build.iteration),
         architecture: Some(&build.architecture),
@@ -269,20 +272,29 @@ async fn event(
         message: outcome.map(|outcome| outcome.message.as_str()),
         ..NewEvent::default()
     };
-    record(db, kind, Some(build.namespace), event).await?;
-    Ok(())
+    bound(statement, kind, Some(build.namespace), event)
+}
+
+/// The value of the only row.
+fn first<'r, T>(rows: &'r [SqliteRow]) -> DbResult<T>
+where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+{
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(row.try_get(0)?)
 }
 
 /// The worker began.
 pub async fn begin(db: &mut SqliteConnection, run: &RunState, build: &BuildState) -> DbResult<()> {
-    sqlx::query(
+    let statement = sqlx::query(recording(
         "UPDATE run SET previous_status = status, status = 'running', started_at = ? WHERE id = ?",
-    )
+    ))
     .bind(now())
-    .bind(run.key)
-    .execute(&mut *db)
-    .await?;
-    event(db, EventKind::RunStarted, build, run.id()?, None).await
+    .bind(run.key);
+    event(statement, EventKind::RunStarted, build, run.id()?, None)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// Keeps the steps so far.
@@ -295,29 +307,41 @@ pub async fn set_steps(db: &mut SqliteConnection, run: RunKey, steps: &[Step]) -
     Ok(())
 }
 
-/// Keeps what was installed.
-pub async fn set_installed(
+/// Keeps what a worker reports of a run that ended: its steps, what was installed, and which packages
+/// make up its result. Name and version of each of these come back.
+pub async fn set_result(
     db: &mut SqliteConnection,
     run: RunKey,
+    steps: &[Step],
     installed: &[InstalledPackage],
-) -> DbResult<()> {
-    sqlx::query("UPDATE run SET installed = ? WHERE id = ?")
-        .bind(to_json(&installed))
-        .bind(run)
-        .execute(db)
-        .await?;
-    Ok(())
+    file_names: &[String],
+) -> DbResult<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "UPDATE run SET steps = ?, installed = ? WHERE id = ?; \
+         UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?; \
+         SELECT pkgname, version FROM run_package JOIN package ON package.id = package_id WHERE run_id = ? AND kept = 1",
+    )
+    .bind(to_json(&steps))
+    .bind(to_json(&installed))
+    .bind(run)
+    .bind(to_json(&file_names))
+    .bind(run)
+    .bind(run)
+    .fetch_all(db)
+    .await?)
 }
 
 /// Whether just those packages were installed for a run that were expected.
-pub async fn installed_as_expected(db: &mut SqliteConnection, run: RunKey) -> DbResult<bool> {
-    let (expected, installed): (String, String) =
-        sqlx::query_as("SELECT expected, installed FROM run WHERE id = ?")
-            .bind(run)
-            .fetch_one(db)
-            .await?;
+pub async fn installed_as_expected(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    installed: &[InstalledPackage],
+) -> DbResult<bool> {
+    let expected: String = sqlx::query_scalar("SELECT expected FROM run WHERE id = ?")
+        .bind(run)
+        .fetch_one(db)
+        .await?;
     let expected: Vec<ExpectedPackage> = json("expected installation", &expected)?;
-    let installed: Vec<InstalledPackage> = json("installation", &installed)?;
     let expected: BTreeSet<(&str, &str)> = expected
         .iter()
         .map(|package| (package.pkgname.as_str(), package.version.as_str()))
@@ -329,13 +353,34 @@ pub async fn installed_as_expected(db: &mut SqliteConnection, run: RunKey) -> Db
     Ok(expected == installed)
 }
 
-/// The run succeeded; its packages wait to be published. It gives up its lease.
+/// The run succeeded; its packages wait to be published. It gives up its lease, and what its worker
+/// failed before is in a row with nothing that follows.
 pub async fn await_publishing(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
-    sqlx::query("UPDATE run SET previous_status = status, status = 'publishing' WHERE id = ?")
-        .bind(run)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "UPDATE run SET previous_status = status, status = 'publishing' WHERE id = ?; \
+         UPDATE worker_failure SET in_a_row = 0 WHERE in_a_row = 1 \
+         AND worker_id = (SELECT worker_id FROM run WHERE id = ?)",
+    )
+    .bind(run)
+    .bind(run)
+    .execute(db)
+    .await?;
     Ok(())
+}
+
+/// The build of a run whose packages still wait to be published: a cancel may have come in between.
+pub async fn still_publishing(
+    db: &mut SqliteConnection,
+    run: RunKey,
+) -> DbResult<Option<BuildState>> {
+    let sql = format!(
+        "{} JOIN run ON run.build_id = build.id WHERE run.id = ? AND run.status = 'publishing' AND build.status = 'building'",
+        super::builds::STATE
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(run)
+        .fetch_optional(db)
+        .await?)
 }
 
 /// The run is over. How long the worker had it comes back, in milliseconds.
@@ -345,20 +390,24 @@ pub async fn end(
     build: &BuildState,
     outcome: &Outcome,
 ) -> DbResult<Option<i64>> {
-    let took: Option<i64> = sqlx::query_scalar(
+    let statement = sqlx::query(recording(
         "UPDATE run SET previous_status = status, status = 'ended', class = ?, message = ?, exit_code = ?, \
          failed_step = ?, ended_at = ? WHERE id = ? RETURNING (ended_at - started_at) / 1000",
-    )
+    ))
     .bind(outcome.class.as_str())
-    .bind(&outcome.message)
+    .bind(outcome.message.clone())
     .bind(outcome.exit_code)
-    .bind(&outcome.failed_step)
+    .bind(outcome.failed_step.clone())
     .bind(now())
-    .bind(run.key)
-    .fetch_one(&mut *db)
-    .await?;
-    event(db, EventKind::RunEnded, build, run.id()?, Some(outcome)).await?;
-    Ok(took)
+    .bind(run.key);
+    let statement = event(
+        statement,
+        EventKind::RunEnded,
+        build,
+        run.id()?,
+        Some(outcome),
+    );
+    first(&statement.fetch_all(db).await?)
 }
 
 /// How many runs of a build the machinery failed since its last other ending.
@@ -372,41 +421,6 @@ pub async fn infrastructure_failures(db: &mut SqliteConnection, build: BuildKey)
     .await?)
 }
 
-/// Notes that a run uploaded a package.
-pub async fn add_package(
-    db: &mut SqliteConnection,
-    run: RunKey,
-    file_name: &str,
-    package: PackageKey,
-) -> DbResult<()> {
-    sqlx::query(
-        "INSERT INTO run_package (run_id, file_name, package_id) VALUES (?, ?, ?) \
-         ON CONFLICT (run_id, file_name) DO UPDATE SET package_id = excluded.package_id",
-    )
-    .bind(run)
-    .bind(file_name)
-    .bind(package)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Marks the packages that make up the run's result.
-pub async fn keep_packages(
-    db: &mut SqliteConnection,
-    run: RunKey,
-    file_names: &[String],
-) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?",
-    )
-    .bind(to_json(&file_names))
-    .bind(run)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// Marks a run that is just handed out as one that only tries its worker out.
 pub async fn mark_canary(db: &mut SqliteConnection, run: RunId) -> DbResult<()> {
     sqlx::query("UPDATE run SET canary = 1 WHERE public_id = ?")
@@ -418,7 +432,9 @@ pub async fn mark_canary(db: &mut SqliteConnection, run: RunId) -> DbResult<()> 
 
 /// Runs whose packages wait to be published, oldest first.
 pub async fn publishing(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
-    let sql = format!("{STATE} WHERE run.status = 'publishing' ORDER BY build_set_id, run.id");
+    let sql = format!(
+        "{STATE} WHERE run.status <> 'ended' AND run.status = 'publishing' ORDER BY build_set_id, run.id"
+    );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .fetch_all(db)
         .await?)

@@ -67,15 +67,6 @@ pub async fn set_weight(
     Ok(())
 }
 
-/// Where the account stands that is furthest behind of those that wait.
-pub async fn virtual_time(db: &mut SqliteConnection) -> DbResult<i64> {
-    Ok(
-        sqlx::query_scalar("SELECT value FROM counter WHERE name = 'virtual_time'")
-            .fetch_one(db)
-            .await?,
-    )
-}
-
 /// Notes what a namespace was served, and the virtual time.
 pub async fn charge(
     db: &mut SqliteConnection,
@@ -83,14 +74,14 @@ pub async fn charge(
     served: i64,
     virtual_time: i64,
 ) -> DbResult<()> {
-    sqlx::query("UPDATE namespace SET served = ? WHERE id = ?")
-        .bind(served)
-        .bind(namespace)
-        .execute(&mut *db)
-        .await?;
-    sqlx::query("UPDATE counter SET value = max(value, ?) WHERE name = 'virtual_time'")
-        .bind(virtual_time)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "UPDATE namespace SET served = ? WHERE id = ?; \
+         UPDATE counter SET value = max(value, ?) WHERE name = 'virtual_time'",
+    )
+    .bind(served)
+    .bind(namespace)
+    .bind(virtual_time)
+    .execute(db)
+    .await?;
     Ok(())
 }

@@ -37,17 +37,6 @@ pub async fn note_failure(db: &mut SqliteConnection, run: RunKey) -> DbResult<()
     Ok(())
 }
 
-/// A worker succeeded with a run: its failures before are in a row with none that follows.
-pub async fn note_success(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE worker_failure SET in_a_row = 0 WHERE in_a_row = 1 AND worker_id = (SELECT worker_id FROM run WHERE id = ?)",
-    )
-    .bind(run)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// A build passed with a run, its own or one of an equal input: it failed on other workers by their fault.
 pub async fn passed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> DbResult<()> {
     sqlx::query(

@@ -111,7 +111,7 @@ pub async fn running(db: &mut SqliteConnection) -> DbResult<HashMap<WorkerKey, V
          architecture, pkgbase, pass, claimed_at FROM run JOIN build ON build.id = run.build_id \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id \
-         WHERE run.status IN ('scheduled', 'running') AND worker_id IS NOT NULL ORDER BY run.id",
+         WHERE run.status <> 'ended' AND run.status IN ('scheduled', 'running') AND worker_id IS NOT NULL ORDER BY run.id",
     )
     .fetch_all(db)
     .await?;

@@ -6,12 +6,13 @@ use buildbtw_api::runs::{Assignment, BuildOrder, Fence, NetworkMode, Outcome};
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
 use super::reuse::{self, Reuse};
+use super::situation::Others;
 use super::{canary, expected, situation, steps, suspicion};
 use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, runs, shares, word, workers};
+use crate::db::{DbResult, Tx, now, runs, shares, word, workers};
 use crate::scheduler::{Idle, Situation};
 use crate::{Server, clock};
 
@@ -78,34 +79,43 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
         return Ok(Claim::Nothing(quiet));
     }
     let news = dispatch.quiet.news();
-    let mut each = situation::FIRST;
+    let mut each = situation::NEXT;
     let mut reviewed = false;
     loop {
-        let (worker, gathered) = {
-            let mut tx = server.db.read().await?;
-            let Some(worker) = workers::by_id(&mut tx, id).await? else {
-                return Ok(Claim::Nothing(None));
-            };
-            (worker, situation::gather(server, &mut tx, each).await?)
+        // Mostly something is handed out, so this reads where it is going to write: what is chosen
+        // cannot change in between, and nothing is read twice.
+        let mut tx = server.db.write().await?;
+        let Some(worker) = workers::by_id(&mut tx, id).await? else {
+            return Ok(Claim::Nothing(None));
         };
         // What is held against it may be settled by now.
         if worker.mode == WorkerMode::SetAside && !std::mem::replace(&mut reviewed, true) {
+            drop(tx);
             suspicion::review(server).await?;
             continue;
         }
         if worker.mode == WorkerMode::SetAside {
+            drop(tx);
             let canary = canary::hand_out(server, &worker).await?;
             let given = canary.map(|canary| Claim::Given(Box::new(canary)));
             return Ok(given.unwrap_or(Claim::Nothing(None)));
         }
+        let gathered = situation::gather(server, &mut tx, each, Others::Needed).await?;
         let workplace = situation::workplace(server, &worker);
         let situation = gathered.situation;
         let candidates = situation.candidates(&workplace);
+        let mut open = Some(tx);
         for key in candidates.iter().flatten() {
-            if let Some(assignment) = hand_out(server, &worker, *key, &situation).await? {
-                return Ok(Claim::Given(Box::new(assignment)));
+            let tx = match open.take() {
+                Some(tx) => tx,
+                None => server.db.write().await?,
+            };
+            match hand_out(server, tx, &worker, *key, &situation).await? {
+                Handed::Given(assignment) => return Ok(Claim::Given(assignment)),
+                Handed::Nothing(tx) => open = tx,
             }
         }
+        drop(open);
         // What was looked at is not for this worker; something further down the line may be.
         if gathered.more
             && matches!(
@@ -123,34 +133,39 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
     }
 }
 
-/// Makes a run of a ready build and gives it to the worker. `None` if the build cannot be handed
-/// out after all: its dependencies cannot be installed, which ends it.
+/// What came of handing a build out.
+enum Handed {
+    /// A run of it.
+    Given(Box<Assignment>),
+    /// Nothing. The transaction comes back if nothing was done in it.
+    Nothing(Option<Tx>),
+}
+
+/// Makes a run of a ready build and gives it to the worker. Nothing comes of a build that cannot be
+/// handed out after all: one whose dependencies cannot be installed, which ends it, or one for which
+/// there is, or will be, a run of an equal input.
 async fn hand_out(
     server: &Server,
+    mut tx: Tx,
     worker: &StoredWorker,
     key: BuildKey,
     situation: &Situation<BuildKey>,
-) -> DbResult<Option<Assignment>> {
-    let (state, input, installation) = {
-        let mut tx = server.db.read().await?;
-        let state = builds::state(&mut tx, key).await?;
-        let input = inputs::input(&mut tx, key).await?;
-        let installation = expected::installation(server, &mut tx, &state, &input).await?;
-        (state, input, installation)
-    };
-    server.dispatch.waits_for_equal_input(key, None);
-    let mut tx = server.db.write().await?;
-    // Claims take turns, but a cancel may have come in between.
-    if builds::state(&mut tx, key).await?.status()? != BuildStatus::Pending {
-        return Ok(None);
+) -> DbResult<Handed> {
+    let state = builds::state(&mut tx, key).await?;
+    // One that was handed out before may have ended this one.
+    if state.status()? != BuildStatus::Pending {
+        return Ok(Handed::Nothing(Some(tx)));
     }
+    let input = inputs::input(&mut tx, key).await?;
+    let installation = expected::installation(server, &mut tx, &state, &input).await?;
+    server.dispatch.waits_for_equal_input(key, None);
     let installation = match installation {
         Ok(installation) => installation,
         Err(reason) => {
             refuse(server, &mut tx, &state, &input, reason).await?;
             tx.commit().await?;
             server.feed.wake();
-            return Ok(None);
+            return Ok(Handed::Nothing(None));
         }
     };
     let input_id =
@@ -158,7 +173,7 @@ async fn hand_out(
             Reuse::Build(input) => input,
             Reuse::Wait(known) => {
                 server.dispatch.waits_for_equal_input(key, Some(known));
-                return Ok(None);
+                return Ok(Handed::Nothing(Some(tx)));
             }
             Reuse::TakeOver(known) => {
                 if reuse::take_over(server, &mut tx, &state, &known).await? {
@@ -166,7 +181,7 @@ async fn hand_out(
                     server.feed.wake();
                     server.dispatch.wake();
                     suspicion::review(server).await?;
-                    return Ok(None);
+                    return Ok(Handed::Nothing(None));
                 }
                 // What was begun of it is undone; the build has an input of its own.
                 drop(tx);
@@ -189,7 +204,8 @@ async fn hand_out(
         shares::charge(&mut tx, state.namespace, served, virtual_time).await?;
     }
     tx.commit().await?;
-    assign(server, worker, run, fence, &state, &input, installation).map(Some)
+    let assignment = assign(server, worker, run, fence, &state, &input, installation)?;
+    Ok(Handed::Given(Box::new(assignment)))
 }
 
 /// Gives a worker the lease of a run, and says what it is to do.

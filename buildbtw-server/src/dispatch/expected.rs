@@ -13,9 +13,9 @@ use sqlx::SqliteConnection;
 
 use super::stack::stack;
 use crate::Server;
-use crate::db::builds::{self, BuildState};
+use crate::db::builds::BuildState;
 use crate::db::inputs::BuildInput;
-use crate::db::{DbResult, word};
+use crate::db::{DbResult, members, word};
 
 /// What will be installed for a build.
 #[derive(Debug)]
@@ -35,15 +35,16 @@ pub async fn installation(
     state: &BuildState,
     input: &BuildInput,
 ) -> DbResult<Result<Installation, String>> {
-    let stack = match stack(server, &mut *db, state, input).await? {
+    let stack = match stack(server, &mut *db, state).await? {
         Ok(stack) => stack,
         Err(reason) => return Ok(Err(reason)),
     };
-    let replaced = builds::replaced_pkgbases(&mut *db, state.set, state.key).await?;
+    let kept = members::not_replaced(&mut *db, state.set, state.key).await?;
     let targets = relations(&input.install()?)?;
     let assumed = provisions(&input.assumed()?)?;
     let hidden = |package: &buildbtw_graph::ReleasedPackage, repository: usize| {
-        repository > 0 && replaced.contains(package.pkgbase.as_ref())
+        let pkgbase = package.pkgbase.as_str();
+        repository > 0 && stack.members.contains(pkgbase) && !kept.contains(pkgbase)
     };
     let request = InstallRequest {
         stack: &stack.index,

@@ -4,7 +4,7 @@ use buildbtw_api::builds::Build;
 use buildbtw_api::{IterationStatus, NamespaceStatus, RunStatus};
 use sqlx::SqliteConnection;
 
-use super::situation::{FIRST, gather, requirements};
+use super::situation::{FIRST, Others, gather, requirements};
 use crate::Server;
 use crate::db::keys::BuildKey;
 use crate::db::{DbResult, builds, modes, ready, timestamp};
@@ -29,9 +29,9 @@ pub async fn facts(
 ) -> DbResult<Facts> {
     let waits_for = builds::state(&mut *db, key).await?.waits_for;
     let (not_before, refers_to) = builds::obstacles(&mut *db, key).await?;
-    let situation = gather(server, &mut *db, FIRST).await?.situation;
-    let failed_on = ready::failed_on(&mut *db).await?.remove(&key);
-    let failed_on = failed_on.unwrap_or_default();
+    let situation = gather(server, &mut *db, FIRST, Others::All).await?;
+    let situation = situation.situation;
+    let failed_on = ready::failed_on(&mut *db, key).await?;
     let order = situation.line(&build.architecture);
     let ahead = order.iter().position(|other| *other == key).unwrap_or(0);
     let run = build.run.as_ref();

@@ -13,7 +13,7 @@ use super::{breakage, steps, suspicion};
 use crate::Server;
 use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
-use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::keys::BuildSetKey;
 use crate::db::runs::RunState;
 use crate::db::{DbError, builds, flaky, packages, ready, runs, suspicions};
 
@@ -36,11 +36,11 @@ pub async fn watch(server: Server) {
     loop {
         let finished = server.dispatch.finished.notified();
         match publish_waiting(&server).await {
-            Ok(false) => tokio::select! {
+            // Whatever finished meanwhile has said so.
+            Ok(_) => tokio::select! {
                 () = finished => {}
                 () = server.shutdown.cancelled() => return,
             },
-            Ok(true) => {}
             Err(error) => {
                 tracing::error!(%error, "publishing failed; it is tried again");
                 tokio::select! {
@@ -62,7 +62,7 @@ pub async fn watch(server: Server) {
 /// When the server itself fails; what waits is then still to be published.
 pub async fn publish_waiting(server: &Server) -> Result<bool, RoundError> {
     let waiting = {
-        let mut tx = server.db.read().await?;
+        let mut tx = server.db.glance().await?;
         runs::publishing(&mut tx).await?
     };
     let mut by_set: BTreeMap<BuildSetKey, Vec<RunState>> = BTreeMap::new();
@@ -107,47 +107,54 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
 /// One generation for some runs of one build set, and all that follows from it, in one transaction.
 async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
     let mut tx = server.db.write().await?;
-    let mut built: Vec<(&RunState, BuildState, Vec<PackageFile>)> = Vec::new();
+    let mut built: Vec<(&RunState, Made)> = Vec::new();
     for run in finished {
-        let id = run.id().map_err(RoundError::from)?;
         // A cancel may have come in between.
-        let Some(current) = runs::state(&mut tx, id).await? else {
+        let Some(build) = runs::still_publishing(&mut tx, run.key).await? else {
             continue;
         };
-        if current.status()? != buildbtw_api::RunStatus::Publishing {
-            continue;
-        }
-        let build = builds::state(&mut tx, run.build).await?;
-        if build.status()? != BuildStatus::Building {
-            continue;
-        }
-        let made = packages::kept_of_run(&mut tx, run.key).await?;
-        built.push((run, build, made));
+        let references = builds::references(&mut tx, build.key).await?;
+        let packages = packages::kept_of_run(&mut tx, run.key).await?;
+        let made = Made {
+            build,
+            references,
+            packages,
+        };
+        built.push((run, made));
     }
-    let made: Vec<(&BuildState, Vec<PackageFile>)> = built
-        .iter_mut()
-        .map(|(_, build, made)| (&*build, std::mem::take(made)))
-        .collect();
+    let made: Vec<&Made> = built.iter().map(|(_, made)| made).collect();
     publish_packages(server, &mut tx, &made).await?;
-    for (run, build, _) in &built {
+    for (run, made) in &built {
         let outcome = Outcome {
             class: OutcomeClass::Success,
             message: "its packages are published".to_owned(),
             exit_code: Some(0),
             failed_step: None,
         };
+        let build = &made.build;
         if let Some(took) = runs::end(&mut tx, run, build, &outcome).await? {
             ready::learn(&mut tx, &build.pkgbase, &build.architecture, took).await?;
         }
         flaky::note(&mut tx, run.key).await?;
-        steps::publish_build(&mut tx, build, BuildStatus::Built, None).await?;
+        steps::publish_build(&mut tx, made, BuildStatus::Built, None).await?;
         suspicions::passed(&mut tx, build.key, run.key).await?;
     }
+    let suspects = suspicions::to_review(&mut tx).await?;
     tx.commit().await.map_err(DbError::from)?;
     server.feed.wake();
     server.dispatch.wake();
-    suspicion::review(server).await?;
+    suspicion::review_workers(server, suspects).await?;
     Ok(())
+}
+
+/// What a build made.
+pub(super) struct Made {
+    /// The build.
+    pub build: BuildState,
+    /// What stands for it on other architectures.
+    pub references: Vec<BuildState>,
+    /// Its packages.
+    pub packages: Vec<PackageFile>,
 }
 
 /// Enters the packages of some builds into the repositories of their build sets: in one generation
@@ -155,31 +162,29 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
 pub(super) async fn publish_packages(
     server: &Server,
     db: &mut SqliteConnection,
-    made: &[(&BuildState, Vec<PackageFile>)],
+    made: &[&Made],
 ) -> Result<(), PublishError> {
-    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildKey, Vec<PackageFile>)>> = BTreeMap::new();
-    for (build, made) in made {
+    let mut additions: BTreeMap<BuildSetKey, Vec<(BuildState, Vec<PackageFile>)>> = BTreeMap::new();
+    for made in made {
         // Debug packages stay with the run: Arch keeps them in repositories of their own.
-        let debug = format!("{}-debug", build.pkgbase);
-        let made: Vec<_> = made
-            .iter()
+        let debug = format!("{}-debug", made.build.pkgbase);
+        let packages = made.packages.iter();
+        let packages: Vec<_> = packages
             .filter(|package| package.info.pkgname != debug)
             .cloned()
             .collect();
-        for reference in builds::references(&mut *db, build.key).await? {
-            additions
-                .entry(reference.set)
-                .or_default()
-                .push((reference.key, made.clone()));
+        for build in made.references.iter().chain([&made.build]) {
+            let of_set = additions.entry(build.set).or_default();
+            of_set.push((build.clone(), packages.clone()));
         }
-        additions
-            .entry(build.set)
-            .or_default()
-            .push((build.key, made));
     }
     for (set, packages) in &additions {
-        breakage::note(server, &mut *db, *set, packages).await?;
-        artifacts::publish(&mut *db, *set, packages).await?;
+        breakage::note(server, &mut *db, packages).await?;
+        let packages: Vec<_> = packages
+            .iter()
+            .map(|(build, made)| (build.key, made.clone()))
+            .collect();
+        artifacts::publish(&mut *db, *set, &packages).await?;
     }
     Ok(())
 }

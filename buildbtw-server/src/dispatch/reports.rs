@@ -184,8 +184,7 @@ pub async fn add_package(
             info.arch, input.architecture
         )));
     }
-    let key = packages::insert(&mut tx, package).await?;
-    runs::add_package(&mut tx, state.key, file_name, key).await?;
+    packages::insert_of_run(&mut tx, state.key, file_name, package).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -198,23 +197,23 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
         Err(refusal) => return repeated(&mut tx, run, &report, refusal).await,
     };
     begin(&mut tx, &state).await?;
-    let state = held(&mut tx, run, report.fence).await?;
-    runs::set_steps(
+    let success = report.class == OutcomeClass::Success;
+    let kept = runs::set_result(
         &mut tx,
         state.key,
         &report.steps[..report.steps.len().min(STEPS_MAX)],
+        &report.installed,
+        if success { &report.packages } else { &[] },
     )
     .await?;
-    runs::set_installed(&mut tx, state.key, &report.installed).await?;
     let mut outcome = Outcome {
         class: report.class,
         message: cut(&report.message),
         exit_code: report.exit_code,
         failed_step: report.failed_step.as_deref().map(cut),
     };
-    if report.class == OutcomeClass::Success {
-        runs::keep_packages(&mut tx, state.key, &report.packages).await?;
-        if let Err(what) = check_result(server, &mut tx, &state).await? {
+    if success {
+        if let Err(what) = check_result(server, &mut tx, &state, &kept).await? {
             outcome.class = OutcomeClass::Package;
             outcome.message = what;
         }
@@ -233,9 +232,8 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     match outcome.class {
         OutcomeClass::Success if state.canary => canary::pass(&mut tx, &state).await?,
         OutcomeClass::Success => {
-            suspicions::note_success(&mut tx, state.key).await?;
             // Only what was built against what the input says may serve others.
-            if !runs::installed_as_expected(&mut tx, state.key).await? {
+            if !runs::installed_as_expected(&mut tx, state.key, &report.installed).await? {
                 inputs::forget_key(&mut tx, state.key).await?;
             }
             runs::await_publishing(&mut tx, state.key).await?;
@@ -315,17 +313,13 @@ async fn check_result(
     server: &Server,
     db: &mut SqliteConnection,
     run: &RunState,
+    kept: &[(String, String)],
 ) -> HttpResult<Result<(), String>> {
     let input = inputs::input(&mut *db, run.build).await?;
-    let kept = packages::kept_of_run(&mut *db, run.key).await?;
     let missing: Vec<String> = input
         .pkgnames()?
         .iter()
-        .filter(|name| {
-            !kept
-                .iter()
-                .any(|package| package.info.pkgname == name.as_ref())
-        })
+        .filter(|name| !kept.iter().any(|(pkgname, _)| pkgname == name.as_ref()))
         .map(ToString::to_string)
         .collect();
     if !missing.is_empty() {
@@ -334,10 +328,7 @@ async fn check_result(
             missing.join(", ")
         )));
     }
-    let mut versions: Vec<&str> = kept
-        .iter()
-        .map(|package| package.info.version.as_str())
-        .collect();
+    let mut versions: Vec<&str> = kept.iter().map(|(_, version)| version.as_str()).collect();
     versions.sort_unstable();
     versions.dedup();
     if versions.len() > 1 {

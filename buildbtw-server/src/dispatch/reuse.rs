@@ -10,13 +10,14 @@ use sqlx::SqliteConnection;
 
 use super::expected::Installation;
 use super::ingredients::Ingredients;
-use super::{publisher, steps};
+use super::publisher::{self, Made};
+use super::steps;
 use crate::Server;
 use crate::artifacts::PublishError;
 use crate::db::builds::BuildState;
 use crate::db::inputs::{self, BuildInput, KnownRun};
 use crate::db::workers::StoredWorker;
-use crate::db::{DbError, DbResult, packages, suspicions, to_json};
+use crate::db::{DbError, DbResult, builds, packages, suspicions, to_json};
 
 /// What is to be done for a build that is ready.
 pub enum Reuse {
@@ -63,11 +64,10 @@ pub async fn decide(
         return Ok(Reuse::Build(input));
     }
     let key = hex::encode(Sha256::digest(&ingredients));
-    if let Some(run) = inputs::succeeded(&mut *db, &key).await? {
-        return Ok(Reuse::TakeOver(run));
-    }
-    if let Some(run) = inputs::open_run(&mut *db, &key).await? {
-        return Ok(Reuse::Wait(run));
+    match inputs::known_run(&mut *db, &key).await? {
+        Some((run, true)) => return Ok(Reuse::TakeOver(run)),
+        Some((run, false)) => return Ok(Reuse::Wait(run)),
+        None => {}
     }
     let input = inputs::assign(db, state.key, Some(&key), &ingredients).await?;
     Ok(Reuse::Build(input))
@@ -81,8 +81,12 @@ pub async fn take_over(
     build: &BuildState,
     run: &KnownRun,
 ) -> DbResult<bool> {
-    let made = packages::kept_of_run(&mut *db, run.id).await?;
-    let published = publisher::publish_packages(server, &mut *db, &[(build, made)]).await;
+    let made = Made {
+        build: build.clone(),
+        references: builds::references(&mut *db, build.key).await?,
+        packages: packages::kept_of_run(&mut *db, run.id).await?,
+    };
+    let published = publisher::publish_packages(server, &mut *db, &[&made]).await;
     match published {
         Ok(()) => {}
         Err(PublishError::Db(error)) => return Err(error),
@@ -105,7 +109,7 @@ pub async fn take_over(
         "its input is that of iteration {} of {}, whose packages serve",
         run.iteration, run.namespace
     );
-    steps::publish_build(&mut *db, build, BuildStatus::Reused, Some(&reason)).await?;
+    steps::publish_build(&mut *db, &made, BuildStatus::Reused, Some(&reason)).await?;
     suspicions::passed(db, build.key, run.id).await?;
     Ok(true)
 }

@@ -6,12 +6,24 @@ use sqlx::SqliteConnection;
 
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, modes, now, ready, shares, word, workers};
+use crate::db::{DbResult, now, ready, shares, word, workers};
 use crate::scheduler::{ReadyBuild, Requirements, Situation, Weight, Workplace};
 use crate::{Server, clock};
 
 /// How many builds of a build set are looked at first: those with the longest way to go.
 pub const FIRST: u32 = 64;
+
+/// How many are looked at first for a worker that asks. It mostly gets the very first.
+pub const NEXT: u32 = 4;
+
+/// Whose workers are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// All that were heard of lately.
+    All,
+    /// Those that matter to a choice: none, unless some build is to be left to others.
+    Needed,
+}
 
 /// A situation, and whether more is ready than it shows.
 pub struct Gathered {
@@ -24,15 +36,19 @@ pub struct Gathered {
 }
 
 /// Gathers how things stand; of each build set at most `each` ready builds.
-pub async fn gather(server: &Server, db: &mut SqliteConnection, each: u32) -> DbResult<Gathered> {
+pub async fn gather(
+    server: &Server,
+    db: &mut SqliteConnection,
+    each: u32,
+    others: Others,
+) -> DbResult<Gathered> {
     let at = now();
     let rows = ready::ready(&mut *db, at, each).await?;
     let more = rows.iter().any(|row| row.place == each);
-    let mut failed_on = ready::failed_on(&mut *db).await?;
     let builds: DbResult<Vec<_>> = rows
         .into_iter()
         .map(|row| {
-            let failed_on = failed_on.remove(&row.key).unwrap_or_default();
+            let failed_on = row.failed_on()?;
             Ok(ReadyBuild {
                 key: row.key,
                 architecture: word("architecture", &row.architecture)?,
@@ -48,22 +64,26 @@ pub async fn gather(server: &Server, db: &mut SqliteConnection, each: u32) -> Db
             })
         })
         .collect();
+    let ready = builds?;
     let shares = shares::all(&mut *db, at).await?;
     let shares: HashMap<i64, _> = shares
         .into_iter()
         .map(|(namespace, share)| (namespace.0, share))
         .collect();
-    let virtual_time = shares::virtual_time(&mut *db).await?;
-    let mode = modes::server(&mut *db).await?.mode;
-    let until = ready::next_delay(&mut *db, at).await?;
+    let standing = ready::standing(&mut *db, at).await?;
+    let kept_back = ready.iter().any(|build| !build.failed_on.is_empty());
+    let workers = match others == Others::All || kept_back {
+        true => workplaces(server, db).await?,
+        false => Vec::new(),
+    };
     Ok(Gathered {
-        until,
+        until: standing.until,
         situation: Situation {
-            mode,
-            ready: builds?,
+            mode: standing.mode,
+            ready,
             shares,
-            virtual_time,
-            workers: workplaces(server, db).await?,
+            virtual_time: standing.virtual_time,
+            workers,
         },
         more,
     })

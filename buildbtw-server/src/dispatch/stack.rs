@@ -2,7 +2,7 @@
 //! repositories. Kept in memory, and only changed by what a generation changed: a build set of
 //! thousands of builds has thousands of generations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buildbtw_api::runs::BuildRepository;
@@ -12,9 +12,8 @@ use sqlx::SqliteConnection;
 
 use crate::Server;
 use crate::db::builds::BuildState;
-use crate::db::inputs::BuildInput;
 use crate::db::keys::BuildSetKey;
-use crate::db::{DbError, DbResult, base_snapshots, generations};
+use crate::db::{DbError, DbResult, base_snapshots, generations, members};
 
 /// How many build sets are kept ready.
 const KEPT: usize = 16;
@@ -24,7 +23,7 @@ const KEPT: usize = 16;
 pub struct Stacks(Mutex<HashMap<BuildSetKey, Arc<Stack>>>);
 
 /// The repositories of a build set at one generation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stack {
     generation: u32,
     /// The packages, to be found by any name.
@@ -33,6 +32,8 @@ pub struct Stack {
     pub digests: HashMap<PkgName, Digests>,
     /// The repositories of a build root, in order.
     pub repositories: Vec<BuildRepository>,
+    /// The package bases that the build set builds.
+    pub members: Arc<HashSet<String>>,
 }
 
 /// What tells a published package from others of its name.
@@ -45,9 +46,10 @@ pub struct Digests {
 }
 
 impl Stacks {
-    fn kept(&self, set: BuildSetKey) -> Option<Arc<Stack>> {
-        let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stacks.get(&set).cloned()
+    /// Takes the stack of a build set, to be kept again.
+    fn take(&self, set: BuildSetKey) -> Option<Arc<Stack>> {
+        let mut stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stacks.remove(&set)
     }
 
     fn keep(&self, set: BuildSetKey, stack: Arc<Stack>) {
@@ -64,44 +66,40 @@ pub async fn stack(
     server: &Server,
     db: &mut SqliteConnection,
     state: &BuildState,
-    input: &BuildInput,
 ) -> DbResult<Result<Arc<Stack>, String>> {
     let generation = generations::newest_number(&mut *db, state.set).await?;
     let stacks = &server.dispatch.stacks;
-    let older = match stacks.kept(state.set) {
-        Some(stack) if stack.generation == generation => return Ok(Ok(stack)),
-        Some(older) if older.generation < generation => older,
-        _ => match empty(server, &mut *db, state, input).await? {
+    let mut stack = match stacks.take(state.set) {
+        Some(stack) if stack.generation <= generation => stack,
+        _ => match empty(server, &mut *db, state).await? {
             Ok(empty) => Arc::new(empty),
             Err(reason) => return Ok(Err(reason)),
         },
     };
-    let gone = generations::gone_since(&mut *db, state.set, older.generation).await?;
-    let new = generations::packages_since(&mut *db, state.set, older.generation).await?;
-    let mut digests = older.digests.clone();
-    for pkgname in &gone {
-        digests.remove(pkgname);
+    if stack.generation < generation {
+        let gone = generations::gone_since(&mut *db, state.set, stack.generation).await?;
+        let new = generations::packages_since(&mut *db, state.set, stack.generation).await?;
+        // Nobody else has it, mostly, so that nothing is copied.
+        let changed = Arc::make_mut(&mut stack);
+        for pkgname in &gone {
+            changed.digests.remove(pkgname);
+        }
+        let mut added = Vec::with_capacity(new.len());
+        for package in &new {
+            let released = as_released(package)?;
+            let known = Digests {
+                sha256: package.sha256.to_string(),
+                content: package.content_digest.to_string(),
+            };
+            changed.digests.insert(released.pkgname.clone(), known);
+            added.push(released);
+        }
+        changed.index.change(&gone, added);
+        changed.generation = generation;
+        if let Some(own) = changed.repositories.first_mut() {
+            *own = own_repository(state, generation);
+        }
     }
-    let mut added = Vec::with_capacity(new.len());
-    for package in &new {
-        let released = as_released(package)?;
-        let known = Digests {
-            sha256: package.sha256.to_string(),
-            content: package.content_digest.to_string(),
-        };
-        digests.insert(released.pkgname.clone(), known);
-        added.push(released);
-    }
-    let mut repositories = older.repositories.clone();
-    if let Some(own) = repositories.first_mut() {
-        *own = own_repository(state, input, generation);
-    }
-    let stack = Arc::new(Stack {
-        generation,
-        index: older.index.with_changes(&gone, added),
-        digests,
-        repositories,
-    });
     stacks.keep(state.set, Arc::clone(&stack));
     Ok(Ok(stack))
 }
@@ -111,7 +109,6 @@ async fn empty(
     server: &Server,
     db: &mut SqliteConnection,
     state: &BuildState,
-    input: &BuildInput,
 ) -> DbResult<Result<Stack, String>> {
     let snapshot = base_snapshots::of_build_set(&mut *db, state.set).await?;
     let base = match server.bases.pinned(&snapshot).await {
@@ -119,7 +116,7 @@ async fn empty(
         Err(error) => return Ok(Err(error.to_string())),
     };
     let own = Arc::new(ReleasedRepository {
-        name: input.namespace.clone(),
+        name: state.namespace_name.clone(),
         packages: Vec::new(),
     });
     let bases = snapshot.iter().map(|base| BuildRepository {
@@ -130,16 +127,17 @@ async fn empty(
         generation: 0,
         index: base.behind(own),
         digests: HashMap::new(),
-        repositories: std::iter::once(own_repository(state, input, 0))
+        repositories: std::iter::once(own_repository(state, 0))
             .chain(bases)
             .collect(),
+        members: Arc::new(members::members(&mut *db, state.set).await?),
     }))
 }
 
 /// The namespace's own repository. The generation is named, so that what is installed does not
 /// depend on what is published while the run waits or works.
-fn own_repository(state: &BuildState, input: &BuildInput, generation: u32) -> BuildRepository {
-    let (name, iteration) = (&input.namespace, input.iteration);
+fn own_repository(state: &BuildState, generation: u32) -> BuildRepository {
+    let (name, iteration) = (&state.namespace_name, state.iteration);
     let architecture = &state.architecture;
     BuildRepository {
         name: name.clone(),

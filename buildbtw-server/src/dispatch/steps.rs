@@ -7,6 +7,7 @@ use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId};
 use sqlx::SqliteConnection;
 
+use super::publisher::Made;
 use crate::db::builds::{self, BuildState};
 use crate::db::keys::{BuildKey, IterationKey};
 use crate::db::runs::{self, RunState};
@@ -97,27 +98,21 @@ async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbRe
 
 /// The packages of a build are published: it is built (or reused), what stands for it on other
 /// architectures is reused, and what waited for nothing else is ready.
-pub async fn publish_build(
+pub(super) async fn publish_build(
     db: &mut SqliteConnection,
-    build: &BuildState,
+    made: &Made,
     status: BuildStatus,
     reason: Option<&str>,
 ) -> DbResult<()> {
+    let build = &made.build;
     builds::set_status(&mut *db, build, status, reason).await?;
-    release(&mut *db, build.key).await?;
-    for reference in builds::references(&mut *db, build.key).await? {
+    builds::release_dependents(&mut *db, build.key).await?;
+    for reference in &made.references {
         let reason = format!("built for {}", build.architecture);
-        builds::set_status(&mut *db, &reference, BuildStatus::Reused, Some(&reason)).await?;
-        release(&mut *db, reference.key).await?;
+        builds::set_status(&mut *db, reference, BuildStatus::Reused, Some(&reason)).await?;
+        builds::release_dependents(&mut *db, reference.key).await?;
     }
     namespaces::settle(db, build.namespace).await
-}
-
-async fn release(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
-    for ready in builds::release_dependents(&mut *db, build).await? {
-        builds::set_status(&mut *db, &ready, BuildStatus::Pending, None).await?;
-    }
-    Ok(())
 }
 
 /// Calls off all unfinished builds of an iteration but some, and the open runs of those; hands back
@@ -203,7 +198,7 @@ pub async fn waive_builds(
         }
         builds::set_status(&mut *db, &build, BuildStatus::Waived, Some(reason)).await?;
         builds::hand_on_needs(&mut *db, build.key).await?;
-        release(&mut *db, build.key).await?;
+        builds::release_dependents(&mut *db, build.key).await?;
         waived += 1;
     }
     // What waited for nothing but these goes on; nothing is tried again that failed by itself.

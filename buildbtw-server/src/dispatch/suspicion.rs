@@ -22,9 +22,14 @@ use crate::scheduler::{Elsewhere, Failure, Step, Trust, Workplace, misfit, next_
 /// When the database fails; nothing is then changed about the worker that was looked at.
 pub async fn review(server: &Server) -> DbResult<()> {
     let suspects = {
-        let mut tx = server.db.read().await?;
+        let mut tx = server.db.glance().await?;
         suspicions::to_review(&mut tx).await?
     };
+    review_workers(server, suspects).await
+}
+
+/// Decides about workers whose builds failed lately.
+pub(super) async fn review_workers(server: &Server, suspects: Vec<WorkerKey>) -> DbResult<()> {
     let mut changed = false;
     for worker in suspects {
         changed |= review_worker(server, worker).await?;

@@ -4,7 +4,7 @@ use buildbtw_api::modes::ServerModeNote;
 use buildbtw_api::workers::{RunningBuild, Worker};
 use sqlx::SqliteConnection;
 
-use super::situation::{FIRST, Gathered, gather, workplace};
+use super::situation::{FIRST, Gathered, Others, gather, workplace};
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, modes, suspicions, workers};
 use crate::scheduler::{Idle, IdleFacts, why_idle};
@@ -14,14 +14,14 @@ use crate::{Server, clock};
 pub async fn shown(server: &Server, db: &mut SqliteConnection) -> DbResult<Vec<Worker>> {
     let stored = workers::all(&mut *db).await?;
     let mut running = workers::running(&mut *db).await?;
-    let mut gathered = gather(server, &mut *db, FIRST).await?;
+    let mut gathered = gather(server, &mut *db, FIRST, Others::All).await?;
     let unsure = |worker: &StoredWorker, gathered: &Gathered| {
         let found = gathered.situation.candidates(&workplace(server, worker));
         matches!(found, Err(Idle::NothingFits(_) | Idle::LeftToOthers))
     };
     // Something for it may stand further down the line.
     if gathered.more && stored.iter().any(|worker| unsure(worker, &gathered)) {
-        gathered = gather(server, &mut *db, u32::MAX).await?;
+        gathered = gather(server, &mut *db, u32::MAX, Others::All).await?;
     }
     let note = modes::server(&mut *db).await?;
     let mut shown = Vec::with_capacity(stored.len());

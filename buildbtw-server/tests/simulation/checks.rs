@@ -36,10 +36,8 @@ impl World {
             }
         }
         let now = clock::now().as_microsecond();
-        if let Some(at) = ready::next_delay(&mut tx, now)
-            .await
-            .map_err(Violation::of)?
-        {
+        let standing = ready::standing(&mut tx, now).await;
+        if let Some(at) = standing.map_err(Violation::of)?.until {
             let wait = Duration::from_micros((at - now).unsigned_abs());
             self.after(wait, Event::Nudge);
         }
