@@ -2,10 +2,10 @@
 //!
 //! zstd files may be joined: readers, pacman among them, take several frames
 //! in a row for one stream. A db is kept as frames of some packages each; an
-//! added package goes into the last frame if there is room, else into a new
-//! one. Whatever else is in the repository is neither read nor written. The
-//! end mark of the tar archive is a frame of its own, [`END_FRAME`], which is
-//! the same for every db.
+//! added package goes into the last frame, which is kept small until it is
+//! joined with the one before it. Whatever else is in the repository is neither
+//! read nor written. The end mark of the tar archive is a frame of its own,
+//! [`END_FRAME`], which is the same for every db.
 //!
 //! Frames are known by their digest and never change, so one that two
 //! generations share is kept once. Each frame of the db has a counterpart in
@@ -21,6 +21,7 @@ use crate::digest::Sha256Digest;
 use crate::limits::ReadLimits;
 use crate::package::{PackageError, PackageFile};
 use crate::released::EntryError;
+use crate::repository::{FrameState, Frames, RepositoryChange, RepositoryState};
 
 /// The last frame of every db and files db: a zstd frame of 1,024 zero bytes,
 /// the end mark of a tar archive. A db of this frame alone is an empty one.
@@ -39,136 +40,13 @@ pub const END_FRAME: &[u8] = &[
 /// 0 % and 27 ms.
 pub const FRAME_SIZE: u64 = 512 * 1024;
 
+/// Bytes up to which the last frame is a small one: packages are added to it, and
+/// it is joined with the large one before it when it is full. So a package that
+/// is added on its own costs little, however full the large one is.
+const SMALL: u64 = FRAME_SIZE / 8;
+
 /// zstd's own default, which repo-add uses as well.
 const LEVEL: i32 = 3;
-
-/// One frame of the db, and its counterpart of the files db.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameState {
-    /// Digest of the db's frame.
-    pub db_digest: Sha256Digest,
-    /// Digest of the files db's frame.
-    pub files_digest: Sha256Digest,
-    /// Bytes of the db's frame.
-    pub db_len: u64,
-    /// Bytes of the files db's frame.
-    pub files_len: u64,
-    /// Bytes of the files db's frame once decompressed.
-    pub unpacked: u64,
-}
-
-/// The frames of a repository by their places, without the [`END_FRAME`]. A
-/// frame that is written anew stays at its place; places may be empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Frames(pub BTreeMap<u32, FrameState>);
-
-impl Frames {
-    /// Digests of the frames of the db in order, without the [`END_FRAME`].
-    pub fn db_frames(&self) -> impl Iterator<Item = &Sha256Digest> {
-        self.0.values().map(|frame| &frame.db_digest)
-    }
-
-    /// Digests of the frames of the files db in order, without the
-    /// [`END_FRAME`].
-    pub fn files_frames(&self) -> impl Iterator<Item = &Sha256Digest> {
-        self.0.values().map(|frame| &frame.files_digest)
-    }
-
-    /// Bytes of the whole db.
-    pub fn db_len(&self) -> u64 {
-        self.0.values().map(|frame| frame.db_len).sum::<u64>() + END_FRAME.len() as u64
-    }
-
-    /// Bytes of the whole files db.
-    pub fn files_len(&self) -> u64 {
-        self.0.values().map(|frame| frame.files_len).sum::<u64>() + END_FRAME.len() as u64
-    }
-
-    /// The bytes of the whole db.
-    ///
-    /// # Errors
-    ///
-    /// Those of `load_frame`.
-    pub fn db_bytes<E>(
-        &self,
-        load_frame: impl FnMut(&Sha256Digest) -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
-        joined(self.db_frames(), self.db_len(), load_frame)
-    }
-
-    /// The bytes of the whole files db.
-    ///
-    /// # Errors
-    ///
-    /// Those of `load_frame`.
-    pub fn files_bytes<E>(
-        &self,
-        load_frame: impl FnMut(&Sha256Digest) -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
-        joined(self.files_frames(), self.files_len(), load_frame)
-    }
-}
-
-/// What a repository consists of: all that must be remembered of it besides
-/// the bytes of the frames. The default is the empty repository.
-///
-/// A change can be worked out from a part of it, so that it costs the same
-/// however large the repository is: where the packages lie whose names it adds
-/// or removes, their frames, and the last one of the other frames.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RepositoryState {
-    /// The frames.
-    pub frames: Frames,
-    /// The places of the frames in which the packages lie.
-    pub packages: BTreeMap<PkgName, u32>,
-}
-
-fn joined<'a, E>(
-    frames: impl Iterator<Item = &'a Sha256Digest>,
-    length: u64,
-    mut load_frame: impl FnMut(&Sha256Digest) -> Result<Vec<u8>, E>,
-) -> Result<Vec<u8>, E> {
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    for digest in frames {
-        bytes.extend_from_slice(&load_frame(digest)?);
-    }
-    bytes.extend_from_slice(END_FRAME);
-    Ok(bytes)
-}
-
-/// What is to be changed of a repository; everything else stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RepositoryChange {
-    /// The frames that come to stand at some places; `None` where there is none
-    /// any more.
-    pub frames: BTreeMap<u32, Option<FrameState>>,
-    /// Where packages come to lie that are added or moved; `None` for those
-    /// that are gone.
-    pub packages: BTreeMap<PkgName, Option<u32>>,
-    /// The bytes of the frames that are new, for the db and the files db.
-    /// Whoever keeps the state keeps them first.
-    pub new_frames: Vec<(Sha256Digest, Vec<u8>)>,
-}
-
-impl RepositoryChange {
-    /// The repository after the change.
-    pub fn applied_to(&self, before: &RepositoryState) -> RepositoryState {
-        let mut after = before.clone();
-        for (place, frame) in &self.frames {
-            match frame {
-                Some(frame) => after.frames.0.insert(*place, *frame),
-                None => after.frames.0.remove(place),
-            };
-        }
-        for (pkgname, place) in &self.packages {
-            match place {
-                Some(place) => after.packages.insert(pkgname.clone(), *place),
-                None => after.packages.remove(pkgname),
-            };
-        }
-        after
-    }
-}
 
 /// A change that was not made; the repository is as before.
 #[derive(Debug, thiserror::Error)]
@@ -344,15 +222,27 @@ fn change<E>(
     }
     let mut entering = moved.into_iter().chain(added).peekable();
     if let Some(first) = entering.peek() {
-        let mut open = written.open_last(first, &mut load_frame)?;
+        let mut open = match written.full_small_one(first.len()) {
+            Some((place, small)) => {
+                written.changed.insert(place, None);
+                let mut open = written.open_last(&mut load_frame)?;
+                for packed in without(&small, &BTreeSet::new(), &mut load_frame)? {
+                    written.place(&packed, open.place);
+                    open.push(packed);
+                }
+                open
+            }
+            None => match written.place_behind(first.len()) {
+                Some(place) => OpenFrame::at(place),
+                None => written.open_last(&mut load_frame)?,
+            },
+        };
         for packed in entering {
             if !open.has_room_for(&packed) {
                 let next = OpenFrame::at(open.place + 1);
                 written.close(std::mem::replace(&mut open, next))?;
             }
-            written
-                .packages
-                .insert(packed.pkgname.clone(), Some(open.place));
+            written.place(&packed, open.place);
             open.push(packed);
         }
         written.close(open)?;
@@ -400,29 +290,48 @@ impl<'a> Written<'a> {
         Ok(())
     }
 
-    /// The last frame as things stand, with its place.
-    fn last(&self) -> Option<(u32, FrameState)> {
-        let places = self.before.0.iter().rev();
-        let mut left = places.filter_map(|(place, frame)| match self.changed.get(place) {
-            Some(changed) => changed.map(|frame| (*place, frame)),
-            None => Some((*place, *frame)),
-        });
-        left.next()
+    fn place(&mut self, packed: &Packed, place: u32) {
+        self.packages.insert(packed.pkgname.clone(), Some(place));
     }
 
-    /// Opens the last frame again if a package still fits into it, else a new
-    /// one behind it.
+    /// The frames as things stand, with their places, from the last one on.
+    fn backwards(&self) -> impl Iterator<Item = (u32, FrameState)> {
+        let places = self.before.0.iter().rev();
+        places.filter_map(|(place, frame)| match self.changed.get(place) {
+            Some(changed) => changed.map(|frame| (*place, frame)),
+            None => Some((*place, *frame)),
+        })
+    }
+
+    /// The last frame, if it is a small one that is full with so many bytes more,
+    /// and there is room for both in the one before it.
+    fn full_small_one(&self, more: u64) -> Option<(u32, FrameState)> {
+        let mut frames = self.backwards();
+        let (place, small) = frames.next()?;
+        let (_, large) = frames.next()?;
+        let full = small.unpacked <= SMALL && small.unpacked + more > SMALL;
+        let room = large.unpacked + small.unpacked + more <= FRAME_SIZE;
+        (full && room).then_some((place, small))
+    }
+
+    /// The place of a new frame behind the last one, if so many bytes do not go
+    /// into that: there is no room, or it is large and a small one will do.
+    fn place_behind(&self, more: u64) -> Option<u32> {
+        let Some((place, last)) = self.backwards().next() else {
+            return Some(0);
+        };
+        let full = last.unpacked + more > FRAME_SIZE;
+        (full || (last.unpacked > SMALL && more <= SMALL)).then_some(place + 1)
+    }
+
+    /// Opens the last frame again.
     fn open_last<E>(
         &mut self,
-        first: &Packed,
         load_frame: &mut impl FnMut(&Sha256Digest) -> Result<Vec<u8>, E>,
     ) -> Result<OpenFrame, ChangeError<E>> {
-        let Some((place, last)) = self.last() else {
+        let Some((place, last)) = self.backwards().next() else {
             return Ok(OpenFrame::at(0));
         };
-        if last.unpacked + first.len() > FRAME_SIZE {
-            return Ok(OpenFrame::at(place + 1));
-        }
         let mut unpack = |digest: &Sha256Digest| {
             let bytes = match self.new.iter().find(|(new, _)| new == digest) {
                 Some((_, bytes)) => bytes.clone(),

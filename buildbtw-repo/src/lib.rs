@@ -16,6 +16,7 @@ mod limits;
 mod package;
 mod pkginfo;
 mod released;
+mod repository;
 mod tarball;
 pub mod write;
 
@@ -23,12 +24,10 @@ pub use db::{DbError, WriteEntryError, read_db};
 pub use desc::{DbEntry, DescError};
 pub use digest::{DigestError, Md5Digest, Sha256Digest};
 pub use file_name::{FileNameError, MAX_FILE_NAME_LENGTH, PackageFileName};
-pub use frames::{
-    ChangeError, END_FRAME, FRAME_SIZE, FrameState, Frames, RepositoryChange, RepositoryState,
-    add_packages, remove_packages,
-};
+pub use frames::{ChangeError, END_FRAME, FRAME_SIZE, add_packages, remove_packages};
 pub use limits::{LimitError, RATIO_FREE, ReadLimits};
 pub use package::{PackageError, PackageFile, read_package, read_package_from};
 pub use pkginfo::{PackageInfo, PkginfoError, read_pkginfo};
 pub use released::{EntryError, read_released};
+pub use repository::{FrameState, Frames, RepositoryChange, RepositoryState};
 pub use tarball::TarError;

@@ -249,6 +249,30 @@ fn adding_one_rewrites_one_frame() {
     assert_eq!(versions, ["2-1"]);
 }
 
+#[test]
+fn small_packages_one_by_one_cost_little_and_leave_few_frames() {
+    let mut repository = Repository::default();
+    let mut written = 0;
+    for number in 0..400 {
+        repository.add(&[imagined(&format!("p{number}"), 1, 3)]);
+        written += repository.written;
+    }
+    let frames = &repository.state.frames.0;
+    let total: u64 = frames.values().map(|frame| frame.unpacked).sum();
+    assert!(
+        frames.len() as u64 <= total / FRAME_SIZE + 3,
+        "{}",
+        frames.len()
+    );
+    let kept: u64 = frames
+        .values()
+        .map(|frame| frame.files_len + frame.db_len)
+        .sum();
+    // A frame that was written anew with each package would make it some fifty times.
+    let times = written as u64 / kept;
+    assert!(times < 20, "everything was written {times} times");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Add(Vec<(u8, u32, usize)>),

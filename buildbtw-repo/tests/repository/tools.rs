@@ -95,9 +95,10 @@ impl Repository {
         let packages: BTreeMap<_, _> = known.map(|(name, place)| (name.clone(), *place)).collect();
         let touched = |place: &u32| packages.values().any(|other| other == place);
         let all = &self.state.frames.0;
-        let last = all.keys().rev().find(|place| !touched(place));
+        let others = all.keys().rev().filter(|place| !touched(place));
+        let last: Vec<&u32> = others.take(2).collect();
         let frames = all.iter();
-        let frames = frames.filter(|(place, _)| touched(place) || Some(*place) == last);
+        let frames = frames.filter(|(place, _)| touched(place) || last.contains(place));
         RepositoryState {
             frames: Frames(frames.map(|(place, frame)| (*place, *frame)).collect()),
             packages,

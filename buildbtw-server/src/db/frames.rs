@@ -1,5 +1,8 @@
 //! The frames of which the dbs of repositories consist: their bytes, and which of them make up which
 //! generation.
+//!
+//! Statements name their indexes: left to itself, SQLite walks over all files of a repository, or all
+//! frames that it ever had, in the order of the primary key.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,10 +44,10 @@ pub async fn of_generation(
 ) -> DbResult<Frames> {
     // In two halves, each of which an index answers.
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame INDEXED BY one_frame_a_place \
          WHERE build_set_id = ?1 AND until IS NULL AND since <= ?2 UNION ALL \
-         SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
-         WHERE build_set_id = ?1 AND until > ?2 AND since <= ?2",
+         SELECT place, db_digest, files_digest, db_len, files_len, unpacked \
+         FROM repository_frame INDEXED BY repository_frame_until WHERE build_set_id = ?1 AND until > ?2 AND since <= ?2",
     )
     .bind(set)
     .bind(number)
@@ -61,7 +64,7 @@ pub async fn touched(
     pkgnames: &[&str],
 ) -> DbResult<RepositoryState> {
     let rows: Vec<(String, u32)> = sqlx::query_as(
-        "SELECT pkgname, place FROM published_package WHERE build_set_id = ? AND until IS NULL \
+        "SELECT pkgname, place FROM published_package INDEXED BY one_listed_file_a_package WHERE build_set_id = ? AND until IS NULL \
          AND pkgname IN (SELECT value FROM json_each(?))",
     )
     .bind(set)
@@ -74,11 +77,11 @@ pub async fn touched(
     }
     let places: Vec<u32> = packages.values().copied().collect();
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
+        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame INDEXED BY one_frame_a_place \
          WHERE build_set_id = ?1 AND until IS NULL AND place IN (SELECT value FROM json_each(?2)) UNION ALL \
-         SELECT * FROM (SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame \
-         WHERE build_set_id = ?1 AND until IS NULL AND place NOT IN (SELECT value FROM json_each(?2)) \
-         ORDER BY place DESC LIMIT 1)",
+         SELECT * FROM (SELECT place, db_digest, files_digest, db_len, files_len, unpacked \
+         FROM repository_frame INDEXED BY one_frame_a_place WHERE build_set_id = ?1 AND until IS NULL AND place NOT IN (SELECT value FROM json_each(?2)) \
+         ORDER BY place DESC LIMIT 2)",
     )
     .bind(set)
     .bind(to_json(&places))
@@ -168,8 +171,9 @@ pub async fn move_packages(
         return Ok(());
     }
     sqlx::query(
-        "UPDATE published_package SET place = one.value ->> 1 FROM json_each(?1) AS one \
-         WHERE build_set_id = ?2 AND until IS NULL AND pkgname = one.value ->> 0",
+        "UPDATE published_package INDEXED BY one_listed_file_a_package \
+         SET place = (SELECT value ->> 1 FROM json_each(?1) WHERE value ->> 0 = pkgname) \
+         WHERE build_set_id = ?2 AND until IS NULL AND pkgname IN (SELECT value ->> 0 FROM json_each(?1))",
     )
     .bind(to_json(&moved))
     .bind(set)

@@ -288,7 +288,7 @@ pub async fn unlist(
     pkgnames: &[&PkgName],
 ) -> DbResult<()> {
     sqlx::query(
-        "UPDATE published_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
+        "UPDATE published_package INDEXED BY one_listed_file_a_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
          AND pkgname IN (SELECT value FROM json_each(?))",
     )
     .bind(until)
@@ -336,8 +336,10 @@ pub async fn gone_since(
     set: BuildSetKey,
     generation: u32,
 ) -> DbResult<Vec<PkgName>> {
+    // The index is named: left to itself, SQLite walks over all files of the repository.
     let names: Vec<String> = sqlx::query_scalar(
-        "SELECT pkgname FROM published_package WHERE build_set_id = ? AND since <= ? AND until > ?",
+        "SELECT pkgname FROM published_package INDEXED BY published_package_until \
+         WHERE build_set_id = ? AND since <= ? AND until > ?",
     )
     .bind(set)
     .bind(generation)
@@ -354,8 +356,8 @@ pub async fn packages_since(
     generation: u32,
 ) -> DbResult<Vec<PackageFile>> {
     let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT published_package.file_name, metadata FROM published_package JOIN package ON package.id = package_id \
-         WHERE build_set_id = ? AND since > ? AND until IS NULL ORDER BY published_package.file_name",
+        "SELECT published_package.file_name, metadata FROM published_package INDEXED BY published_package_since \
+         JOIN package ON package.id = package_id WHERE build_set_id = ? AND since > ? AND until IS NULL ORDER BY published_package.file_name",
     )
     .bind(set)
     .bind(generation)

@@ -212,11 +212,9 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
         exit_code: report.exit_code,
         failed_step: report.failed_step.as_deref().map(cut),
     };
-    if success {
-        if let Err(what) = check_result(server, &mut tx, &state, &kept).await? {
-            outcome.class = OutcomeClass::Package;
-            outcome.message = what;
-        }
+    if success && let Err(what) = check_result(server, &mut tx, &state, &kept).await? {
+        outcome.class = OutcomeClass::Package;
+        outcome.message = what;
     }
     // What the worker stopped for reasons of its own, or could not install, says nothing about it.
     let suspicious = matches!(

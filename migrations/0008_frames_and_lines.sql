@@ -63,8 +63,15 @@ DROP TABLE published_package;
 ALTER TABLE published_package_2 RENAME TO published_package;
 CREATE INDEX published_package_by_build ON published_package (build_id);
 CREATE UNIQUE INDEX one_listed_file_a_package ON published_package (build_set_id, pkgname) WHERE until IS NULL;
--- What is new or gone since a generation.
+-- What is new since a generation, and what is gone.
 CREATE INDEX published_package_since ON published_package (build_set_id, since);
+CREATE INDEX published_package_until ON published_package (build_set_id, until) WHERE until IS NOT NULL;
 
 ALTER TABLE generation DROP COLUMN state;
 ALTER TABLE generation DROP COLUMN db_digest;
+
+-- What is ready, in the order in which it is handed out: a claim reads the first of the line and not all.
+DROP INDEX build_that_is_ready;
+CREATE INDEX build_in_line ON build (build_set_id, remaining_ms DESC, unlocks DESC, id)
+    WHERE status = 'pending' AND refers_to IS NULL;
+CREATE INDEX build_put_off ON build (not_before) WHERE status = 'pending' AND not_before IS NOT NULL;
