@@ -87,7 +87,13 @@ pub fn next_step<K: Copy>(trust: Trust, alone: bool, failures: &[Failure<K>]) ->
         |failure: &&Failure<K>| matches!(failure.elsewhere, Elsewhere::NotTried { possible: true });
     let trying =
         |failure: &Failure<K>| matches!(failure.elsewhere, Elsewhere::Tried { possible: true });
-    let proved = names(failures.iter().filter(passed)) >= SUSPICIOUS;
+    // What a package is blamed for is held against the worker for a day. The machinery's own failures
+    // come now and then wherever much is built, so those count only while nothing succeeds between them.
+    let counts = |failure: &&Failure<K>| {
+        failure.elsewhere == Elsewhere::Passed { blamed: true }
+            || (passed(failure) && failure.in_a_row)
+    };
+    let proved = names(failures.iter().filter(counts)) >= SUSPICIOUS;
     match trust {
         Trust::SetAside => match set_aside(failures) {
             Step::SetAside { blamed, elsewhere } if blamed.is_empty() && elsewhere.is_empty() => {
@@ -183,6 +189,24 @@ mod tests {
         // What failed elsewhere as well, or is not built any more, says nothing about the worker.
         let spoilt = row(&[("a", Failed), ("b", Gone), ("c", FRESH), ("d", FRESH)]);
         assert_eq!(next_step(Trust::Trusted, false, &spoilt), Step::Leave);
+    }
+
+    #[test]
+    fn failures_of_the_machinery_between_successes_prove_nothing() {
+        let passed = Passed { blamed: false };
+        let mut failures = row(&[("a", passed), ("b", passed), ("c", passed)]);
+        assert!(matches!(
+            next_step(Trust::Trusted, false, &failures),
+            Step::SetAside { .. }
+        ));
+        failures[0].in_a_row = false;
+        assert_eq!(next_step(Trust::Trusted, false, &failures), Step::Leave);
+        // A package was blamed for it: that is put right.
+        failures[0].elsewhere = BLAMED;
+        assert!(matches!(
+            next_step(Trust::Trusted, false, &failures),
+            Step::SetAside { .. }
+        ));
     }
 
     #[test]
