@@ -8,6 +8,7 @@ pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod feed;
+pub mod gitlab;
 pub mod logs;
 pub mod planner;
 pub mod problems;

@@ -245,6 +245,10 @@ fn limits(answer: &mut Response, remaining: u64, now: i64) {
         7200_u64.saturating_sub(remaining).to_string(),
     );
     put("ratelimit-remaining", remaining.to_string());
+    // What is said of times goes by this clock.
+    let date = jiff::Timestamp::from_second(now)
+        .map(|now| now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    put("date", date.unwrap_or_default());
     put("ratelimit-reset", (now + 60).to_string());
 }
 
