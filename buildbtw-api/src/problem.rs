@@ -76,6 +76,8 @@ problems! {
     UnexpectedPackage = "/problems/unexpected-package", 422, "The package is not what was to be built";
     /// The plan cannot be made.
     PlanRefused = "/problems/plan-refused", 422, "The plan cannot be made";
+    /// GitLab does not answer, or refuses.
+    GitLabUnavailable = "/problems/gitlab-unavailable", 502, "GitLab does not give it";
     /// A base repository cannot be read.
     BaseUnavailable = "/problems/base-unavailable", 502, "A base repository cannot be read";
     /// The worker speaks another version of the protocol.

@@ -41,6 +41,29 @@ pub struct SourceQuery {
     pub limit: Option<u32>,
 }
 
+/// How far the sources on GitLab are read, and whether GitLab answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GitLabState {
+    /// Where it is.
+    pub url: String,
+    /// The group of the packages.
+    pub group: String,
+    /// Whether the first reading is over.
+    pub complete: bool,
+    /// How many projects the first reading has read so far.
+    pub read: u64,
+    /// How many there are to be read, if GitLab has said so.
+    pub total: Option<u64>,
+    /// When GitLab was last looked at for what changed.
+    pub polled_at: Option<jiff::Timestamp>,
+    /// When all commits were last compared.
+    pub swept_at: Option<jiff::Timestamp>,
+    /// Since when GitLab does not answer.
+    pub away_since: Option<jiff::Timestamp>,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
 /// How the server is: `GET /api/v1/health`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
@@ -59,4 +82,7 @@ pub struct Health {
     /// Whether it hands out runs.
     #[serde(default)]
     pub mode: ServerModeNote,
+    /// The sources on GitLab, where that is where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gitlab: Option<GitLabState>,
 }

@@ -9,6 +9,8 @@ use buildbtw_api::runs::RootMode;
 use buildbtw_graph::{Architecture, Relation};
 use clap::Parser;
 
+use crate::gitlab::Token;
+
 /// The buildbtw server: plans rebuilds, hands them to workers, and serves the result.
 ///
 /// Every setting can also be given in the environment or in a file `.env` in the folder where
@@ -43,6 +45,24 @@ pub struct Config {
     /// The branch that is planned with; `main`, else what HEAD names, unless given.
     #[arg(long, env = "DEFAULT_BRANCH")]
     pub default_branch: Option<String>,
+
+    /// The GitLab that packages are read from, where GITLAB_PACKAGES_GROUP is set.
+    #[arg(long, env = "GITLAB_DOMAIN", default_value = "gitlab.archlinux.org")]
+    pub gitlab_domain: String,
+
+    /// The group of the package repositories on GitLab; they are read from there instead of the
+    /// folder where it is given.
+    #[arg(long, env = "GITLAB_PACKAGES_GROUP")]
+    pub gitlab_packages_group: Option<String>,
+
+    /// GITLAB_TOKEN. It comes from the environment or `.env` alone: whoever may list processes
+    /// sees command lines.
+    #[arg(skip)]
+    pub gitlab_token: Option<Token>,
+
+    /// GITLAB_HOOK_SECRET, from the environment or `.env` alone as well.
+    #[arg(skip)]
+    pub gitlab_hook_secret: Option<HookSecret>,
 
     /// The base repositories in order: `name=https://mirror/$repo/os/$arch` or `namespace:NAME`,
     /// with `ARCHITECTURE/` in front where it is for one architecture only.
@@ -113,6 +133,16 @@ pub struct Config {
     pub tokio_console: Option<std::net::SocketAddr>,
 }
 
+/// What GitLab's hooks are recognised by: never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HookSecret(pub String);
+
+impl std::fmt::Debug for HookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HookSecret(..)")
+    }
+}
+
 fn root_mode(text: &str) -> Result<RootMode, String> {
     match text {
         "packages" => Ok(RootMode::Packages),
@@ -122,6 +152,18 @@ fn root_mode(text: &str) -> Result<RootMode, String> {
 }
 
 impl Config {
+    /// The settings of the command line and the environment.
+    pub fn from_surroundings() -> Self {
+        let variable = |name: &str| std::env::var(name).ok();
+        Self {
+            gitlab_token: variable("GITLAB_TOKEN").and_then(|text| Token::new(&text)),
+            gitlab_hook_secret: variable("GITLAB_HOOK_SECRET")
+                .filter(|text| !text.trim().is_empty())
+                .map(HookSecret),
+            ..Self::parse()
+        }
+    }
+
     /// The settings that a server has when nothing is given but its folders.
     pub fn for_folders(data_dir: impl Into<PathBuf>, sources_dir: impl Into<PathBuf>) -> Self {
         // Nothing here comes from the environment: tests must not depend on the machine.
@@ -133,6 +175,10 @@ impl Config {
             database_url: None,
             sources_dir: sources_dir.into(),
             default_branch: None,
+            gitlab_domain: "gitlab.example.org".to_owned(),
+            gitlab_packages_group: None,
+            gitlab_token: None,
+            gitlab_hook_secret: None,
             base_repositories: Vec::new(),
             base_hosts: Vec::new(),
             architectures: vec!["x86_64".parse().expect("x86_64 is an architecture")],

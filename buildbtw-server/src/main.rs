@@ -2,7 +2,6 @@
 
 use buildbtw_server::config::Config;
 use buildbtw_server::start;
-use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt;
@@ -30,7 +29,7 @@ fn main() -> anyhow::Result<()> {
     {
         anyhow::bail!("cannot read the file .env: {error}");
     }
-    let config = Config::parse();
+    let config = Config::from_surroundings();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

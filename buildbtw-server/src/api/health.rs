@@ -22,6 +22,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
         source_problems: problems as u64,
         sources_in_sync: *server.sources.in_sync().borrow(),
         mode,
+        gitlab: server.sources.gitlab().map(|gitlab| gitlab.state()),
         workers: server.dispatch.leases.workers_alive(clock::instant()),
     }))
 }

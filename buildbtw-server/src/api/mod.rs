@@ -8,6 +8,7 @@ pub mod extract;
 pub mod failures;
 mod guard;
 mod health;
+mod hooks;
 mod mode;
 pub mod namespaces;
 pub use namespaces::shown as namespace_as_shown;
@@ -102,6 +103,7 @@ pub fn router(server: Server) -> Router {
         .route("/workers", get(workers::list))
         .route("/workers/{id}/mode", put(workers::set_mode))
         .route("/sources", get(sources::list))
+        .route("/gitlab/hooks", post(hooks::take))
         .route("/events", get(events::stream));
     Router::new()
         .nest("/api/v1", for_all.merge(for_workers))

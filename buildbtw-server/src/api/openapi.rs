@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    builds, changing, events, failures, health, mode, namespaces, plans, priority, runs, sources,
-    workers,
+    builds, changing, events, failures, health, hooks, mode, namespaces, plans, priority, runs,
+    sources, workers,
 };
 
 #[derive(OpenApi)]
@@ -52,6 +52,7 @@ use super::{
         workers::heartbeat,
         workers::set_mode,
         sources::list,
+        hooks::take,
         events::stream,
     )
 )]

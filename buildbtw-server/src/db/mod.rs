@@ -30,6 +30,7 @@ pub mod plans;
 pub mod ready;
 pub mod runs;
 pub mod shares;
+pub mod source_sync;
 pub mod sources;
 pub mod status_tables;
 pub mod superseded;

@@ -9,6 +9,7 @@ mod backoff;
 mod budget;
 mod error;
 mod files;
+mod graphql;
 pub mod hooks;
 mod paths;
 mod pipelines;

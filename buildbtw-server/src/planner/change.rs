@@ -83,7 +83,7 @@ pub fn newer_commits(server: &Server, pins: &Pins) -> Vec<NewerCommit> {
         .iter()
         .filter_map(|(pkgbase, pinned)| {
             let head = heads.head(pkgbase)?;
-            (head.tree != pinned.tree).then(|| NewerCommit {
+            (!head.builds_as(&pinned.commit, &pinned.tree)).then(|| NewerCommit {
                 pkgbase: pkgbase.clone(),
                 from: pinned.commit.clone(),
                 to: head.commit.clone(),

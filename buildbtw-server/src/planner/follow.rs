@@ -175,7 +175,7 @@ pub(super) fn moves(pinned: &[PinnedOrigin], resolved: &[ResolvedChangeset]) -> 
             let before = pinned
                 .iter()
                 .find(|origin| origin.changeset == now.changeset)?;
-            (before.tree != now.commit.tree).then(|| ChangesetMove {
+            (!now.commit.builds_as(&before.commit, &before.tree)).then(|| ChangesetMove {
                 changeset: now.changeset.clone(),
                 from: before.commit.clone(),
                 to: now.commit.commit.clone(),

@@ -74,7 +74,7 @@ pub(super) async fn apply(
     for (pkgbase, commit) in &pinned.commits {
         // An equal tree says the same.
         let head = heads.head(pkgbase);
-        if head.is_some_and(|head| head.tree == commit.tree) {
+        if head.is_some_and(|head| head.builds_as(&commit.commit, &commit.tree)) {
             continue;
         }
         match server.sources.read_at(pkgbase, &commit.commit).await {

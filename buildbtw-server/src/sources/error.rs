@@ -7,6 +7,7 @@ use buildbtw_api::ProblemType;
 use buildbtw_graph::PkgBase;
 
 use crate::db::DbError;
+use crate::gitlab::GitLabError;
 use crate::problems::HttpProblem;
 
 /// Why the sources cannot be used at all.
@@ -18,6 +19,20 @@ pub enum SourcesError {
     )]
     Folder {
         /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A setting of GitLab is missing or wrong.
+    #[error("{0}")]
+    GitLabSetting(String),
+    /// There is no client of GitLab.
+    #[error(transparent)]
+    GitLab(#[from] GitLabError),
+    /// The store of trees cannot be made.
+    #[error("cannot make the store of source trees {path}: {source}")]
+    Trees {
+        /// Its folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -121,6 +136,14 @@ pub enum SourceError {
         /// What is wrong.
         detail: String,
     },
+    /// GitLab does not give it.
+    #[error("{pkgbase}: {error}")]
+    GitLab {
+        /// The repository.
+        pkgbase: PkgBase,
+        /// Why not.
+        error: GitLabError,
+    },
     /// A file of the server's own.
     #[error("cannot write a source archive: {0}")]
     Io(#[from] io::Error),
@@ -150,6 +173,9 @@ impl From<SourceError> for HttpProblem {
                 .hint("a commit that mends it is noticed at once"),
             SourceError::NotEditable { .. } => Self::new(ProblemType::BrokenSource, detail)
                 .hint("write the pkgrel as one plain line `pkgrel=1`, or pass `--pkgrel keep`"),
+            SourceError::GitLab { .. } => Self::new(ProblemType::GitLabUnavailable, detail).hint(
+                "what needs no GitLab goes on; `GET /api/v1/health` says since when it is away",
+            ),
             SourceError::Io(error) => error.into(),
             SourceError::Broken(_) => Self::internal(&error),
         }

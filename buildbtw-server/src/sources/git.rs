@@ -15,10 +15,18 @@ use super::error::SourceError;
 pub struct SourceCommit {
     /// Its id.
     pub commit: String,
-    /// The id of its tree: equal trees build equally.
+    /// What its tree is known by: equal ones build equally. It is git's id of it; where that is not
+    /// known, `commit:` and the commit's id.
     pub tree: String,
     /// When it was committed, in seconds since 1970.
     pub committed_at: i64,
+}
+
+impl SourceCommit {
+    /// Whether it is known to build the same: it is the same commit, or has the same tree.
+    pub fn builds_as(&self, commit: &str, tree: &str) -> bool {
+        self.commit == commit || self.tree == tree
+    }
 }
 
 /// The shortest part of a commit's id that is looked up, in digits.
@@ -180,17 +188,7 @@ impl GitRepository {
     }
 
     fn unknown(&self, reference: &str, detail: String) -> SourceError {
-        let branches = self.branches().unwrap_or_default();
-        let hint = match branches.len() {
-            0 => "it has no branches".to_owned(),
-            count if count > HINT_NAMES => {
-                format!(
-                    "among its {count} branches are: {}",
-                    branches[..HINT_NAMES].join(", ")
-                )
-            }
-            _ => format!("its branches are: {}", branches.join(", ")),
-        };
+        let hint = branches_hint(&self.branches().unwrap_or_default());
         SourceError::UnknownReference {
             pkgbase: self.pkgbase.clone(),
             reference: reference.to_owned(),
@@ -242,7 +240,18 @@ impl GitRepository {
         limit: u64,
     ) -> Result<Option<Result<Vec<u8>, String>>, SourceError> {
         let commit = self.inner.find_commit(commit).map_err(self.failed())?;
-        let tree = commit.tree().map_err(self.failed())?;
+        let tree = commit.tree_id().map_err(self.failed())?.detach();
+        self.file_in(tree, name, limit)
+    }
+
+    /// The same of a tree.
+    pub fn file_in(
+        &self,
+        tree: ObjectId,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Result<Vec<u8>, String>>, SourceError> {
+        let tree = self.inner.find_tree(tree).map_err(self.failed())?;
         let Some(entry) = tree.find_entry(name) else {
             return Ok(None);
         };
@@ -263,6 +272,20 @@ impl GitRepository {
     /// The size of an object in bytes, without reading it.
     pub fn size(&self, id: ObjectId) -> Result<u64, SourceError> {
         Ok(self.inner.find_header(id).map_err(self.failed())?.size())
+    }
+}
+
+/// Which branches there are instead of one that is not there.
+pub(super) fn branches_hint(branches: &[String]) -> String {
+    match branches.len() {
+        0 => "it has no branches".to_owned(),
+        count if count > HINT_NAMES => {
+            format!(
+                "among its {count} branches are: {}",
+                branches[..HINT_NAMES].join(", ")
+            )
+        }
+        _ => format!("its branches are: {}", branches.join(", ")),
     }
 }
 

@@ -1,23 +1,20 @@
-//! The sources: a folder of git repositories, one a package base.
+//! The sources: git repositories, one a package base, in a folder or on GitLab.
 //!
-//! What is planned with are the `.SRCINFO` files of the default branches. They are read from git's
-//! objects, never from a work tree, kept in memory as an index, and stored, so that a restart reads
-//! only what changed. One task ([`keeper`]) keeps the index like the repositories; everything else
-//! here reads a repository when it is asked.
+//! What is planned with are the `.SRCINFO` files of the default branches. They are kept in memory as an
+//! index, and stored, so that a restart reads only what changed. Where they come from is a [`Provider`]'s
+//! to know: one task of it keeps the index like the repositories, and it answers what is asked about
+//! single commits. Everything else here is the same for all.
 
+mod directory;
 mod error;
-mod fingerprint;
 mod git;
-mod keeper;
-mod locate;
+mod gitlab;
 mod near_names;
 pub mod pkgrel_edit;
 mod reading;
 mod state;
 mod stored;
-mod survey;
 mod tarball;
-mod watches;
 
 use std::fs::File;
 use std::io::{BufWriter, Seek};
@@ -26,20 +23,23 @@ use std::sync::Arc;
 
 use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::Page;
-use buildbtw_api::sources::{SourceQuery, SourceRepository};
+use buildbtw_api::sources::{GitLabState, SourceQuery, SourceRepository};
 use buildbtw_graph::{PkgBase, SourceIndex, SourcePackage};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::db::Db;
+use directory::Directory;
 use git::GitRepository;
+use gitlab::GitLabSources;
+use reading::Read;
 
+pub use directory::{Fingerprint, Found};
 pub use error::{SourceError, SourcesError};
-pub use fingerprint::Fingerprint;
 pub use git::SourceCommit;
-pub use locate::Found;
-pub use reading::Repository;
+pub use gitlab::Address;
+pub use reading::{Place, Repository};
 pub use state::Heads;
 
 /// How many changes a slow listener may be behind before it is told that it missed some.
@@ -70,10 +70,26 @@ pub struct ResolvedChangeset {
 #[derive(Clone)]
 pub struct Sources(Arc<Shared>);
 
-/// What the keeper and everybody else share.
+/// Where source repositories come from.
+#[derive(Clone)]
+enum Provider {
+    Directory(Arc<Directory>),
+    GitLab(Arc<GitLabSources>),
+}
+
+impl Provider {
+    /// What its rows are marked with.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Directory(_) => "directory",
+            Self::GitLab(_) => "gitlab",
+        }
+    }
+}
+
+/// What the provider's task and everybody else share.
 struct Shared {
-    folder: PathBuf,
-    default_branch: Option<String>,
+    provider: Provider,
     /// Where archives lie while they are sent; they have no names there.
     scratch: PathBuf,
     db: Db,
@@ -84,27 +100,49 @@ struct Shared {
 }
 
 impl Sources {
-    /// Opens the folder of sources with the stored index.
+    /// Opens the sources that the settings name, with the stored index.
     ///
     /// # Errors
     ///
-    /// When the folder or the stored index cannot be read. A single repository that cannot be
-    /// read is no error.
+    /// When the folder, the client of GitLab or the stored index cannot be opened. A single repository
+    /// that cannot be read is no error.
     pub async fn open(
         config: &Config,
         db: Db,
         shutdown: CancellationToken,
     ) -> Result<Self, SourcesError> {
-        let at = |source| SourcesError::Folder {
-            path: config.sources_dir.clone(),
-            source,
+        let provider = if config.gitlab_packages_group.is_some() {
+            let client = gitlab::client(config)?;
+            Provider::GitLab(Arc::new(GitLabSources::open(config, client)?))
+        } else {
+            Provider::Directory(Arc::new(Directory::open(config)?))
         };
-        let folder = config.sources_dir.canonicalize().map_err(at)?;
-        // Listed once to see whether it can be.
-        std::fs::read_dir(&folder).map_err(at)?;
+        Self::of(provider, config, db, shutdown).await
+    }
+
+    /// The same on GitLab, with a client whose time and patience are somebody else's.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong, or the stored index cannot be read.
+    pub async fn open_with_client(
+        config: &Config,
+        client: crate::gitlab::GitLab,
+        db: Db,
+        shutdown: CancellationToken,
+    ) -> Result<Self, SourcesError> {
+        let provider = Provider::GitLab(Arc::new(GitLabSources::open(config, client)?));
+        Self::of(provider, config, db, shutdown).await
+    }
+
+    async fn of(
+        provider: Provider,
+        config: &Config,
+        db: Db,
+        shutdown: CancellationToken,
+    ) -> Result<Self, SourcesError> {
         let shared = Arc::new(Shared {
-            folder: folder.clone(),
-            default_branch: config.default_branch.clone(),
+            provider: provider.clone(),
             scratch: config.data_dir.clone(),
             db,
             state: state::State::default(),
@@ -112,7 +150,7 @@ impl Sources {
             in_sync: watch::Sender::new(false),
             shutdown,
         });
-        let stored = stored::load(&shared.db, folder).await?;
+        let stored = stored::load(&shared.db, provider).await?;
         shared.state.update(
             stored.map_err(|error| SourcesError::Broken(error.to_string()))?,
             &[],
@@ -120,10 +158,25 @@ impl Sources {
         Ok(Self(shared))
     }
 
-    /// Begins to read what changed since the index was stored, and to watch, with at most so many of
-    /// the system's watches: the rest is looked at every few seconds. Ends with the server.
+    /// Begins to read what changed since the index was stored, and to follow what changes. A folder is
+    /// watched with at most so many of the system's watches: the rest is looked at every few seconds.
+    /// Ends with the server.
     pub fn keep_up(&self, watches: usize) {
-        tokio::spawn(keeper::Keeper::new(Arc::clone(&self.0), watches).run());
+        match &self.0.provider {
+            Provider::Directory(directory) => directory.keep_up(&self.0, watches),
+            Provider::GitLab(gitlab) => gitlab.keep_up(&self.0),
+        }
+    }
+
+    /// The sources on GitLab, if that is where they are.
+    pub fn gitlab(&self) -> Option<OnGitLab<'_>> {
+        match &self.0.provider {
+            Provider::Directory(_) => None,
+            Provider::GitLab(gitlab) => Some(OnGitLab {
+                shared: &self.0,
+                gitlab,
+            }),
+        }
     }
 
     /// The packages of the default branches. Cheap; what comes back does not change.
@@ -168,12 +221,18 @@ impl Sources {
     ///
     /// When there is no such repository or reference, or the `.SRCINFO` there cannot be used.
     pub async fn resolve(&self, changeset: &Changeset) -> Result<ResolvedChangeset, SourceError> {
-        let changeset = changeset.clone();
-        self.with_repository(&changeset.pkgbase.clone(), move |git, _| {
-            let commit = git.resolve(&changeset.reference)?;
-            read_changeset(git, changeset, commit)
-        })
-        .await
+        match &self.0.provider {
+            Provider::Directory(directory) => {
+                let changeset = changeset.clone();
+                directory
+                    .with_repository(&self.0, &changeset.pkgbase.clone(), move |git, _| {
+                        let commit = git.resolve(&changeset.reference)?;
+                        read_changeset(git, changeset, commit)
+                    })
+                    .await
+            }
+            Provider::GitLab(gitlab) => gitlab.resolve(&self.0, changeset).await,
+        }
     }
 
     /// The same at a commit that the changeset was pinned to before.
@@ -186,12 +245,18 @@ impl Sources {
         changeset: &Changeset,
         commit: &str,
     ) -> Result<ResolvedChangeset, SourceError> {
-        let (changeset, commit) = (changeset.clone(), commit.to_owned());
-        self.with_repository(&changeset.pkgbase.clone(), move |git, _| {
-            let commit = git.stored_commit(&commit)?;
-            read_changeset(git, changeset, commit)
-        })
-        .await
+        match &self.0.provider {
+            Provider::Directory(directory) => {
+                let (changeset, commit) = (changeset.clone(), commit.to_owned());
+                directory
+                    .with_repository(&self.0, &changeset.pkgbase.clone(), move |git, _| {
+                        let commit = git.stored_commit(&commit)?;
+                        read_changeset(git, changeset, commit)
+                    })
+                    .await
+            }
+            Provider::GitLab(gitlab) => gitlab.resolve_pinned(&self.0, changeset, commit).await,
+        }
     }
 
     /// The package at a commit.
@@ -204,12 +269,18 @@ impl Sources {
         pkgbase: &PkgBase,
         commit: &str,
     ) -> Result<SourcePackage, SourceError> {
-        let (name, commit) = (pkgbase.clone(), commit.to_owned());
-        self.with_repository(pkgbase, move |git, _| {
-            let text = reading::srcinfo(git, &name, git.stored_commit(&commit)?)?;
-            Ok(reading::understand(&name, &commit, &text)?.package)
-        })
-        .await
+        match &self.0.provider {
+            Provider::Directory(directory) => {
+                let (name, commit) = (pkgbase.clone(), commit.to_owned());
+                directory
+                    .with_repository(&self.0, pkgbase, move |git, _| {
+                        let text = reading::srcinfo(git, &name, git.stored_commit(&commit)?)?;
+                        Ok(reading::understand(&name, &commit, &text)?.package)
+                    })
+                    .await
+            }
+            Provider::GitLab(gitlab) => gitlab.read_at(&self.0, pkgbase, commit).await,
+        }
     }
 
     /// The tree of a commit as a tar archive, ready to be read from its beginning. With a pkgrel,
@@ -226,25 +297,29 @@ impl Sources {
         commit: &str,
         pkgrel: Option<&str>,
     ) -> Result<File, SourceError> {
-        let (name, commit, pkgrel) = (
-            pkgbase.clone(),
-            commit.to_owned(),
-            pkgrel.map(str::to_owned),
-        );
-        self.with_repository(pkgbase, move |git, shared| {
-            let commit = git.stored_commit(&commit)?;
-            let mut file = tempfile::tempfile_in(&shared.scratch)?;
-            tarball::pack(
-                git,
-                &name,
-                commit,
-                pkgrel.as_deref(),
-                BufWriter::new(&mut file),
-            )?;
-            file.rewind()?;
-            Ok(file)
-        })
-        .await
+        match &self.0.provider {
+            Provider::Directory(directory) => {
+                let (name, commit, pkgrel) = (
+                    pkgbase.clone(),
+                    commit.to_owned(),
+                    pkgrel.map(str::to_owned),
+                );
+                directory
+                    .with_repository(&self.0, pkgbase, move |git, scratch| {
+                        let described = git.describe(git.stored_commit(&commit)?)?;
+                        let tree = gix::ObjectId::from_hex(described.tree.as_bytes())
+                            .map_err(git.failed())?;
+                        let of = tarball::CommitTree {
+                            commit: &commit,
+                            tree,
+                            committed_at: described.committed_at,
+                        };
+                        packed(git, &name, of, pkgrel.as_deref(), scratch)
+                    })
+                    .await
+            }
+            Provider::GitLab(gitlab) => gitlab.tarball(&self.0, pkgbase, commit, pkgrel).await,
+        }
     }
 
     /// Whether the PKGBUILD at a commit has a function pkgver(), which makes a version that its
@@ -258,56 +333,133 @@ impl Sources {
         pkgbase: &PkgBase,
         commit: &str,
     ) -> Result<bool, SourceError> {
-        let commit = commit.to_owned();
-        self.with_repository(pkgbase, move |git, _| {
-            let commit = git.stored_commit(&commit)?;
-            let text = git.file(commit, "PKGBUILD", tarball::LARGEST_PKGBUILD)?;
-            let text = text.and_then(Result::ok).unwrap_or_default();
-            Ok(pkgrel_edit::has_pkgver_function(&String::from_utf8_lossy(
-                &text,
-            )))
-        })
-        .await
+        match &self.0.provider {
+            Provider::Directory(directory) => {
+                let commit = commit.to_owned();
+                directory
+                    .with_repository(&self.0, pkgbase, move |git, _| {
+                        let commit = git.stored_commit(&commit)?;
+                        let text = git.file(commit, "PKGBUILD", tarball::LARGEST_PKGBUILD)?;
+                        let text = text.and_then(Result::ok).unwrap_or_default();
+                        let text = String::from_utf8_lossy(&text);
+                        Ok(pkgrel_edit::has_pkgver_function(&text))
+                    })
+                    .await
+            }
+            Provider::GitLab(gitlab) => gitlab.sets_its_version(&self.0, pkgbase, commit).await,
+        }
+    }
+}
+
+/// What can be asked of the sources only where they are on GitLab.
+pub struct OnGitLab<'a> {
+    shared: &'a Arc<Shared>,
+    gitlab: &'a Arc<GitLabSources>,
+}
+
+impl OnGitLab<'_> {
+    /// The client.
+    pub fn client(&self) -> &crate::gitlab::GitLab {
+        self.gitlab.client()
     }
 
-    /// Does something with an open repository, on a thread that may block.
-    async fn with_repository<T: Send + 'static>(
-        &self,
-        pkgbase: &PkgBase,
-        work: impl FnOnce(&GitRepository, &Shared) -> Result<T, SourceError> + Send + 'static,
-    ) -> Result<T, SourceError> {
-        let shared = Arc::clone(&self.0);
-        let pkgbase = pkgbase.clone();
-        tokio::task::spawn_blocking(move || {
-            let found = shared.find(&pkgbase)?;
-            let git = GitRepository::open(&pkgbase, &found.git_dir)?;
-            work(&git, &shared)
-        })
-        .await
-        .map_err(|error| SourceError::Broken(error.to_string()))?
+    /// How far the index is, and whether GitLab answers.
+    pub fn state(&self) -> GitLabState {
+        self.gitlab.state()
+    }
+
+    /// A project may have changed. It is looked at soon.
+    pub fn notice(&self, project: crate::gitlab::ProjectId) {
+        self.gitlab.notice(project);
+    }
+
+    /// Takes a hook: whether it comes from GitLab, and if so, what it says is heeded.
+    pub fn hook(&self, shown: &crate::gitlab::hooks::Credentials<'_>, body: &[u8]) -> bool {
+        self.gitlab.hook(shown, body)
+    }
+
+    /// Looks now for what changed of late.
+    ///
+    /// # Errors
+    ///
+    /// When GitLab is away or refuses.
+    pub async fn poll(&self) -> Result<(), crate::gitlab::GitLabError> {
+        self.gitlab.poll(self.shared).await
+    }
+
+    /// Compares now all commits with GitLab's.
+    ///
+    /// # Errors
+    ///
+    /// When GitLab is away or refuses.
+    pub async fn sweep(&self) -> Result<(), crate::gitlab::GitLabError> {
+        self.gitlab.sweep(self.shared).await
     }
 }
 
 impl Shared {
-    /// Where a repository is: as known, or just made.
-    fn find(&self, pkgbase: &PkgBase) -> Result<Found, SourceError> {
+    fn unknown_package(&self, pkgbase: &PkgBase) -> SourceError {
         let heads = self.state.heads();
-        if let Some(repository) = heads.repository(pkgbase)
-            && repository.found.git_dir.is_dir()
-        {
-            return Ok(repository.found.clone());
-        }
-        locate::find(&self.folder, pkgbase).ok_or_else(|| SourceError::UnknownPackage {
+        let names = heads.repositories().map(|repository| &repository.pkgbase);
+        SourceError::UnknownPackage {
             pkgbase: pkgbase.clone(),
-            hint: near_names::hint(
-                pkgbase,
-                heads
-                    .repositories()
-                    .map(|repository| &repository.found.pkgbase),
-                heads.index(),
-            ),
-        })
+            hint: near_names::hint(pkgbase, names, heads.index()),
+        }
     }
+
+    /// Keeps and stores what was read and is new, takes out what is gone, and says so.
+    async fn take_in(&self, read: Vec<Read>, gone: &[PkgBase]) {
+        let heads = self.state.heads();
+        let read: Vec<Read> = read
+            .into_iter()
+            .filter(|read| {
+                heads
+                    .repository(&read.repository.pkgbase)
+                    .is_none_or(|known| !read.repository.is_as(known))
+            })
+            .collect();
+        drop(heads);
+        if read.is_empty() && gone.is_empty() {
+            return;
+        }
+        if let Err(error) = stored::save(&self.db, &self.provider, &read, gone).await {
+            // They are read again after a restart, which is all that is lost.
+            tracing::error!(%error, "cannot store what was read of the sources");
+        }
+        let read: Vec<_> = read
+            .into_iter()
+            .map(|read| Arc::new(read.repository))
+            .collect();
+        let moved: Vec<PkgBase> = read
+            .iter()
+            .map(|repository| repository.pkgbase.clone())
+            .chain(gone.iter().cloned())
+            .collect();
+        for repository in &read {
+            if let Some(problem) = &repository.problem {
+                tracing::warn!(pkgbase = %repository.pkgbase, problem, "a source repository has a problem");
+            }
+        }
+        self.state.update(read, gone);
+        for pkgbase in moved {
+            // Nobody may be listening, which is no failure.
+            let _ = self.changes.send(SourceChange { pkgbase });
+        }
+    }
+}
+
+/// A commit's tree in a file without a name, ready to be read from its beginning.
+fn packed(
+    git: &GitRepository,
+    pkgbase: &PkgBase,
+    of: tarball::CommitTree<'_>,
+    pkgrel: Option<&str>,
+    scratch: &std::path::Path,
+) -> Result<File, SourceError> {
+    let mut file = tempfile::tempfile_in(scratch)?;
+    tarball::pack(git, pkgbase, of, pkgrel, BufWriter::new(&mut file))?;
+    file.rewind()?;
+    Ok(file)
 }
 
 fn read_changeset(

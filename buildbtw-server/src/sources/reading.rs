@@ -1,21 +1,31 @@
-//! Reading one source repository: what its default branch says.
+//! What is known of one source repository, and what a `.SRCINFO` means.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use buildbtw_graph::{MAX_SRCINFO_LENGTH, PkgBase, SourcePackage, read_srcinfo};
 use gix::ObjectId;
 
+use super::directory::{Fingerprint, Found};
 use super::error::SourceError;
-use super::fingerprint::{Fingerprint, Glance, fingerprint, glance};
 use super::git::{GitRepository, SourceCommit};
-use super::locate::Found;
+use super::gitlab::Address;
+
+/// Where a source repository is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the folder of sources.
+    Directory(Found),
+    /// On GitLab.
+    GitLab(Address),
+}
 
 /// A source repository as it was read last.
 #[derive(Debug, Clone)]
 pub struct Repository {
+    /// Its name.
+    pub pkgbase: PkgBase,
     /// Where it is.
-    pub found: Found,
+    pub place: Place,
     /// The branch that is planned with; `None` if there is none or HEAD names a commit.
     pub default_branch: Option<String>,
     /// The commit it names.
@@ -31,9 +41,41 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// One of which nothing is known but where it is.
+    pub(super) fn at(pkgbase: PkgBase, place: Place) -> Self {
+        Self {
+            pkgbase,
+            place,
+            default_branch: None,
+            commit: None,
+            package: None,
+            problem: None,
+            warnings: Vec::new(),
+            fingerprint: None,
+        }
+    }
+
+    /// Where it is in the folder of sources.
+    pub(super) fn found(&self) -> Option<&Found> {
+        match &self.place {
+            Place::Directory(found) => Some(found),
+            Place::GitLab(_) => None,
+        }
+    }
+
+    /// Where it is on GitLab.
+    pub(super) fn address(&self) -> Option<&Address> {
+        match &self.place {
+            Place::Directory(_) => None,
+            Place::GitLab(address) => Some(address),
+        }
+    }
+
     /// Whether it was read the same way before.
     pub(super) fn is_as(&self, before: &Self) -> bool {
-        self.found == before.found
+        self.pkgbase == before.pkgbase
+            && self.place == before.place
+            && self.default_branch == before.default_branch
             && self.fingerprint == before.fingerprint
             && self.commit == before.commit
             && self.problem == before.problem
@@ -105,15 +147,6 @@ pub(super) fn srcinfo(
     }
 }
 
-/// What looking at a repository found.
-#[derive(Debug)]
-pub(super) struct Look {
-    /// What to compare with next time; `None` if time stamps tell nothing yet.
-    pub glance: Option<Glance>,
-    /// What was read; `None` if its references are those of the known fingerprint.
-    pub read: Option<Read>,
-}
-
 /// A repository that was read.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -121,66 +154,4 @@ pub(super) struct Read {
     pub repository: Repository,
     /// The text of the `.SRCINFO`, which is stored.
     pub srcinfo: Option<String>,
-}
-
-/// Looks whether a repository's references are still those of a fingerprint, and reads it if not.
-pub(super) fn look(
-    found: &Found,
-    known: Option<&Fingerprint>,
-    default_branch: Option<&str>,
-) -> Look {
-    // Both are taken before anything is read: what changes in the middle shows next time.
-    let glance = glance(&found.git_dir, SystemTime::now());
-    let mut read = Read {
-        repository: Repository {
-            found: found.clone(),
-            default_branch: None,
-            commit: None,
-            package: None,
-            problem: None,
-            warnings: Vec::new(),
-            fingerprint: None,
-        },
-        srcinfo: None,
-    };
-    match fingerprint(&found.git_dir, default_branch) {
-        Ok(fingerprint) if known == Some(&fingerprint) => return Look { glance, read: None },
-        Ok(fingerprint) => read.repository.fingerprint = Some(fingerprint),
-        Err(error) => {
-            read.repository.problem = Some(format!("its references cannot be read: {error}"));
-            return Look {
-                glance: None,
-                read: Some(read),
-            };
-        }
-    }
-    if let Err(error) = read_default_branch(&mut read, default_branch) {
-        read.repository.problem = Some(error.to_string());
-        if matches!(error, SourceError::Git { .. }) {
-            // It may be in the middle of something, so it is to be read again.
-            read.repository.fingerprint = None;
-            return Look {
-                glance: None,
-                read: Some(read),
-            };
-        }
-    }
-    Look {
-        glance,
-        read: Some(read),
-    }
-}
-
-fn read_default_branch(read: &mut Read, default_branch: Option<&str>) -> Result<(), SourceError> {
-    let repository = &mut read.repository;
-    let pkgbase = repository.found.pkgbase.clone();
-    let git = GitRepository::open(&pkgbase, &repository.found.git_dir)?;
-    let branch = git.default_branch(default_branch)?;
-    repository.default_branch = branch.name;
-    let commit = repository.commit.insert(git.describe(branch.commit)?);
-    let text = read.srcinfo.insert(srcinfo(&git, &pkgbase, branch.commit)?);
-    let understood = understand(&pkgbase, &commit.commit, text)?;
-    repository.package = Some(Arc::new(understood.package));
-    repository.warnings = understood.warnings;
-    Ok(())
 }

@@ -85,7 +85,7 @@ impl Heads {
 
 fn shown(repository: &Repository) -> SourceRepository {
     SourceRepository {
-        pkgbase: repository.found.pkgbase.clone(),
+        pkgbase: repository.pkgbase.clone(),
         default_branch: repository.default_branch.clone(),
         commit: repository
             .commit
@@ -126,7 +126,7 @@ impl State {
             repositories.remove(pkgbase);
         }
         for repository in read {
-            let pkgbase = repository.found.pkgbase.clone();
+            let pkgbase = repository.pkgbase.clone();
             match &repository.package {
                 // Equal content is left where it is, so that whoever compares sees no change.
                 Some(package) if index.get(&pkgbase) == Some(package) => {}

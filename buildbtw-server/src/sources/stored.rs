@@ -1,47 +1,42 @@
 //! The index as it is stored: from rows to memory at the start, and back after every reading.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buildbtw_graph::PkgBase;
 use rayon::prelude::*;
 
-use super::fingerprint::Fingerprint;
+use super::Provider;
+use super::directory::Fingerprint;
 use super::git::SourceCommit;
-use super::locate::Found;
-use super::reading::{Read, Repository, understand};
+use super::gitlab::Address;
+use super::reading::{Place, Read, Repository, understand};
 use crate::db::sources::{self, StoredSource};
 use crate::db::{Db, DbResult};
-
-/// What rows of repositories below the folder of sources are marked with.
-const PROVIDER: &str = "directory";
 
 /// Repositories as they were stored, understood anew in parallel: what a text means is this
 /// version's to say. Rows that make no sense are left out; their repositories are read again.
 pub(super) async fn load(
     db: &Db,
-    folder: PathBuf,
+    provider: Provider,
 ) -> DbResult<Result<Vec<Arc<Repository>>, tokio::task::JoinError>> {
-    let rows = sources::all(&mut *db.read().await?, PROVIDER).await?;
+    let rows = sources::all(&mut *db.read().await?, provider.name()).await?;
     let restored = tokio::task::spawn_blocking(move || {
         rows.into_par_iter()
-            .filter_map(|row| restore(&folder, row))
+            .filter_map(|row| restore(&provider, row))
             .map(Arc::new)
             .collect()
     });
     Ok(restored.await)
 }
 
-fn restore(folder: &Path, row: StoredSource) -> Option<Repository> {
+fn restore(provider: &Provider, row: StoredSource) -> Option<Repository> {
     let pkgbase: PkgBase = row.pkgbase.parse().ok()?;
-    let git_dir = PathBuf::from(row.location);
-    let entry = git_dir
-        .strip_prefix(folder)
-        .ok()?
-        .components()
-        .next()?
-        .as_os_str()
-        .to_owned();
+    let place = match provider {
+        Provider::Directory(directory) => {
+            Place::Directory(directory.stored(&pkgbase, &row.location)?)
+        }
+        Provider::GitLab(_) => Place::GitLab(Address::read(&row.location)?),
+    };
     let commit = match (row.commit_id, row.tree_id, row.committed_at) {
         (Some(commit), Some(tree), Some(committed_at)) => Some(SourceCommit {
             commit,
@@ -51,11 +46,8 @@ fn restore(folder: &Path, row: StoredSource) -> Option<Repository> {
         _ => None,
     };
     let mut repository = Repository {
-        found: Found {
-            pkgbase,
-            entry,
-            git_dir,
-        },
+        pkgbase,
+        place,
         default_branch: row.default_branch,
         commit,
         package: None,
@@ -64,7 +56,7 @@ fn restore(folder: &Path, row: StoredSource) -> Option<Repository> {
         fingerprint: row.fingerprint.map(Fingerprint::from_stored),
     };
     if let (Some(commit), Some(text)) = (&repository.commit, &row.srcinfo) {
-        match understand(&repository.found.pkgbase, &commit.commit, text) {
+        match understand(&repository.pkgbase, &commit.commit, text) {
             Ok(understood) => {
                 repository.package = Some(Arc::new(understood.package));
                 repository.warnings = understood.warnings;
@@ -77,12 +69,17 @@ fn restore(folder: &Path, row: StoredSource) -> Option<Repository> {
 }
 
 /// Stores what was read, and removes what is gone, by chunks.
-pub(super) async fn save(db: &Db, read: &[Read], gone: &[PkgBase]) -> DbResult<()> {
+pub(super) async fn save(
+    db: &Db,
+    provider: &Provider,
+    read: &[Read],
+    gone: &[PkgBase],
+) -> DbResult<()> {
     for chunk in read.chunks(sources::CHUNK) {
         let mut tx = db.write().await?;
         for read in chunk {
             if let Some(row) = row(read) {
-                sources::put(&mut tx, PROVIDER, &row).await?;
+                sources::put(&mut tx, provider.name(), &row).await?;
             }
         }
         tx.commit().await?;
@@ -90,7 +87,7 @@ pub(super) async fn save(db: &Db, read: &[Read], gone: &[PkgBase]) -> DbResult<(
     for chunk in gone.chunks(sources::CHUNK) {
         let mut tx = db.write().await?;
         for pkgbase in chunk {
-            sources::remove(&mut tx, PROVIDER, pkgbase).await?;
+            sources::remove(&mut tx, provider.name(), pkgbase).await?;
         }
         tx.commit().await?;
     }
@@ -102,8 +99,11 @@ fn row(read: &Read) -> Option<StoredSource> {
     let repository = &read.repository;
     let commit = repository.commit.as_ref();
     Some(StoredSource {
-        pkgbase: repository.found.pkgbase.to_string(),
-        location: repository.found.git_dir.to_str()?.to_owned(),
+        pkgbase: repository.pkgbase.to_string(),
+        location: match &repository.place {
+            Place::Directory(found) => found.git_dir.to_str()?.to_owned(),
+            Place::GitLab(address) => address.to_string(),
+        },
         fingerprint: repository
             .fingerprint
             .as_ref()

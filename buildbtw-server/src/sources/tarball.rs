@@ -15,16 +15,16 @@ use super::git::GitRepository;
 use super::pkgrel_edit::{EditError, edit_pkgbuild, edit_srcinfo};
 
 /// The largest file, in bytes. Files are held in memory one at a time.
-const LARGEST_FILE: u64 = 256 << 20;
+pub(super) const LARGEST_FILE: u64 = 256 << 20;
 
 /// The largest sum of all files, in bytes.
-const LARGEST_TREE: u64 = 2 << 30;
+pub(super) const LARGEST_TREE: u64 = 2 << 30;
 
 /// The most entries.
-const MOST_ENTRIES: usize = 200_000;
+pub(super) const MOST_ENTRIES: usize = 200_000;
 
 /// How deep folders may lie.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// The longest path in the archive, in bytes.
 const LONGEST_PATH: usize = 4000;
@@ -35,7 +35,7 @@ pub(super) const LARGEST_PKGBUILD: u64 = 4 << 20;
 struct Packing<'a, W: Write> {
     git: &'a GitRepository,
     pkgbase: &'a PkgBase,
-    commit: ObjectId,
+    commit: &'a str,
     archive: Builder<W>,
     mtime: u64,
     entries: usize,
@@ -44,28 +44,28 @@ struct Packing<'a, W: Write> {
     edited: Vec<(&'static str, Vec<u8>)>,
 }
 
+/// The tree of a commit: it and when the commit was made, to the second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CommitTree<'a> {
+    pub commit: &'a str,
+    pub tree: ObjectId,
+    pub committed_at: i64,
+}
+
 /// Writes the tree of a commit as a tar archive; with a pkgrel, that one is written into
 /// PKGBUILD and `.SRCINFO`.
 pub(super) fn pack<W: Write>(
     git: &GitRepository,
     pkgbase: &PkgBase,
-    commit: ObjectId,
+    of: CommitTree<'_>,
     pkgrel: Option<&str>,
     into: W,
 ) -> Result<(), SourceError> {
-    let described = git.describe(commit)?;
-    let tree = git
-        .inner
-        .find_commit(commit)
-        .map_err(git.failed())?
-        .tree_id()
-        .map_err(git.failed())?
-        .detach();
     let edited = match pkgrel {
         Some(pkgrel) => vec![
             (
                 "PKGBUILD",
-                edit(git, pkgbase, commit, "PKGBUILD", LARGEST_PKGBUILD, |text| {
+                edit(git, pkgbase, of, "PKGBUILD", LARGEST_PKGBUILD, |text| {
                     edit_pkgbuild(text, pkgrel)
                 })?,
             ),
@@ -74,7 +74,7 @@ pub(super) fn pack<W: Write>(
                 edit(
                     git,
                     pkgbase,
-                    commit,
+                    of,
                     ".SRCINFO",
                     MAX_SRCINFO_LENGTH as u64,
                     |text| edit_srcinfo(text, pkgrel),
@@ -86,14 +86,14 @@ pub(super) fn pack<W: Write>(
     let mut packing = Packing {
         git,
         pkgbase,
-        commit,
+        commit: of.commit,
         archive: Builder::new(into),
-        mtime: u64::try_from(described.committed_at).unwrap_or(0),
+        mtime: u64::try_from(of.committed_at).unwrap_or(0),
         entries: 0,
         bytes: 0,
         edited,
     };
-    packing.folder(tree, "", 0)?;
+    packing.folder(of.tree, "", 0)?;
     packing.archive.into_inner()?.flush()?;
     Ok(())
 }
@@ -101,17 +101,17 @@ pub(super) fn pack<W: Write>(
 fn edit(
     git: &GitRepository,
     pkgbase: &PkgBase,
-    commit: ObjectId,
+    of: CommitTree<'_>,
     name: &'static str,
     limit: u64,
     change: impl FnOnce(&str) -> Result<String, EditError>,
 ) -> Result<Vec<u8>, SourceError> {
     let refuse = |detail: String| SourceError::NotEditable {
         pkgbase: pkgbase.clone(),
-        commit: commit.to_string(),
+        commit: of.commit.to_owned(),
         detail,
     };
-    let bytes = match git.file(commit, name, limit)? {
+    let bytes = match git.file_in(of.tree, name, limit)? {
         Some(Ok(bytes)) => bytes,
         Some(Err(detail)) => return Err(refuse(detail)),
         None => return Err(refuse(format!("there is no {name}"))),
@@ -128,7 +128,7 @@ impl<W: Write> Packing<'_, W> {
     fn refuse<T>(&self, detail: String) -> Result<T, SourceError> {
         Err(SourceError::Unpackable {
             pkgbase: self.pkgbase.clone(),
-            commit: self.commit.to_string(),
+            commit: self.commit.to_owned(),
             detail,
         })
     }

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
-use buildbtw_api::sources::{SourceQuery, SourceRepository};
+use buildbtw_api::sources::{GitLabState, SourceQuery, SourceRepository};
 use buildbtw_graph::PkgBase;
 use serde::Deserialize;
 
@@ -30,6 +30,13 @@ struct SourcesPage {
     total: usize,
     bad: usize,
     in_sync: bool,
+    gitlab: Option<GitLabView>,
+}
+
+/// How far the sources on GitLab are, and whether it answers.
+struct GitLabView {
+    state: GitLabState,
+    away_since: Option<When>,
 }
 
 /// The source repositories.
@@ -47,6 +54,13 @@ pub async fn show(
         total,
         bad,
         in_sync: *server.sources.in_sync().borrow(),
+        gitlab: server.sources.gitlab().map(|gitlab| {
+            let state = gitlab.state();
+            GitLabView {
+                away_since: state.away_since.as_ref().map(When::new),
+                state,
+            }
+        }),
     })
 }
 
@@ -173,7 +187,7 @@ pub async fn search(State(server): State<Server>, Query(search): Query<Search>) 
     let heads = server.sources.heads();
     let known = heads
         .repositories()
-        .map(|repository| repository.found.pkgbase.to_string());
+        .map(|repository| repository.pkgbase.to_string());
     let fitting = known.filter(|pkgbase| pkgbase.contains(&page.q));
     page.packages.extend(fitting);
     page.packages

@@ -94,6 +94,7 @@ pub struct Asked(pub Uri);
 struct Plan {
     call: Call,
     fault: Fault,
+    skip: usize,
     times: usize,
 }
 
@@ -125,7 +126,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Faults {
     /// Lets the next so many of these requests go wrong.
     pub fn next(&self, times: usize, call: Call, fault: Fault) {
-        lock(&self.plans).push_back(Plan { call, fault, times });
+        self.later(0, times, call, fault);
+    }
+
+    /// Lets so many of these requests pass, and the next ones go wrong.
+    pub fn later(&self, skip: usize, times: usize, call: Call, fault: Fault) {
+        lock(&self.plans).push_back(Plan {
+            call,
+            fault,
+            skip,
+            times,
+        });
+    }
+
+    /// Waits until so many requests came in all.
+    pub async fn until(&self, count: usize) {
+        let mut seen = self.count.subscribe();
+        // The sender lives as long as the fake does.
+        let _ = seen.wait_for(|seen| *seen >= count).await;
     }
 
     /// Lets all of these requests go wrong from now on.
@@ -163,6 +181,10 @@ impl Faults {
             }
         })?;
         let plan = &mut plans[at];
+        if plan.skip > 0 {
+            plan.skip -= 1;
+            return None;
+        }
         let fault = plan.fault.clone();
         plan.times = plan.times.saturating_sub(1);
         if plan.times == 0 {

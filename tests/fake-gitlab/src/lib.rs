@@ -25,6 +25,7 @@ pub mod statuses;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub changes: watch::Sender<u64>,
     /// What every question to git takes of a GraphQL request's time.
     git_time: Mutex<SignedDuration>,
+    /// The most projects of a page.
+    largest_page: AtomicUsize,
     repositories: PathBuf,
     address: SocketAddr,
 }
@@ -68,6 +71,11 @@ impl Shared {
     /// What every question to git takes.
     pub fn git_time(&self) -> SignedDuration {
         *self.git_time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most projects of a page.
+    pub fn largest_page(&self) -> usize {
+        self.largest_page.load(Ordering::Relaxed)
     }
 
     /// Where the fake is reached.
@@ -88,6 +96,9 @@ pub enum FakeError {
     /// The client that sends hooks.
     #[error(transparent)]
     Client(#[from] reqwest::Error),
+    /// A name or path that another project of the group has.
+    #[error("{0} has already been taken")]
+    Taken(String),
     /// Something that does not exist.
     #[error("there is no {0}")]
     Unknown(String),
@@ -134,6 +145,7 @@ impl FakeGitLab {
             outbox: Outbox::new()?,
             changes: watch::Sender::new(0),
             git_time: Mutex::default(),
+            largest_page: AtomicUsize::new(graphql::limits::LARGEST_PAGE),
             repositories: folder.path().to_owned(),
             address: listener.local_addr()?,
         });
@@ -168,6 +180,11 @@ impl FakeGitLab {
             .git_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    /// Pages of projects have so many at most: a group of ten has pages then as one of thousands has.
+    pub fn page_at_most(&self, projects: usize) {
+        self.shared.largest_page.store(projects, Ordering::Relaxed);
     }
 
     /// What goes wrong.
@@ -228,6 +245,7 @@ impl FakeGitLab {
             .group_by_path(group)
             .ok_or_else(|| FakeError::Unknown(format!("group {group}")))?
             .clone();
+        is_free(&state, None, group.id, name, path)?;
         let id = state.next_id();
         let repository =
             Repository::init(&self.shared.repositories.join(format!("{id}.git")), "main")?;
@@ -295,6 +313,7 @@ impl FakeGitLab {
             .group_by_path(group)
             .ok_or_else(|| FakeError::Unknown(format!("group {group}")))?
             .clone();
+        is_free(&state, Some(id), to.id, name, path)?;
         let project = state
             .projects
             .get_mut(&id)
@@ -341,6 +360,25 @@ impl FakeGitLab {
     pub fn project_now(&self, id: u64) -> Result<Project, FakeError> {
         let project = self.state().projects.get(&id).cloned();
         project.ok_or_else(|| FakeError::Unknown(format!("project {id}")))
+    }
+}
+
+/// Within a group, names and paths are one project's, paths in either case of letters.
+fn is_free(
+    state: &State,
+    but: Option<u64>,
+    group: u64,
+    name: &str,
+    path: &str,
+) -> Result<(), FakeError> {
+    let taken = state.projects.values().find(|other| {
+        Some(other.id) != but
+            && other.group == group
+            && (other.name == name || other.path.eq_ignore_ascii_case(path))
+    });
+    match taken {
+        Some(_) => Err(FakeError::Taken(format!("{name} ({path})"))),
+        None => Ok(()),
     }
 }
 

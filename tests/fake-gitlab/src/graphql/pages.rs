@@ -25,13 +25,13 @@ fn read_cursor(text: &str) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|_| wrong())
 }
 
-/// The page of a list that the arguments ask for. `key` makes a cursor of a key, `is_after` says whether an item
+/// The page of a list that the arguments ask for, with so many items at most. `key` makes a cursor of a key, `is_after` says whether an item
 /// stands behind a cursor, and `node` makes the object; it is called for items of the page only.
 pub fn connection<K: 'static, T: 'static>(
     type_name: &'static str,
     edge_type: &'static str,
     items: Vec<Item<K, T>>,
-    arguments: &Arguments,
+    (arguments, most): (&Arguments, usize),
     key: impl Fn(&K) -> Value,
     is_after: impl Fn(&K, &Value) -> bool,
     node: impl Fn(&T) -> Option<Node> + 'static,
@@ -56,7 +56,7 @@ pub fn connection<K: 'static, T: 'static>(
         .number("first")
         .or_else(|| arguments.number("last"))
         .unwrap_or(LARGEST_PAGE)
-        .min(LARGEST_PAGE);
+        .min(most);
     let more = chosen.len() > page;
     let from_the_end = arguments.number("first").is_none() && arguments.number("last").is_some();
     if from_the_end {
@@ -117,7 +117,7 @@ pub fn by_place<T: 'static>(
         type_name,
         edge_type,
         items,
-        arguments,
+        (arguments, LARGEST_PAGE),
         |key| json!({"offset": key}),
         |key, after| {
             after["offset"]

@@ -100,12 +100,13 @@ pub fn page_of_projects(
             value: project,
         })
         .collect();
+    let most = asked.shared.largest_page();
     let asked = Arc::clone(asked);
     connection(
         "ProjectConnection",
         "ProjectEdge",
         items,
-        arguments,
+        (arguments, most),
         |(activity, id)| match activity {
             Some(activity) => json!({"last_activity_at": activity.to_string(), "id": id}),
             None => json!({"id": id}),

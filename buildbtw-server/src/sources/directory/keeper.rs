@@ -15,12 +15,14 @@ use rayon::prelude::*;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Directory;
 use super::fingerprint::Glance;
 use super::locate::{Entry, Found, find, look_at, names_of};
-use super::reading::{Look, Read, look};
+use super::looking::{Look, look};
 use super::survey::{Glances, is_suspect, survey};
 use super::watches::{Noticed, Watched, Watches};
-use super::{Shared, SourceChange, stored};
+use crate::sources::Shared;
+use crate::sources::reading::Read;
 
 /// How long after the first event of a burst is waited for more: git changes several files.
 const BURST: Duration = Duration::from_millis(25);
@@ -41,8 +43,9 @@ const EVERYTHING: Duration = Duration::from_secs(60);
 const SHARE: u32 = 20;
 
 /// The task's own memory.
-pub(super) struct Keeper {
+pub struct Keeper {
     shared: Arc<Shared>,
+    directory: Arc<Directory>,
     noticed: Arc<Noticed>,
     glances: Glances,
     /// What is looked at again soon, with how often it was.
@@ -56,9 +59,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn new(shared: Arc<Shared>, watch_limit: usize) -> Self {
+    /// One that has seen nothing yet.
+    pub fn new(shared: Arc<Shared>, directory: Arc<Directory>, watch_limit: usize) -> Self {
         Self {
             shared,
+            directory,
             noticed: Arc::default(),
             glances: Glances::new(),
             unsettled: BTreeMap::new(),
@@ -131,14 +136,14 @@ impl Keeper {
 
     /// Looks at everything. Whether the folder of sources could be read comes back.
     async fn sweep(&mut self) -> bool {
-        let folder = self.shared.folder.clone();
+        let folder = self.directory.folder.clone();
         let glances = std::mem::take(&mut self.glances);
         let known: Vec<PkgBase> = self
             .shared
             .state
             .heads()
             .repositories()
-            .map(|repository| repository.found.pkgbase.clone())
+            .map(|repository| repository.pkgbase.clone())
             .collect();
         let Some((glances, survey)) = blocking(move || {
             let survey = survey(&folder, &glances, &known);
@@ -161,7 +166,7 @@ impl Keeper {
             }
             Err(error) => {
                 // All that is known is kept: a folder that cannot be read says nothing.
-                tracing::error!(folder = %self.shared.folder.display(), %error, "cannot read the folder of sources");
+                tracing::error!(folder = %self.directory.folder.display(), %error, "cannot read the folder of sources");
                 false
             }
         }
@@ -184,7 +189,7 @@ impl Keeper {
     /// Begins to watch, as far as the system has watches.
     async fn begin_watches(&mut self) {
         let (watches, noticed) = (Arc::clone(&self.watches), Arc::clone(&self.noticed));
-        let (folder, limit) = (self.shared.folder.clone(), self.watch_limit);
+        let (folder, limit) = (self.directory.folder.clone(), self.watch_limit);
         blocking(move || {
             *watches.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(Watches::begin(&folder, limit, noticed));
@@ -227,7 +232,7 @@ impl Keeper {
             return;
         }
         let watches = Arc::clone(&self.watches);
-        let folder = self.shared.folder.clone();
+        let folder = self.directory.folder.clone();
         let looked = blocking(move || {
             let mut watches = watches.lock().unwrap_or_else(PoisonError::into_inner);
             let mut found = Vec::new();
@@ -273,8 +278,7 @@ impl Keeper {
         let found = self
             .unsettled
             .keys()
-            .filter_map(|name| heads.repository(name))
-            .map(|known| known.found.clone());
+            .filter_map(|name| heads.repository(name)?.found().cloned());
         let found = found.collect();
         drop(heads);
         self.examine(found, Vec::new()).await;
@@ -295,7 +299,7 @@ impl Keeper {
         }
         let entries = std::mem::take(&mut self.unwatched);
         let glances = std::mem::take(&mut self.glances);
-        let folder = self.shared.folder.clone();
+        let folder = self.directory.folder.clone();
         let looked = blocking(move || {
             let suspects: BTreeSet<OsString> = entries
                 .par_iter()
@@ -327,6 +331,7 @@ impl Keeper {
         }
         let (sender, mut receiver) = mpsc::channel(1);
         let shared = Arc::clone(&self.shared);
+        let directory = Arc::clone(&self.directory);
         // Reading goes on while what was read before is stored.
         let reading = tokio::task::spawn_blocking(move || {
             for chunk in suspects.chunks(crate::db::sources::CHUNK) {
@@ -336,11 +341,11 @@ impl Keeper {
                     .map(|found| {
                         let known = heads
                             .repository(&found.pkgbase)
-                            .filter(|known| known.found == *found);
+                            .filter(|known| known.found() == Some(found));
                         let known = known.and_then(|known| known.fingerprint.as_ref());
                         (
                             found.pkgbase.clone(),
-                            look(found, known, shared.default_branch.as_deref()),
+                            look(found, known, directory.default_branch.as_deref()),
                         )
                     })
                     .collect();
@@ -378,45 +383,10 @@ impl Keeper {
     }
 
     async fn keep(&mut self, read: Vec<Read>, gone: Vec<PkgBase>) {
-        let heads = self.shared.state.heads();
-        let read: Vec<Read> = read
-            .into_iter()
-            .filter(|read| {
-                heads
-                    .repository(&read.repository.found.pkgbase)
-                    .is_none_or(|known| !read.repository.is_as(known))
-            })
-            .collect();
-        drop(heads);
-        if read.is_empty() && gone.is_empty() {
-            return;
-        }
-        if let Err(error) = stored::save(&self.shared.db, &read, &gone).await {
-            // They are read again after a restart, which is all that is lost.
-            tracing::error!(%error, "cannot store what was read of the sources");
-        }
-        let read: Vec<_> = read
-            .into_iter()
-            .map(|read| Arc::new(read.repository))
-            .collect();
-        let moved: Vec<PkgBase> = read
-            .iter()
-            .map(|repository| repository.found.pkgbase.clone())
-            .chain(gone.iter().cloned())
-            .collect();
-        for repository in &read {
-            if let Some(problem) = &repository.problem {
-                tracing::warn!(pkgbase = %repository.found.pkgbase, problem, "a source repository has a problem");
-            }
-        }
-        self.shared.state.update(read, &gone);
+        self.shared.take_in(read, &gone).await;
         for pkgbase in gone {
             self.glances.remove(&pkgbase);
             self.unsettled.remove(&pkgbase);
-        }
-        for pkgbase in moved {
-            // Nobody may be listening, which is no failure.
-            let _ = self.shared.changes.send(SourceChange { pkgbase });
         }
     }
 }

@@ -13,10 +13,10 @@ use super::fingerprint::Glance;
 use super::locate::{Entry, Found, by_name, entries, look_at};
 
 /// The last glances; none where time stamps told nothing.
-pub(super) type Glances = HashMap<PkgBase, Option<Glance>>;
+pub type Glances = HashMap<PkgBase, Option<Glance>>;
 
 /// What a look at the folder of sources found.
-pub(super) struct Survey {
+pub struct Survey {
     /// Repositories whose references may have changed.
     pub suspects: Vec<Found>,
     /// Entries that are folders, but not repositories yet.
@@ -30,7 +30,7 @@ pub(super) struct Survey {
 }
 
 /// Whether a repository's references may have changed since a glance at it.
-pub(super) fn is_suspect(found: &Found, glances: &Glances) -> bool {
+pub fn is_suspect(found: &Found, glances: &Glances) -> bool {
     let glance = glances.get(&found.pkgbase).and_then(Option::as_ref);
     glance.is_none_or(|glance| !glance.is_unchanged(&found.git_dir, SystemTime::now()))
 }
@@ -40,7 +40,7 @@ pub(super) fn is_suspect(found: &Found, glances: &Glances) -> bool {
 /// # Errors
 ///
 /// When the folder cannot be listed.
-pub(super) fn survey(folder: &Path, glances: &Glances, known: &[PkgBase]) -> io::Result<Survey> {
+pub fn survey(folder: &Path, glances: &Glances, known: &[PkgBase]) -> io::Result<Survey> {
     let looked: Vec<(OsString, Entry)> = entries(folder)?
         .into_par_iter()
         .map(|entry| {

@@ -17,7 +17,7 @@ use super::locate::{Entry, look_at};
 
 /// Which entries of the folder of sources are to be looked at. Many events of one entry are one.
 #[derive(Debug, Default)]
-pub(super) struct Noticed {
+pub struct Noticed {
     what: Mutex<What>,
     /// Something was added.
     pub wake: Notify,
@@ -25,7 +25,7 @@ pub(super) struct Noticed {
 
 /// What was noticed since it was last asked for.
 #[derive(Debug, Default)]
-pub(super) struct What {
+pub struct What {
     /// Entries of the folder of sources.
     pub entries: BTreeSet<OsString>,
     /// Events were lost, or the folder of sources itself changed.
@@ -105,7 +105,7 @@ fn interesting<'a>(folder: &Path, path: &'a Path) -> Interest<'a> {
 
 /// Whether an entry is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watched {
+pub enum Watched {
     /// It is, as a whole.
     Yes,
     /// It cannot be watched.
@@ -115,7 +115,7 @@ pub(super) enum Watched {
 }
 
 /// All watches.
-pub(super) struct Watches {
+pub struct Watches {
     folder: PathBuf,
     watcher: Option<RecommendedWatcher>,
     /// The watched folders with the device and inode they had: another folder may take the place.
