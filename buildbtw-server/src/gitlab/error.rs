@@ -48,7 +48,7 @@ pub enum GitLabError {
     /// The token is not known.
     #[error(
         "cannot {what}: GitLab does not know the token; it may have expired or been revoked: put a new one into \
-         GITLAB_TOKEN or GITLAB_TOKEN_FILE"
+         GITLAB_TOKEN"
     )]
     Unauthorized {
         /// What was asked.
