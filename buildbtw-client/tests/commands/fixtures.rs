@@ -481,22 +481,3 @@ pub fn eventful_plan() -> Plan {
         json!([{"pkgbase": "greet-0001", "message": "its url has a control character: \u{1b}[2J"}]);
     serde_json::from_value(plan).expect("a plan")
 }
-
-/// The built packages, of which one needs at run time what no repository has.
-pub fn built_but_unmet() -> World {
-    let mut world = built();
-    let needs = ["depends", "makedepends"].map(
-        |kind| json!({"pkgbase": "greet-cli", "relation": format!("no-{kind}>=2"), "kind": kind}),
-    );
-    let mut plan = serde_json::to_value(plan(4)).expect("a plan is JSON");
-    plan["architectures"][ARCH]["unresolved"] = json!(needs);
-    world.plan = Some(serde_json::from_value(plan).expect("a plan"));
-    let details = world.namespaces.get_mut("libgreet").expect("it is there");
-    let newest = details.namespace.iteration.iter_mut();
-    for iteration in newest.chain(&mut details.iterations) {
-        for set in iteration.build_sets.values_mut() {
-            set.unresolved = 2;
-        }
-    }
-    world
-}

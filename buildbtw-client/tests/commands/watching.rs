@@ -1,9 +1,10 @@
 //! `bbtw watch`
 
 use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass};
+use serde_json::json;
 
 use crate::fixtures::{
-    add_iteration, build, built, built_but_unmet, failed, greeting, outcome, run as ended, with_run,
+    ARCH, add_iteration, build, built, failed, greeting, outcome, plan, run as ended, with_run,
 };
 use crate::program::{Running, regex_of, run, snapshot};
 use crate::server::Server;
@@ -124,6 +125,25 @@ async fn what_is_over_already_is_told_at_once() {
     let done = run(&server, &["watch", "libgreet"]).await;
     assert_eq!(done.code, Some(1));
     snapshot!(server, done.shown());
+}
+
+/// The built packages, of which one needs at run time what no repository has.
+fn built_but_unmet() -> World {
+    let mut world = built();
+    let needs = ["depends", "makedepends"].map(
+        |kind| json!({"pkgbase": "greet-cli", "relation": format!("no-{kind}>=2"), "kind": kind}),
+    );
+    let mut plan = serde_json::to_value(plan(4)).expect("a plan is JSON");
+    plan["architectures"][ARCH]["unresolved"] = json!(needs);
+    world.plan = Some(serde_json::from_value(plan).expect("a plan"));
+    let details = world.namespaces.get_mut("libgreet").expect("it is there");
+    let newest = details.namespace.iteration.iter_mut();
+    for iteration in newest.chain(&mut details.iterations) {
+        for set in iteration.build_sets.values_mut() {
+            set.unresolved = 2;
+        }
+    }
+    world
 }
 
 #[tokio::test]
