@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::PlanRequest;
 use buildbtw_graph::{
-    Architecture, MAX_SRCINFO_LENGTH, PkgBase, Plan, PlanError, PlanInput, PlanOptions,
-    PlanWarning, SourceIndex, SourcePackage, Why, plan, prove, read_srcinfo, why,
+    Architecture, MAX_SRCINFO_LENGTH, NoProvedPlan, PkgBase, Plan, PlanError, PlanInput,
+    PlanOptions, PlanWarning, SourceIndex, SourcePackage, Why, proved_plan, read_srcinfo, why,
 };
 use rayon::prelude::*;
 
@@ -74,14 +74,11 @@ impl Tree {
     /// When the calculation refuses the input.
     pub fn plan(&self) -> Result<Plan, Failure> {
         let input = self.input();
-        let mut plan = plan(&input).map_err(refused)?;
-        if let Err(flaws) = prove(&input, &plan) {
-            let first = flaws.first().map_or_else(String::new, ToString::to_string);
-            let message = format!("the plan did not stand its proof: {first}");
-            return Err(
-                Failure::new(message).hint("this is a mistake of buildbtw; please report it")
-            );
-        }
+        let mut plan = proved_plan(&input).map_err(|error| match error {
+            NoProvedPlan::NoPlan(error) => refused(error),
+            unproved @ NoProvedPlan::Unproved(_) => Failure::new(unproved.to_string())
+                .hint("this is a mistake of buildbtw; please report it"),
+        })?;
         let sets = plan.architectures.values();
         let members: std::collections::BTreeSet<&PkgBase> = sets
             .flat_map(|set| &set.builds)

@@ -7,9 +7,15 @@ mod corpus;
 
 use std::collections::BTreeMap;
 
-use buildbtw_graph::{Plan, PlanInput, PlanOptions, SourcePackage, Tangle, plan, prove, tangles};
+use buildbtw_graph::{
+    Plan, PlanInput, PlanOptions, SourcePackage, Tangle, plan, prove, proved_plan, tangles,
+};
 use corpus::{index, load, texts};
 use divan::Bencher;
+
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     if texts().is_empty() {
@@ -88,6 +94,24 @@ fn prove_one_change(bencher: Bencher<'_, '_>, name: &str) {
         options: &options,
     };
     bencher.bench(|| prove(&input, &made).expect("the plan is good"));
+}
+
+/// What the server and the client do: the plan and its proof, begun together. The budget is for the
+/// whole of it, without rounds.
+#[divan::bench(args = CHANGES, sample_count = 40)]
+fn plan_and_prove_without_improvement(bencher: Bencher<'_, '_>, name: &str) {
+    let changes = [source(name)];
+    let options = PlanOptions {
+        rounds: 0,
+        ..PlanOptions::default()
+    };
+    let input = PlanInput {
+        sources: index(),
+        released: &BTreeMap::new(),
+        changes: &changes,
+        options: &options,
+    };
+    bencher.bench(|| proved_plan(&input).expect("the plan is good"));
 }
 
 #[divan::bench(sample_count = 10)]

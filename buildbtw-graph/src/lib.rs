@@ -8,7 +8,7 @@
 //! [`SourcePackage`], a [`SourceIndex`] holds those of all default branches, a
 //! [`ReleasedIndex`] those of the released repositories, and [`plan`] makes
 //! build sets from both and some changes; [`prove`] checks
-//! them once more. [`resolve_installation`] says what
+//! them once more, and [`proved_plan`] does both at once. [`resolve_installation`] says what
 //! pacman would install from real packages.
 
 mod broken;
@@ -34,7 +34,7 @@ pub use plan::{
     Unbuildable, UnbuildableReason, Unresolved, Via, Why, WhyNot, World, difference, plan, tangles,
     why,
 };
-pub use proof::{Flaw, prove};
+pub use proof::{Flaw, NoProvedPlan, prove, proved_plan};
 pub use relation::{
     Comparison, Constraint, MAX_RELATION_NAME_LENGTH, Provision, Relation, RelationError,
 };

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Decision;
 use super::bits::Bits;
 use super::chains::{Chain, Chains};
 use super::conflicts::Conflicts;
@@ -34,6 +35,17 @@ pub(super) struct Chosen<'a> {
     pub first_pkgrel: Option<String>,
     /// The architecture whose build serves here too.
     pub refers_to: Option<Architecture>,
+}
+
+impl Chosen<'_> {
+    pub fn decision(&self) -> Decision {
+        Decision {
+            pkgbase: self.source.pkgbase.clone(),
+            version: self.version.clone(),
+            pkgrel: self.pkgrel.clone(),
+            elsewhere: self.refers_to.is_some(),
+        }
+    }
 }
 
 /// What a build set is made from.

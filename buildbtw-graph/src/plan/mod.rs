@@ -99,18 +99,50 @@ const MAX_BUILDS: usize = 30_000;
 /// When the input contradicts itself or is too large; everything else that is
 /// wrong is part of the plan.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
-    let mut plan = Plan {
-        architectures: BTreeMap::new(),
-        warnings: Vec::new(),
-    };
+    plan_beside(input, |_, make| make())
+}
+
+/// What is decided about a member of a build set before its order is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub pkgbase: PkgBase,
+    /// The version of the last pass.
+    pub version: Version,
+    /// The pkgrel to write, of the last pass.
+    pub pkgrel: Option<String>,
+    /// Another architecture's build serves here too.
+    pub elsewhere: bool,
+}
+
+/// A build set with the warnings about it.
+pub(crate) type MadeSet = (BuildSet, Vec<PlanWarning>);
+
+/// The same, while something else is done with what is decided about the
+/// members of each architecture, the primary one first, by pkgbase: whoever does
+/// that calls the rest of the planning of that architecture and hands back what
+/// it made.
+pub(crate) fn plan_beside(
+    input: &PlanInput<'_>,
+    mut beside: impl FnMut(&[Decision], &mut (dyn FnMut() -> MadeSet + Send)) -> MadeSet,
+) -> Result<Plan, PlanError> {
+    let mut architectures = BTreeMap::new();
     let warnings = on_each_architecture(input, |ground, chosen, broken, warnings| {
-        let mut set = make_build_set(ground, chosen, warnings);
-        set.broken.extend(broken);
-        set.broken.sort();
-        plan.architectures.insert(ground.sources.on.clone(), set);
+        let decisions: Vec<Decision> = chosen.iter().map(Chosen::decision).collect();
+        let mut make = || {
+            let mut warnings = Vec::new();
+            let mut set = make_build_set(ground, chosen, &mut warnings);
+            set.broken.extend_from_slice(&broken);
+            set.broken.sort();
+            (set, warnings)
+        };
+        let (set, more) = beside(&decisions, &mut make);
+        warnings.extend(more);
+        architectures.insert(ground.sources.on.clone(), set);
     })?;
-    plan.warnings = warnings;
-    Ok(plan)
+    Ok(Plan {
+        architectures,
+        warnings,
+    })
 }
 
 /// The cycles that [`plan`] breaks: all strongly connected parts with more than

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::Form;
+use rayon::prelude::*;
+
 use super::flaw::Flaw;
 use super::order::Builds;
+use super::root::Member;
 use super::worlds::Worlds;
 use crate::names::{Architecture, PkgName};
+use crate::plan::Decision;
 
 /// Where a build set stands among the others.
 pub(super) struct Place<'s, 'w> {
@@ -16,20 +19,22 @@ pub(super) struct Place<'s, 'w> {
     pub refers: bool,
 }
 
-/// Checks one build, and says in which form its source is built, for the last
-/// of its passes.
-pub(super) fn check_build<'w>(
-    place: &Place<'_, 'w>,
+/// Checks what one build says about itself.
+pub(super) fn check_build(
+    place: &Place<'_, '_>,
     builds: &Builds<'_>,
     number: usize,
     flaws: &mut Vec<Flaw>,
-) -> Option<Form<'w>> {
+) {
     let build = &builds.set.builds[builds.at[number]];
     let mut wrong = |what: &'static str| {
         let build = build.key();
         flaws.push(Flaw::WrongBuild { build, what });
     };
-    let source = place.worlds.source(build.pkgbase.as_str())?;
+    // A source that nobody knows is no member, and is told as that.
+    let Some(source) = place.worlds.source(build.pkgbase.as_str()) else {
+        return;
+    };
     let changed = match &build.pkgrel {
         Some(pkgrel) => source.version.with_pkgrel(pkgrel).ok(),
         None => Some(source.version.clone()),
@@ -49,15 +54,21 @@ pub(super) fn check_build<'w>(
     if build.refers_to.as_ref() != elsewhere {
         wrong("architecture that it refers to");
     }
-    let member = builds.member[number] as usize;
-    let last = builds.second[member].map_or(member, |second| second as usize);
-    let pkgrel = builds.set.builds[builds.at[last]].pkgrel.as_deref();
-    // Relations that name the very version follow it.
-    Some(match pkgrel.filter(|_| source.names_own_version()) {
-        Some(pkgrel) => match source.with_pkgrel(pkgrel) {
-            Ok(form) => Cow::Owned(form),
-            Err(_) => Cow::Borrowed(source),
-        },
-        None => Cow::Borrowed(source),
-    })
+}
+
+/// The members in the form in which they are built, in the last of their passes:
+/// what others install. `None` if there is one that nobody knows.
+pub(super) fn as_built<'w>(worlds: &Worlds<'w>, decisions: &[Decision]) -> Option<Vec<Member<'w>>> {
+    let one = |decision: &Decision| {
+        let source = worlds.source(decision.pkgbase.as_str())?;
+        let pkgrel = decision.pkgrel.as_deref();
+        // Relations that name the very version follow it.
+        let followed = pkgrel.filter(|_| source.names_own_version());
+        let followed = followed.and_then(|pkgrel| source.with_pkgrel(pkgrel).ok());
+        Some(Member {
+            source: followed.map_or(Cow::Borrowed(source), Cow::Owned),
+            version: decision.version.clone(),
+        })
+    };
+    decisions.par_iter().map(one).collect()
 }

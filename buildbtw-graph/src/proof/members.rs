@@ -313,7 +313,7 @@ impl<'s, 'w> Search<'s, 'w> {
             .iter()
             .map(|source| Member {
                 source: std::borrow::Cow::Borrowed(source),
-                version: &source.version,
+                version: source.version.clone(),
             })
             .collect();
         let root = Root::new(worlds, &as_changed);

@@ -5,6 +5,9 @@
 //! who must be rebuilt and what makepkg would have installed before each build,
 //! and compares that with what the plan says comes before it. A plan is proved
 //! when nothing is left to say against it.
+//!
+//! Much of that can be worked out before the order is known, so the proof may
+//! begin while the plan is being made ([`proved_plan`]).
 
 mod build;
 mod conflicts;
@@ -19,26 +22,84 @@ mod root;
 mod row;
 mod worlds;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use flaw::Flaw;
 use rayon::prelude::*;
 
-use self::build::{Place, check_build};
+use self::build::{Place, as_built, check_build};
 use self::conflicts::Conflicts;
 use self::members::rebuild_sets;
-use self::order::{Builds, order};
+use self::order::{Builds, Order, order};
 use self::packages::Packages;
 use self::replay::Replay;
 use self::root::{Member, Root};
 use self::worlds::Worlds;
 use crate::names::{Architecture, PkgBase};
-use crate::plan::{BuildSet, Plan, PlanInput};
+use crate::plan::{
+    BuildSet, Decision, Plan, PlanError, PlanInput, PlanOptions, PlanWarning, plan_beside,
+};
+use crate::relation::Relation;
 
 /// Most flaws that are listed of one build set: a plan that is wrong at all is
 /// of no use, and nobody reads thousands.
 const MOST_FLAWS: usize = 1000;
+
+/// Why there is no proved plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoProvedPlan {
+    /// The input cannot be planned.
+    #[error(transparent)]
+    NoPlan(#[from] PlanError),
+    /// The plan did not stand its proof: a mistake of this crate.
+    #[error("the plan did not stand its proof: {}", .0.first().map_or_else(String::new, ToString::to_string))]
+    Unproved(Vec<Flaw>),
+}
+
+/// Makes a plan and proves it, both at once as far as that is possible.
+///
+/// # Errors
+///
+/// When there is no plan, or when it is wrong: up to a thousand things a build
+/// set.
+pub fn proved_plan(input: &PlanInput<'_>) -> Result<Plan, NoProvedPlan> {
+    plan_and_prove(input, |_| ())
+}
+
+/// The same, with something done to each build set before it is proved.
+fn plan_and_prove(
+    input: &PlanInput<'_>,
+    mut alter: impl FnMut(&mut BuildSet),
+) -> Result<Plan, NoProvedPlan> {
+    let options = input.options;
+    let worlds = worlds(input);
+    let mut sets: Option<Vec<BTreeSet<&PkgBase>>> = None;
+    let mut found: Vec<Found> = Vec::new();
+    let plan = plan_beside(input, |decisions, make| {
+        let case = Case::new(options, &worlds[found.len()]);
+        let members = as_built(case.worlds, decisions).unwrap_or_default();
+        let root = Root::new(case.worlds, &members);
+        let ((mut set, warnings), packages) = rayon::join(make, || {
+            let packages = case.gather(&root, &members, decisions);
+            // Nothing waits for these, but they may as well be known by then.
+            sets.get_or_insert_with(|| rebuild_sets(&worlds, options));
+            packages
+        });
+        let known = Known {
+            decisions,
+            root: &root,
+            packages: &packages,
+        };
+        alter(&mut set);
+        found.push(case.prove(&set, &warnings, Some(&known)));
+        (set, warnings)
+    })?;
+    let sets = sets.unwrap_or_else(|| rebuild_sets(&worlds, options));
+    match all_flaws(&sets, found) {
+        flaws if flaws.is_empty() => Ok(plan),
+        flaws => Err(NoProvedPlan::Unproved(flaws)),
+    }
+}
 
 /// Proves a plan: that the right builds are in it, each once, in an order in
 /// which every build finds what makepkg would install, but for what the plan
@@ -51,58 +112,67 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
     let wanted: BTreeSet<&Architecture> = input.options.architectures.iter().collect();
     let planned: BTreeSet<&Architecture> = plan.architectures.keys().collect();
     let different = wanted.symmetric_difference(&planned);
-    let mut flaws: Vec<Flaw> = different
+    let flaws: Vec<Flaw> = different
         .map(|&on| Flaw::Architecture(on.clone()))
         .collect();
     if !flaws.is_empty() {
         return Err(flaws);
     }
-    let worlds: Vec<Worlds<'_>> = input
-        .options
-        .architectures
-        .iter()
-        .map(|on| Worlds::new(input, on))
-        .collect();
+    let worlds = worlds(input);
     // The replay does not ask who must be rebuilt, so both go on at once; where
     // the wrong builds are planned, what it finds is of no interest.
     let (sets, found) = rayon::join(
         || rebuild_sets(&worlds, input.options),
-        || -> Vec<Option<Found<'_>>> {
+        || -> Vec<Found> {
             let set = |worlds: &Worlds<'_>| plan.architectures.get(worlds.on);
-            let prove = |worlds| Some(prove_set(input, plan, worlds, set(worlds)?));
-            worlds.iter().map(prove).collect()
+            let prove = |worlds| {
+                let case = Case::new(input.options, worlds);
+                Some(case.prove(set(worlds)?, &plan.warnings, None))
+            };
+            worlds.iter().filter_map(prove).collect()
         },
     );
-    for (members, found) in sets.iter().zip(found) {
-        if let Some(found) = found {
-            let mut found = found.with_members(members);
-            found.truncate(MOST_FLAWS);
-            flaws.append(&mut found);
-        }
+    match all_flaws(&sets, found) {
+        flaws if flaws.is_empty() => Ok(()),
+        flaws => Err(flaws),
     }
-    if flaws.is_empty() { Ok(()) } else { Err(flaws) }
+}
+
+fn worlds<'w>(input: &PlanInput<'w>) -> Vec<Worlds<'w>> {
+    let architectures = input.options.architectures.iter();
+    architectures.map(|on| Worlds::new(input, on)).collect()
+}
+
+fn all_flaws(sets: &[BTreeSet<&PkgBase>], found: Vec<Found>) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    for (members, found) in sets.iter().zip(found) {
+        let mut found = found.with_members(members);
+        found.truncate(MOST_FLAWS);
+        flaws.append(&mut found);
+    }
+    flaws
 }
 
 /// What was found about a build set, but for who belongs into it.
-struct Found<'p> {
+struct Found {
     /// The sources that are planned.
-    planned: BTreeSet<&'p PkgBase>,
+    planned: BTreeSet<PkgBase>,
     in_builds: Vec<Flaw>,
     in_order: Vec<Flaw>,
     /// Of a set without such flaws.
     in_replay: Vec<Flaw>,
 }
 
-impl Found<'_> {
+impl Found {
     /// All flaws, when these sources must be rebuilt.
     fn with_members(self, members: &BTreeSet<&PkgBase>) -> Vec<Flaw> {
         let mut flaws = self.in_builds;
-        let missing = members.difference(&self.planned);
+        let missing = members.iter().filter(|&&it| !self.planned.contains(it));
         flaws.extend(missing.map(|&pkgbase| Flaw::MissingBuild {
             pkgbase: pkgbase.clone(),
         }));
-        let extra = self.planned.difference(members);
-        flaws.extend(extra.map(|&pkgbase| Flaw::ExtraBuild {
+        let extra = self.planned.iter().filter(|it| !members.contains(it));
+        flaws.extend(extra.map(|pkgbase| Flaw::ExtraBuild {
             pkgbase: pkgbase.clone(),
         }));
         flaws.extend(self.in_order);
@@ -113,98 +183,200 @@ impl Found<'_> {
     }
 }
 
-fn prove_set<'p>(
-    input: &PlanInput<'_>,
-    plan: &'p Plan,
-    worlds: &Worlds<'_>,
-    set: &'p BuildSet,
-) -> Found<'p> {
-    let mut in_builds = Vec::new();
-    let builds = Builds::new(set, &mut in_builds);
-    let mut found = Found {
-        planned: (0..builds.members()).map(|at| builds.pkgbase(at)).collect(),
-        in_builds,
-        in_order: Vec::new(),
-        in_replay: Vec::new(),
-    };
-    if found.in_builds.is_empty() {
-        found.in_replay = replay(input, plan, worlds, &builds, &mut found.in_order);
-    } else {
-        order(&builds, &mut found.in_order);
-    }
-    found
+/// What was worked out before there was a plan.
+struct Known<'k, 'w> {
+    decisions: &'k [Decision],
+    root: &'k Root<'k, 'w>,
+    packages: &'k Packages<'w>,
 }
 
-fn replay<'w>(
-    input: &PlanInput<'w>,
-    plan: &Plan,
-    worlds: &Worlds<'w>,
-    builds: &Builds<'_>,
-    in_order: &mut Vec<Flaw>,
-) -> Vec<Flaw> {
-    let (options, set) = (input.options, builds.set);
-    let mut flaws = Vec::new();
-    let place = Place {
-        worlds,
-        primary: &options.architectures[0],
-        refers: worlds.on != &options.architectures[0],
-    };
-    let checked: Vec<(Option<Form<'w>>, Vec<Flaw>)> = (0..builds.at.len())
-        .into_par_iter()
-        .map(|number| {
+/// The build set of one architecture, to be proved.
+struct Case<'c, 'w> {
+    options: &'w PlanOptions,
+    worlds: &'c Worlds<'w>,
+    /// Installed into every build root.
+    implicit: &'w [Relation],
+}
+
+impl<'c, 'w> Case<'c, 'w> {
+    fn new(options: &'w PlanOptions, worlds: &'c Worlds<'w>) -> Self {
+        let implicit = if options.host_tools {
+            &[]
+        } else {
+            &options.implicit[..]
+        };
+        Case {
+            options,
+            worlds,
+            implicit,
+        }
+    }
+
+    /// What the members' builds install, as these decisions make them.
+    fn gather<'p>(
+        &self,
+        root: &Root<'_, 'p>,
+        members: &'p [Member<'p>],
+        decisions: &[Decision],
+    ) -> Packages<'p>
+    where
+        'w: 'p,
+    {
+        let elsewhere: Vec<bool> = decisions.iter().map(|it| it.elsewhere).collect();
+        Packages::gather(self.worlds, root, members, self.implicit, &elsewhere)
+    }
+
+    fn prove(
+        &self,
+        set: &BuildSet,
+        warnings: &[PlanWarning],
+        known: Option<&Known<'_, '_>>,
+    ) -> Found {
+        let mut in_builds = Vec::new();
+        let builds = Builds::new(set, &mut in_builds);
+        let planned = (0..builds.members()).map(|at| builds.pkgbase(at).clone());
+        let mut found = Found {
+            planned: planned.collect(),
+            in_builds,
+            in_order: Vec::new(),
+            in_replay: Vec::new(),
+        };
+        let decisions = builds.decisions();
+        // What follows from something else than what is planned proves nothing.
+        if let Some(known) = known.filter(|known| known.decisions == decisions) {
+            let (in_replay, order) = rayon::join(
+                || self.check_builds(&builds),
+                || order(&builds, &mut found.in_order),
+            );
+            found.in_replay = in_replay;
+            if let Some(order) = order {
+                self.replay(&builds, warnings, known, &order, &mut found);
+            }
+            return found;
+        }
+        let members = as_built(self.worlds, &decisions).filter(|_| found.in_builds.is_empty());
+        let Some(members) = members else {
+            order(&builds, &mut found.in_order);
+            return found;
+        };
+        found.in_replay = self.check_builds(&builds);
+        let root = Root::new(self.worlds, &members);
+        let (packages, order) = rayon::join(
+            || self.gather(&root, &members, &decisions),
+            || order(&builds, &mut found.in_order),
+        );
+        let known = Known {
+            decisions: &decisions,
+            root: &root,
+            packages: &packages,
+        };
+        if let Some(order) = order {
+            self.replay(&builds, warnings, &known, &order, &mut found);
+        }
+        found
+    }
+
+    fn check_builds(&self, builds: &Builds<'_>) -> Vec<Flaw> {
+        let primary = &self.options.architectures[0];
+        let place = Place {
+            worlds: self.worlds,
+            primary,
+            refers: self.worlds.on != primary,
+        };
+        let one = |number| {
             let mut flaws = Vec::new();
-            let form = check_build(&place, builds, number, &mut flaws);
-            (form.filter(|_| number < builds.members()), flaws)
-        })
-        .collect();
-    let mut forms = Vec::with_capacity(builds.members());
-    for (form, mut found) in checked {
-        forms.extend(form);
-        flaws.append(&mut found);
+            check_build(&place, builds, number, &mut flaws);
+            flaws
+        };
+        (0..builds.at.len())
+            .into_par_iter()
+            .flat_map_iter(one)
+            .collect()
     }
-    if forms.len() < builds.members() {
-        order(builds, in_order);
-        return flaws;
+
+    fn replay(
+        &self,
+        builds: &Builds<'_>,
+        warnings: &[PlanWarning],
+        known: &Known<'_, '_>,
+        order: &Order,
+        found: &mut Found,
+    ) {
+        if !(found.in_builds.is_empty() && found.in_order.is_empty()) {
+            return;
+        }
+        let replay = Replay {
+            options: self.options,
+            warnings,
+            worlds: self.worlds,
+            builds,
+            order,
+            twice: builds.twice(),
+            packages: known.packages,
+            conflicts: &Conflicts::new(known.packages, known.root),
+        };
+        replay.run(&mut found.in_replay);
     }
-    // What others install is what the last pass makes.
-    let as_built: Vec<Member<'_>> = forms
-        .into_iter()
-        .enumerate()
-        .map(|(number, source)| {
-            let last = builds.second[number].map_or(number, |second| second as usize);
-            let version = &set.builds[builds.at[last]].version;
-            Member { source, version }
-        })
-        .collect();
-    let elsewhere: Vec<bool> = (0..builds.members())
-        .map(|number| set.builds[builds.at[number]].refers_to.is_some())
-        .collect();
-    let implicit = if options.host_tools {
-        &[][..]
-    } else {
-        &options.implicit
-    };
-    let root = Root::new(worlds, &as_built);
-    let (packages, order) = rayon::join(
-        || Packages::gather(worlds, &root, &as_built, implicit, &elsewhere),
-        || order(builds, in_order),
-    );
-    let Some(order) = order.filter(|_| in_order.is_empty()) else {
-        return flaws;
-    };
-    let replay = Replay {
-        options,
-        warnings: &plan.warnings,
-        worlds,
-        builds,
-        order: &order,
-        twice: builds.twice(),
-        packages: &packages,
-        conflicts: &Conflicts::new(&packages, &root),
-    };
-    replay.run(&mut flaws);
-    flaws
 }
 
-/// A source as it is built.
-type Form<'w> = Cow<'w, crate::source::SourcePackage>;
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn source(name: &str, depends: &str) -> crate::SourcePackage {
+        let text = format!(
+            "pkgbase = {name}\npkgver = 1\npkgrel = 1\narch = x86_64\n{depends}pkgname = {name}\n"
+        );
+        crate::read_srcinfo(&text).unwrap().package
+    }
+
+    fn planned(alter: impl FnMut(&mut BuildSet)) -> Result<Plan, NoProvedPlan> {
+        let changed = source("lib", "");
+        let sources = [
+            changed.clone(),
+            source("app", "depends = lib\n"),
+            source("top", "depends = app\n"),
+        ];
+        let options = PlanOptions {
+            implicit: Vec::new(),
+            ..PlanOptions::default()
+        };
+        let input = PlanInput {
+            sources: &sources.into_iter().collect(),
+            released: &BTreeMap::new(),
+            changes: &[changed],
+            options: &options,
+        };
+        plan_and_prove(&input, alter)
+    }
+
+    #[test]
+    fn a_proof_that_begins_early_sees_what_is_wrong_late() {
+        let plan = planned(|_| ()).unwrap();
+        let set = plan.architectures.values().next().unwrap();
+        assert_eq!((set.builds.len(), set.edges.len()), (3, 2));
+        type Alter = fn(&mut BuildSet);
+        let wrong: [(&str, Alter); 5] = [
+            ("an edge is lost", |set| drop(set.edges.pop())),
+            ("a build is lost", |set| drop(set.builds.pop())),
+            ("a build comes twice", |set| {
+                set.builds.push(set.builds[0].clone());
+            }),
+            ("another version is made", |set| {
+                set.builds[0].version = "7-1".parse().unwrap();
+            }),
+            ("a need is not installed", |set| {
+                set.builds[0].install.clear();
+            }),
+        ];
+        for (what, alter) in wrong {
+            let answer = planned(alter);
+            assert!(
+                matches!(&answer, Err(NoProvedPlan::Unproved(flaws)) if !flaws.is_empty()),
+                "{what}: {answer:?}"
+            );
+        }
+    }
+}

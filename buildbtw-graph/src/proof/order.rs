@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::flaw::Flaw;
 use super::row::Row;
 use crate::names::PkgBase;
-use crate::plan::{BuildKey, BuildSet};
+use crate::plan::{BuildKey, BuildSet, Decision};
 
 /// The builds of a set by number: the first passes, by pkgbase, then the
 /// second ones.
@@ -80,6 +80,22 @@ impl<'p> Builds<'p> {
 
     pub fn members(&self) -> usize {
         self.second.len()
+    }
+
+    /// What was decided about the members, as the builds show it.
+    pub fn decisions(&self) -> Vec<Decision> {
+        let one = |(member, second): (usize, &Option<u32>)| {
+            let first = &self.set.builds[self.at[member]];
+            let last = second.map_or(member, |second| second as usize);
+            let last = &self.set.builds[self.at[last]];
+            Decision {
+                pkgbase: first.pkgbase.clone(),
+                version: last.version.clone(),
+                pkgrel: last.pkgrel.clone(),
+                elsewhere: first.refers_to.is_some(),
+            }
+        };
+        self.second.iter().enumerate().map(one).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::version::Version;
 /// A member of the build set in the form in which it is built.
 pub(super) struct Member<'w> {
     pub source: std::borrow::Cow<'w, SourcePackage>,
-    pub version: &'w Version,
+    pub version: Version,
 }
 
 /// A build root's repositories: the members' new packages before what is
@@ -60,7 +60,7 @@ impl<'v, 'w> Root<'v, 'w> {
         Some(Pkg::Made {
             source: &member.source,
             split: splits.find(|split| split.pkgname == *pkg.name())?,
-            version: member.version,
+            version: &member.version,
         })
     }
 }

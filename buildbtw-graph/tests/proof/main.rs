@@ -11,7 +11,7 @@ mod mutations;
 
 use std::collections::BTreeMap;
 
-use buildbtw_graph::prove;
+use buildbtw_graph::{prove, proved_plan};
 use input::{Input, options};
 use model::draw;
 use mutations::mutants;
@@ -39,6 +39,8 @@ fn plans_are_proved() {
         if let Err(flaws) = prove(&input.with(&options), &plan) {
             panic!("distribution {seed}: {flaws:#?}\n{options:?}\n{distribution:?}\n{plan:?}");
         }
+        // Proved while it is made, it is the same.
+        assert_eq!(proved_plan(&input.with(&options)), Ok(plan), "{seed}");
     }
 }
 

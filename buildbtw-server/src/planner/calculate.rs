@@ -10,7 +10,7 @@ use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, NamespaceName};
 use buildbtw_graph::{
     Architecture, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex, SourceIndex,
-    SourcePackage, Why,
+    SourcePackage, Why, proved_plan,
 };
 
 use super::PlannerError;
@@ -245,16 +245,6 @@ impl Ground {
     }
 }
 
-/// Plans, and has the plan proved: what the proof refuses is a mistake of ours, and nobody should
-/// build by it.
-fn plan_and_prove(input: &PlanInput<'_>) -> Result<Plan, PlannerError> {
-    let plan = buildbtw_graph::plan(input)?;
-    match buildbtw_graph::prove(input, &plan) {
-        Ok(()) => Ok(plan),
-        Err(flaws) => Err(PlannerError::Unproved(flaws)),
-    }
-}
-
 /// Makes a plan for resolved changesets; what is pinned stays as it is.
 pub async fn calculate(
     server: &Server,
@@ -270,7 +260,7 @@ pub async fn calculate(
         let mut plan = {
             let sources = pinned.index.clone();
             ground
-                .calculate(move |ground| plan_and_prove(&ground.input(&sources)))
+                .calculate(move |ground| proved_plan(&ground.input(&sources)))
                 .await?
         };
         match pin_members(server, resolved, &heads, &pinned, &plan) {

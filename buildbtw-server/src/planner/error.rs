@@ -1,7 +1,7 @@
 //! Why there is no plan.
 
 use buildbtw_api::{NamespaceName, NamespaceStatus, Problem, ProblemType};
-use buildbtw_graph::{Flaw, PkgBase};
+use buildbtw_graph::{Flaw, NoProvedPlan, PkgBase};
 
 use super::calculate::MOVING_SOURCES_TRIES;
 use crate::db::DbError;
@@ -54,6 +54,15 @@ pub enum PlannerError {
     /// The calculation panicked: a mistake of ours.
     #[error("the calculation broke off: {0}")]
     Broken(String),
+}
+
+impl From<NoProvedPlan> for PlannerError {
+    fn from(error: NoProvedPlan) -> Self {
+        match error {
+            NoProvedPlan::NoPlan(error) => Self::Plan(error),
+            NoProvedPlan::Unproved(flaws) => Self::Unproved(flaws),
+        }
+    }
 }
 
 /// The first of the flaws, which are many if there is one.
