@@ -125,8 +125,8 @@ bench *ARGS:
     set -euo pipefail
     corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
     [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
-    # The benchmark of the whole program starts the server as it is built here.
-    cargo build --release -p buildbtw-server --bins
+    # The benchmark of the whole program starts the programs as they are built here.
+    cargo build --release --workspace --bins
     cargo bench --workspace --benches "$@"
 
 # Check formatting, and let clippy look at everything
