@@ -9,7 +9,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use buildbtw_build::{NetworkMode, OutcomeClass};
-use workshop::{Source, Who, Workshop, everybody};
+use nix::sys::signal::{Signal, kill};
+use workshop::{Source, Who, Workshop, everybody, processes_of};
 
 /// A function for build(): `refused 'COMMAND'` fails if the command succeeds. bash's own `!` would not
 /// end the build.
@@ -82,6 +83,38 @@ fn nothing_of_the_workers_is_visible() {
             top.split_whitespace().all(|name| known.contains(&name)),
             "{top}"
         );
+    }
+}
+
+/// What a worker has in its environment stays there: whoever may look at the processes of a build
+/// finds none of it, in its helpers neither.
+#[test]
+fn no_process_of_a_build_has_the_workers_environment() {
+    for who in everybody() {
+        let workshop = Workshop::new(who);
+        let source = Source::that_builds("sleeper", "echo asleep; sleep 1000");
+        let mut building = workshop.start_with(&workshop.request(&source), "build", |_| {
+            let mut command = workshop.command();
+            command.env("SECRET_TOKEN", "THE-TOKEN");
+            command
+        });
+        building.wait_for("asleep");
+        let worker = format!("{}: ", building.pid());
+        let has_secret = |words: &String| words.contains("SECRET_TOKEN=THE-TOKEN");
+        let (of_worker, of_build): (Vec<_>, Vec<_>) = processes_of(&workshop.marker())
+            .into_iter()
+            .partition(|words| words.starts_with(&worker));
+        assert!(of_worker.iter().all(has_secret), "{of_worker:#?}");
+        for part in ["supervisor", "namespaces", "init"] {
+            let name = format!("buildbtw-build-{part}");
+            assert!(
+                of_build.iter().any(|words| words.contains(&name)),
+                "{of_build:#?}"
+            );
+        }
+        assert!(!of_build.iter().any(has_secret), "{of_build:#?}");
+        kill(building.pid(), Signal::SIGTERM).unwrap();
+        building.finish().expect(OutcomeClass::Cancelled);
     }
 }
 
