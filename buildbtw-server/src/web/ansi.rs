@@ -17,14 +17,39 @@ pub struct Painter {
     look: Look,
 }
 
+/// A line as it is shown.
+#[derive(Debug, Default)]
+pub struct Painted {
+    /// As HTML.
+    pub html: String,
+    /// What can be read of it, without markup.
+    pub plain: String,
+}
+
+impl Painted {
+    fn show(&mut self, c: char) {
+        self.plain.push(c);
+        match c {
+            '&' => self.html.push_str("&amp;"),
+            '<' => self.html.push_str("&lt;"),
+            '>' => self.html.push_str("&gt;"),
+            '"' => self.html.push_str("&quot;"),
+            c => self.html.push(c),
+        }
+    }
+}
+
 impl Painter {
     /// A line, without its end.
-    pub fn line(&mut self, text: &str) -> String {
-        let mut html = String::with_capacity(text.len() + 16);
+    pub fn line(&mut self, text: &str) -> Painted {
+        let mut painted = Painted {
+            html: String::with_capacity(text.len() + 16),
+            plain: String::with_capacity(text.len()),
+        };
         // Programs that draw progress bars return to the begin of the line; what is drawn last stays.
         let text = text.trim_end_matches('\r');
         let text = text.rsplit('\r').next().unwrap_or(text);
-        let mut open = self.begin(&mut html);
+        let mut open = self.begin(&mut painted.html);
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -44,9 +69,9 @@ impl Painter {
                             self.select(&parameters);
                             if before != self.look {
                                 if open {
-                                    html.push_str("</span>");
+                                    painted.html.push_str("</span>");
                                 }
-                                open = self.begin(&mut html);
+                                open = self.begin(&mut painted.html);
                             }
                         }
                     }
@@ -60,20 +85,15 @@ impl Painter {
                     }
                     _ => {}
                 },
-                '&' => html.push_str("&amp;"),
-                '<' => html.push_str("&lt;"),
-                '>' => html.push_str("&gt;"),
-                '"' => html.push_str("&quot;"),
-                '\t' => html.push('\t'),
-                c if turns_writing(c) => html.push('\u{fffd}'),
-                c if c.is_control() => {}
-                c => html.push(c),
+                c if turns_writing(c) => painted.show('\u{fffd}'),
+                c if c.is_control() && c != '\t' => {}
+                c => painted.show(c),
             }
         }
         if open {
-            html.push_str("</span>");
+            painted.html.push_str("</span>");
         }
-        html
+        painted
     }
 
     fn begin(&self, html: &mut String) -> bool {
@@ -142,8 +162,8 @@ fn turns_writing(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a line tells of an error, as makepkg and the usual tools tell it. The line must be without
-/// escapes.
+/// Whether a line tells of an error, as makepkg, the usual tools and test suites tell it: the line as
+/// it is read, without escapes and markup.
 pub fn tells_error(line: &str) -> bool {
     let line = line.trim_start();
     let marks = [
@@ -152,6 +172,8 @@ pub fn tells_error(line: &str) -> bool {
         "fatal error:",
         "ERROR:",
         "FAILED:",
+        "FAIL:",
+        "not ok ",
         "FATAL:",
     ];
     marks.iter().any(|mark| line.starts_with(mark))
@@ -174,7 +196,7 @@ mod tests {
 
     fn painted(lines: &[&str]) -> Vec<String> {
         let mut painter = Painter::default();
-        lines.iter().map(|line| painter.line(line)).collect()
+        lines.iter().map(|line| painter.line(line).html).collect()
     }
 
     #[test]
@@ -214,6 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_of_a_line_has_no_markup() {
+        let line = "\u{1b}[1m==> \u{1b}[31mERROR:\u{1b}[0m <a> & \"b\"";
+        assert_eq!(
+            Painter::default().line(line).plain,
+            "==> ERROR: <a> & \"b\""
+        );
+    }
+
+    #[test]
     fn errors_are_told_from_talk() {
         for line in [
             "==> ERROR: A failure occurred in build().",
@@ -221,6 +252,8 @@ mod tests {
             "make[1]: *** [Makefile:10: all] Error 2",
             "error[E0308]: mismatched types",
             "error: target not found: x",
+            "FAIL: nobody was greeted",
+            "not ok 3 - it greets",
         ] {
             assert!(tells_error(line), "{line}");
         }

@@ -185,7 +185,10 @@ fn sentence(text: &str) -> String {
 fn painted(bytes: &[u8]) -> String {
     let mut painter = Painter::default();
     let text = String::from_utf8_lossy(bytes);
-    let lines: Vec<String> = text.split('\n').map(|line| painter.line(line)).collect();
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| painter.line(line).html)
+        .collect();
     lines.join("\n")
 }
 

@@ -135,16 +135,15 @@ fn paint(content: &[u8], first: u64, last_ones: bool) -> (Vec<Line>, u64) {
         let cut = line.char_indices().nth(LONGEST).map(|(at, _)| at);
         let shown = line.trim_end_matches('\n');
         let shown = cut.map_or(shown, |at| &line[..at]);
-        let mut html = painter.line(shown);
+        let mut painted = painter.line(shown);
         if cut.is_some() {
-            html.push_str(" …");
+            painted.html.push_str(" …");
         }
-        let plain = Painter::default().line(shown);
         lines.push(Line {
             number: *number,
-            error: tells_error(&without_spans(&plain)),
-            heading: without_spans(&plain).starts_with("==&gt; "),
-            html,
+            error: tells_error(&painted.plain),
+            heading: painted.plain.starts_with("==> "),
+            html: painted.html,
         });
         used += line.len();
     }
@@ -155,16 +154,6 @@ fn paint(content: &[u8], first: u64, last_ones: bool) -> (Vec<Line>, u64) {
         used.min(content.len())
     };
     (lines, used as u64)
-}
-
-fn without_spans(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        text.push_str(&rest[..at]);
-        rest = rest[at..].find('>').map_or("", |end| &rest[at + end + 1..]);
-    }
-    text + rest
 }
 
 /// Goes to the first line that tells of an error, or to the end.
@@ -198,8 +187,7 @@ async fn find_error(server: &Server, run: RunId) -> HttpResult<Option<u64>> {
             }
             number += 1;
             let text = String::from_utf8_lossy(&begun);
-            if text.len() <= LONGEST && tells_error(&without_spans(&Painter::default().line(&text)))
-            {
+            if text.len() <= LONGEST && tells_error(&Painter::default().line(&text).plain) {
                 return Ok(Some(number));
             }
             begun.clear();
@@ -216,6 +204,8 @@ mod tests {
         let (lines, used) = paint(b"==> Starting build()...\nx: error: <no>\nhalf", 4, false);
         let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
         assert_eq!((numbers, used), (vec![5, 6, 7], 43));
+        let (ends, _) = paint(b"==> ERROR: A failure occurred in check().\n", 0, false);
+        assert!(ends[0].error, "makepkg's own line counts");
         assert!(lines[0].heading && !lines[0].error);
         assert!(lines[1].error && lines[1].html.contains("&lt;no&gt;"));
         let many = "line\n".repeat(3000);

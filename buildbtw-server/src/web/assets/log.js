@@ -40,12 +40,14 @@ function append(text) {
   const number = Number(list.lastElementChild?.id.slice(1) ?? 0) + 1;
   const item = document.createElement("li");
   item.id = `L${number}`;
-  if (/^\s*(==> ERROR:|error:|fatal error:)|: (fatal )?error:/.test(text)) item.className = "error";
-  else if (text.includes("==> ")) item.className = "heading";
+  const painted = paint(text);
+  const plain = painted.textContent;
+  if (/^\s*(==> ERROR:|error:|fatal error:|FAIL(ED)?:|not ok )|: (fatal )?error:/.test(plain)) item.className = "error";
+  else if (plain.startsWith("==> ")) item.className = "heading";
   const anchor = document.createElement("a");
   anchor.href = `#L${number}`;
   anchor.textContent = number;
-  item.append(anchor, paint(text));
+  item.append(anchor, painted);
   list.append(item);
 }
 
