@@ -168,3 +168,23 @@ async fn a_connection_that_breaks_in_the_middle_of_a_log_loses_and_doubles_nothi
     browser.close().await;
     world.stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_says_that_the_server_is_away_and_goes_on_when_it_is_back() {
+    let world = Eventful::start().await;
+    let proxy = Proxy::start(&world.stage.url()).await;
+    let browser = Browser::start(Look::default()).await;
+    browser.open(&(proxy.url() + "/namespaces/n")).await;
+    let status = "document.querySelector('tr[data-build=\"x86_64/other/1\"] .status').textContent";
+    browser.until(&format!("{status} === 'building'")).await;
+    let away = "!document.querySelector('p.stale').hidden";
+    assert_eq!(browser.run(&format!("return {away}")).await, false);
+    proxy.stand_alone(true);
+    browser.until(away).await;
+    world.worker.succeed(&world.running).await;
+    proxy.stand_alone(false);
+    browser.until(&format!("{status} === 'built'")).await;
+    browser.until(&format!("!({away})")).await;
+    browser.close().await;
+    world.stage.stop().await;
+}

@@ -1,6 +1,9 @@
-//! A proxy before the server that breaks connections when it is told to.
+//! A proxy before the server that breaks connections, or answers itself, when it is told to.
 
-use tokio::io::copy_bidirectional;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -9,6 +12,7 @@ use tokio::task::JoinHandle;
 pub struct Proxy {
     port: u16,
     cuts: broadcast::Sender<()>,
+    alone: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -19,10 +23,15 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cuts = broadcast::Sender::new(1);
+        let alone = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn({
-            let cuts = cuts.clone();
+            let (cuts, alone) = (cuts.clone(), Arc::clone(&alone));
             async move {
                 while let Ok((mut before, _)) = listener.accept().await {
+                    if alone.load(Ordering::Relaxed) {
+                        tokio::spawn(refuse(before));
+                        continue;
+                    }
                     let Ok(mut behind) = TcpStream::connect(&behind).await else {
                         continue;
                     };
@@ -36,7 +45,12 @@ impl Proxy {
                 }
             }
         });
-        Self { port, cuts, task }
+        Self {
+            port,
+            cuts,
+            alone,
+            task,
+        }
     }
 
     /// Its own address.
@@ -49,6 +63,25 @@ impl Proxy {
         // Nobody may be connected just now.
         let _ = self.cuts.send(());
     }
+}
+
+impl Proxy {
+    /// Answers 502 to everybody, as a proxy does whose server is away, or passes on again.
+    pub fn stand_alone(&self, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
+        self.cut();
+    }
+}
+
+async fn refuse(mut connection: TcpStream) {
+    let mut request = [0; 4096];
+    // Whoever asks need not hear the answer to the end.
+    let _ = connection.read(&mut request).await;
+    let _ = connection
+        .write_all(
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\nConnection: close\r\n\r\naway",
+        )
+        .await;
 }
 
 impl Drop for Proxy {

@@ -5,7 +5,14 @@ const channel = new BroadcastChannel("buildbtw-events");
 const listeners = new Set();
 let last = Number(document.querySelector("main")?.dataset.after ?? 0);
 
+// Says above the content, in all tabs, whether it stands still because nothing can be heard.
+function stale(is, told = false) {
+  if (!told) channel.postMessage({ stale: is });
+  document.querySelector("p.stale").hidden = !is;
+}
+
 function tell(event) {
+  if (event.stale !== undefined) return stale(event.stale, true);
   if (event.seq <= last) return;
   last = event.seq;
   for (const listener of listeners) listener(event);
@@ -33,6 +40,13 @@ function read() {
     };
     // The server stops in order: the browser asks again by itself when it is back.
     source.addEventListener("bye", () => source.close() || setTimeout(end, 3000));
+    source.onopen = () => stale(false);
+    // A connection that broke is made again by the browser, but an answer that is none (a proxy says
+    // 502 while the server is away) ends the source for good: then it is for us to ask again.
+    source.onerror = () => {
+      stale(true);
+      if (source.readyState === EventSource.CLOSED) setTimeout(end, 2000);
+    };
   });
 }
 
