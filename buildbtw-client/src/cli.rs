@@ -125,7 +125,7 @@ pub enum Command {
     /// Leave builds out: what waits for them goes on with the released packages
     Waive(Waive),
     /// Put a namespace away; its name is free again
-    Archive(OneNamespace),
+    Archive(Archive),
     /// List the package sources and what is wrong with them
     Sources(Sources),
     /// List the workers and what they build, or change whether one gets runs
@@ -292,6 +292,22 @@ pub struct Download {
 pub struct OneNamespace {
     /// The namespace
     pub namespace: NamespaceName,
+}
+
+/// `bbtw archive`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is archived cannot be gone on with: one that is still worked on is only
+put away after a question, or with --yes. Its repository stays readable.
+
+Example:
+  bbtw archive openimageio")]
+pub struct Archive {
+    /// The namespace
+    pub namespace: NamespaceName,
+    /// Do not ask, even if it is still worked on
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `bbtw retry`

@@ -10,6 +10,7 @@ mod failure;
 mod output;
 mod patience;
 mod planning;
+mod question;
 mod style;
 mod table;
 mod tree;
@@ -83,11 +84,29 @@ fn server(global: &cli::Global) -> String {
 }
 
 /// Only this one setting is taken from a `.env`: the folder may be a checkout of somebody else's
-/// package. A file that cannot be read is not ours to complain about.
+/// package. What else cannot be read in it is not ours to complain about.
 fn server_from_file() -> Option<String> {
-    dotenvy::dotenv_iter()
-        .ok()?
-        .filter_map(Result::ok)
-        .find(|(name, _)| name == "SERVER_URL")
-        .map(|(_, value)| value)
+    for setting in dotenvy::dotenv_iter().ok()? {
+        match setting {
+            Ok((name, value)) if name == "SERVER_URL" => return Some(value),
+            Err(dotenvy::Error::LineParse(line, _)) if names_server(&line) => {
+                // Whoever wrote it means that server and no other.
+                eprintln!(
+                    "warning: `{line}` in .env cannot be read, so {DEFAULT_SERVER} is asked\n  \
+                     hint: put the value in quotes, or pass --server-url"
+                );
+                return None;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn names_server(line: &str) -> bool {
+    let line = line.trim_start();
+    line.strip_prefix("export ")
+        .unwrap_or(line)
+        .trim_start()
+        .starts_with("SERVER_URL")
 }

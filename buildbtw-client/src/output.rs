@@ -1,6 +1,6 @@
 //! Where and how results are printed.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 
 use anstream::AutoStream;
 use buildbtw_api::client::Client;
@@ -69,11 +69,6 @@ pub fn stdout() -> AutoStream<io::StdoutLock<'static>> {
 /// Whether standard output shows colours.
 pub fn shows_colours() -> bool {
     AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
-}
-
-/// Whether questions can be asked.
-pub fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 fn width() -> usize {

@@ -285,7 +285,7 @@ fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io
     if !more.is_empty() {
         let faint = style::FAINT;
         let text = format!(
-            "besides: {}; `bbtw plan --full` lists them",
+            "besides: {}; `bbtw plan` with --full lists them",
             more.join(", ")
         );
         for line in wrap(&text, width.saturating_sub(2)) {
@@ -338,7 +338,10 @@ fn list(
     }
     match findings.len().saturating_sub(shown) {
         0 => Ok(()),
-        more => writeln!(out, "    and {more} more; `bbtw plan --full` lists them"),
+        more => writeln!(
+            out,
+            "    and {more} more; `bbtw plan` with --full lists them"
+        ),
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Remove {
 /// `bbtw update`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A new iteration that a commit makes leaves dependents and base repositories as
-they are. This takes the newest of them, in a new iteration, if there is any.
+A new iteration that a commit makes leaves base repositories and the dependents
+that it had as they are; new dependents join it. This takes the newest of them, in a new iteration, if there is any.
 `bbtw show` says which dependents have newer commits. Newer base repositories
 give every build another input, so that all are built.
 

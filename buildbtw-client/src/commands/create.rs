@@ -1,13 +1,14 @@
 //! `bbtw new`
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
 use buildbtw_api::namespaces::{CreateNamespace, Namespace, PlanRequest};
 
 use crate::cli;
 use crate::failure::{FAILED, Failure, Outcome};
-use crate::output::{self, Session};
+use crate::output::Session;
 use crate::planning;
+use crate::question;
 use crate::style;
 use crate::words::{count, harmless};
 
@@ -52,29 +53,16 @@ pub async fn look(session: &Session, request: &PlanRequest, yes: bool) -> Outcom
 /// Asks whether a large plan is to be begun.
 async fn confirm(builds: usize) -> Outcome {
     let builds = count(builds, "build");
-    if !output::can_ask() {
+    if !question::can_be_asked() {
         return Err(Failure::new(format!(
             "this would begin {builds}, and there is no terminal to ask whether it should"
         ))
         .hint("--yes begins it without asking; --scope direct or none rebuilds less")
         .usage());
     }
-    // On a thread of its own, so that Ctrl-C ends the question as well.
-    let (sender, answer) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        anstream::eprint!("Begin {builds}? [y/N] ");
-        let _ = io::stderr().flush();
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        let _ = sender.send(read.map(|_| line));
-    });
-    let line = answer
-        .await
-        .map_err(|_| Failure::new("the question was not answered"))?
-        .map_err(|error| Failure::file("read the answer", &error))?;
-    match line.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::new("not begun")),
+    match question::ask(&format!("Begin {builds}?")).await? {
+        true => Ok(()),
+        false => Err(Failure::new("not begun")),
     }
 }
 

@@ -4,8 +4,9 @@ use buildbtw_api::namespaces::{Namespace, RetryRequest, WaiveRequest};
 use buildbtw_api::{NamespaceName, NamespaceStatus};
 
 use crate::cli;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::Session;
+use crate::question;
 use crate::style;
 use crate::words::{count, wrap};
 
@@ -40,13 +41,39 @@ pub async fn resume(session: &Session, name: &NamespaceName) -> Outcome {
 }
 
 /// Puts a namespace away.
-pub async fn archive(session: &Session, name: &NamespaceName) -> Outcome {
+pub async fn archive(session: &Session, arguments: &cli::Archive) -> Outcome {
+    let name = &arguments.namespace;
+    if !arguments.yes {
+        let status = session.client.namespace(name).await?.namespace.status;
+        if matches!(status, NamespaceStatus::Active | NamespaceStatus::Paused) {
+            confirm_archiving(name, status).await?;
+        }
+    }
     let namespace = session.client.archive(name).await?;
     tell(
         session,
         &namespace,
         "its name is free again, and its repository stays readable",
     )
+}
+
+/// Asks whether work that is not done is to be given up for good.
+async fn confirm_archiving(name: &NamespaceName, status: NamespaceStatus) -> Outcome {
+    if !question::can_be_asked() {
+        let message = format!(
+            "{name} is {status}: archiving calls its builds off for good, and there is no terminal \
+             to ask whether it should"
+        );
+        return Err(Failure::new(message)
+            .hint("--yes archives it without asking; `bbtw cancel` can be taken back")
+            .usage());
+    }
+    let question =
+        format!("{name} is {status}. Call its builds off and archive it? It cannot be resumed.");
+    match question::ask(&question).await? {
+        true => Ok(()),
+        false => Err(Failure::new("not archived")),
+    }
 }
 
 fn tell(session: &Session, namespace: &Namespace, next: &str) -> Outcome {
@@ -84,7 +111,7 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
             writeln!(out, "There is nothing to build again in {name}.")?;
             writeln!(
                 out,
-                "  --force also tries builds that are known to be impossible"
+                "  only what failed or was called off is; --force also tries what is known to be impossible"
             )
         }
         (builds, dependents) => {

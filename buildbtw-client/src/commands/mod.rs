@@ -45,7 +45,7 @@ pub async fn run(session: &Session, command: &Command) -> Outcome {
         Command::Cancel(arguments) => lifecycle::cancel(session, &arguments.namespace).await,
         Command::Pause(arguments) => lifecycle::pause(session, &arguments.namespace).await,
         Command::Resume(arguments) => lifecycle::resume(session, &arguments.namespace).await,
-        Command::Archive(arguments) => lifecycle::archive(session, &arguments.namespace).await,
+        Command::Archive(arguments) => lifecycle::archive(session, arguments).await,
         Command::Waive(arguments) => lifecycle::waive(session, arguments).await,
         Command::Retry(arguments) => lifecycle::retry(session, arguments).await,
         Command::Sources(arguments) => sources::run(session, arguments).await,

@@ -360,10 +360,22 @@ async fn sources_are_listed_as_json() {
 async fn a_namespace_goes_through_its_life() {
     let server = Server::start(failed()).await;
     let mut told = String::new();
-    for command in ["pause", "resume", "cancel", "resume", "archive", "resume"] {
+    for command in [
+        &["pause"][..],
+        &["resume"],
+        &["cancel"],
+        &["resume"],
+        // It is worked on, and there is no terminal to ask at.
+        &["archive"],
+        &["archive", "--yes"],
+        &["resume"],
+    ] {
+        let mut arguments = command.to_vec();
+        arguments.insert(1, "libgreet");
         told += &format!(
-            "$ bbtw {command} libgreet\n{}",
-            run(&server, &[command, "libgreet"]).await.shown()
+            "$ bbtw {}\n{}",
+            arguments.join(" "),
+            run(&server, &arguments).await.shown()
         );
     }
     snapshot!(server, told);
