@@ -7,6 +7,7 @@
 //! Tests wait for what they wait for: an event, the end of a program. A deadline only keeps a
 //! broken program from hanging a test for ever.
 
+pub mod aftermath;
 pub mod corpus;
 pub mod git;
 pub mod pacman;

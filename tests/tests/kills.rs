@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use buildbtw_api::{BuildStatus, OutcomeClass};
+use buildbtw_tests::aftermath;
 use buildbtw_tests::programs::DEADLINE;
 use buildbtw_tests::stage::Stage;
-use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 /// How many packages are built.
@@ -243,7 +243,7 @@ async fn everything_completes_in_spite_of_twenty_kills() {
         assert_eq!(outcome.class, OutcomeClass::Success);
     }
     assert!(stage.stop_server().success());
-    check_what_is_left(&stage.data()).await;
+    aftermath::check(&stage.data(), PACKAGES as usize).await;
 }
 
 fn repository_version(repository: &buildbtw_tests::git::Repository) -> String {
@@ -253,56 +253,4 @@ fn repository_version(repository: &buildbtw_tests::git::Repository) -> String {
         .find_map(|line| line.trim().strip_prefix("pkgver = "))
         .expect("it has a version");
     line.to_owned()
-}
-
-/// The database is sound, no input had two leases at once, every manifest's packages are there.
-async fn check_what_is_left(data: &Path) {
-    let options = SqliteConnectOptions::new().filename(data.join("buildbtw.db"));
-    let pool = SqlitePool::connect_with(options)
-        .await
-        .expect("the database can be opened");
-    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_one(&pool)
-        .await
-        .expect("it can be checked");
-    assert_eq!(integrity, "ok");
-    let foreign = sqlx::query("PRAGMA foreign_key_check")
-        .fetch_all(&pool)
-        .await
-        .expect("it can be checked");
-    assert!(
-        foreign.is_empty(),
-        "{} rows refer to nothing",
-        foreign.len()
-    );
-    let overlapping: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM run AS a JOIN run AS b ON a.input_id = b.input_id AND a.id < b.id \
-         WHERE b.claimed_at < a.ended_at OR a.ended_at IS NULL",
-    )
-    .fetch_one(&pool)
-    .await
-    .expect("it can be counted");
-    assert_eq!(overlapping, 0, "an input had two runs at once");
-    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM run WHERE status <> 'ended'")
-        .fetch_one(&pool)
-        .await
-        .expect("it can be counted");
-    assert_eq!(open, 0, "runs are left open");
-    let manifest: Vec<(String, String)> = sqlx::query_as(
-        "SELECT DISTINCT published_package.file_name, sha256 FROM published_package JOIN package ON package.id = package_id",
-    )
-    .fetch_all(&pool)
-    .await
-    .expect("the manifests can be read");
-    assert!(manifest.len() >= PACKAGES as usize);
-    for (file_name, sha256) in manifest {
-        let path = data.join("packages").join(&sha256[..2]).join(&sha256);
-        let bytes = std::fs::read(&path)
-            .unwrap_or_else(|error| panic!("{file_name}, {}: {error}", path.display()));
-        assert_eq!(
-            hex::encode(Sha256::digest(&bytes)),
-            sha256,
-            "{file_name} has other bytes"
-        );
-    }
 }
