@@ -21,6 +21,11 @@ pub enum IdError {
          not starting with `-` or `.`"
     )]
     NamespaceName(String),
+    /// The name means something else to pacman.
+    #[error(
+        "`{0}` cannot name a namespace: it means something else to pacman; choose another name"
+    )]
+    ReservedName(String),
     /// The text is not of the form `pkgbase/ref`.
     #[error("`{0}` is not a changeset: write `pkgbase/ref`, for example `openimageio/main`")]
     Changeset(String),
@@ -113,12 +118,13 @@ impl FromStr for NamespaceName {
         let valid = !text.is_empty()
             && text.len() <= NAMESPACE_NAME_MAX
             && !text.starts_with(['-', '.'])
-            && text.chars().all(allowed)
-            && !RESERVED.contains(&text);
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
+            && text.chars().all(allowed);
+        if !valid {
             Err(IdError::NamespaceName(text.to_owned()))
+        } else if RESERVED.contains(&text) {
+            Err(IdError::ReservedName(text.to_owned()))
+        } else {
+            Ok(Self(text.to_owned()))
         }
     }
 }

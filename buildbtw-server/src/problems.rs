@@ -39,6 +39,9 @@ impl HttpProblem {
 
     /// The server's disk is full. Nothing was lost: what was not taken can be sent again.
     pub fn storage_full() -> Self {
+        tracing::error!(
+            "the disk is full: something that was sent to the server could not be kept; make room in DATA_DIR"
+        );
         Self::new(
             ProblemType::StorageFull,
             "the server's disk is full; nothing was stored",

@@ -237,6 +237,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     server
         .tasks
         .spawn(dispatch::publisher::watch(server.clone()));
+    server.tasks.spawn(crate::feed::write_log(server.clone()));
     server.tasks.spawn(dispatch::expiry::watch(server.clone()));
     server
         .tasks
@@ -244,7 +245,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     server
         .tasks
         .spawn(planner::follow::follow_origins(server.clone()));
-    write_address(&server.config.data_dir, address)?;
+    // What is published is served from a full disk, too.
+    if let Err(error) = write_address(&server.config.data_dir, address) {
+        tracing::warn!(%error, "scripts do not find the address");
+    }
     let serving = tokio::spawn({
         let app = api::router(server.clone());
         async move {
@@ -332,6 +336,8 @@ fn token(path: &Path) -> Result<String, StartError> {
 /// Scripts that start a server on a free port find its address here.
 fn write_address(data_dir: &Path, address: SocketAddr) -> Result<(), StartError> {
     let (path, new) = (data_dir.join("address"), data_dir.join("address.new"));
+    // That of an earlier start would lead elsewhere.
+    let _ = std::fs::remove_file(&path);
     std::fs::write(&new, format!("http://{address}\n")).map_err(at("cannot write", &new))?;
     std::fs::rename(&new, &path).map_err(at("cannot write", &path))
 }

@@ -70,6 +70,14 @@ pub async fn difference(
         Some(from) => iteration.number == from,
         None => iteration.number < number,
     };
+    if let Some(from) = query.from
+        && !earlier.iter().any(|iteration| iteration.number == from)
+    {
+        return Err(HttpProblem::new(
+            ProblemType::NotFound,
+            format!("{name} has no iteration {from} to be compared with"),
+        ));
+    }
     let mut found = None;
     for from in earlier.iter().filter(wanted) {
         if let Some(plan) = plans::get(&mut tx, from.key).await? {

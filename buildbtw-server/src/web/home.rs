@@ -236,7 +236,7 @@ pub(super) fn expected(ahead: &Ahead, slots: u32) -> String {
         0 => "no worker is there".to_owned(),
         slots => {
             let least = ahead.path_ms.max(ahead.work_ms / i64::from(slots));
-            format!("at least {}", length(least))
+            format!("about {}", length(least))
         }
     }
 }
