@@ -52,6 +52,8 @@ pub struct Rooms {
     pub dispatch: dispatch::Dispatch,
     /// Wakes those who follow events.
     pub feed: feed::Feed,
+    /// The last large plan.
+    pub remembered: planner::Remembered,
     /// One iteration is planned at a time.
     pub planning: tokio::sync::Mutex<()>,
     /// One look for moved origins at a time: two would make two iterations of one move.

@@ -178,6 +178,7 @@ pub async fn open(
     Ok(Server(Arc::new(Rooms {
         dispatch: Dispatch::new(lease, hints),
         feed: Feed::default(),
+        remembered: crate::planner::Remembered::default(),
         planning: tokio::sync::Mutex::default(),
         following: tokio::sync::Mutex::default(),
         namespaces: tokio::sync::Mutex::default(),

@@ -165,9 +165,11 @@ async fn plan(stage: &mut Stage, pkgbase: &str) {
     let set = &plan["architectures"]["x86_64"];
     let count = |key: &str| set[key].as_array().map_or(0, Vec::len);
     let memory = stage.server().memory();
-    let (least, median) = spread(&mut times);
+    // The server remembers the last large plan.
+    let first = times[0];
+    let (least, median) = spread(&mut times[1..]);
     println!(
-        "POST /api/v1/plans {pkgbase}/main: {least:.1?} at best, {median:.1?} in the middle of {ROUNDS}; {} builds, {} \
+        "POST /api/v1/plans {pkgbase}/main: {first:.1?}, and again {least:.1?} at best, {median:.1?} in the middle; {} builds, {} \
          pairs, {} KiB of JSON; {}",
         count("builds"),
         count("edges"),

@@ -31,6 +31,13 @@ impl SourceIndex {
         Self::default()
     }
 
+    /// Whether this is the very index of before: nothing was taken in or out
+    /// since one was cloned from the other. Two that were made apart are not the
+    /// same, whatever they hold.
+    pub fn is(&self, other: &SourceIndex) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Takes a source in, in place of the one of the same pkgbase, which is
     /// returned.
     pub fn insert(&mut self, source: impl Into<Arc<SourcePackage>>) -> Option<Arc<SourcePackage>> {

@@ -9,8 +9,8 @@ use buildbtw_api::namespaces::{
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, NamespaceName};
 use buildbtw_graph::{
-    Architecture, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex, SourceIndex,
-    SourcePackage, Why, proved_plan,
+    Architecture, NoProvedPlan, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
+    SourceIndex, SourcePackage, Why, proved_plan,
 };
 
 use super::PlannerError;
@@ -245,6 +245,16 @@ impl Ground {
     }
 }
 
+/// The proved plan for an input, made unless it was the last one that was.
+fn planned(server: &Server, input: &PlanInput<'_>) -> Result<Plan, NoProvedPlan> {
+    if let Some(known) = server.remembered.get(input) {
+        return Ok(Plan::clone(&known));
+    }
+    let plan = proved_plan(input)?;
+    server.remembered.put(input, &plan);
+    Ok(plan)
+}
+
 /// Makes a plan for resolved changesets; what is pinned stays as it is.
 pub async fn calculate(
     server: &Server,
@@ -258,9 +268,9 @@ pub async fn calculate(
         let heads = server.sources.heads();
         let pinned = pins::apply(server, pins, &heads, resolved).await?;
         let mut plan = {
-            let sources = pinned.index.clone();
+            let (server, sources) = (server.clone(), pinned.index.clone());
             ground
-                .calculate(move |ground| proved_plan(&ground.input(&sources)))
+                .calculate(move |ground| planned(&server, &ground.input(&sources)))
                 .await?
         };
         match pin_members(server, resolved, &heads, &pinned, &plan) {

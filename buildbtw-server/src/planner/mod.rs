@@ -9,6 +9,7 @@ pub mod change;
 mod error;
 pub mod follow;
 mod pins;
+mod remembered;
 mod store;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub use calculate::{
 pub use error::PlannerError;
 pub use follow::follow_origins;
 pub use pins::Pins;
+pub use remembered::Remembered;
 pub use store::store;
 
 /// The origins of an iteration, for its rows.
