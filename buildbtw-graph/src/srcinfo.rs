@@ -82,7 +82,7 @@ pub enum SrcinfoError {
         pkgname: String,
     },
     /// Not the format, or a bad value in a field that planning needs.
-    #[error("the .SRCINFO is not valid; write it anew with 'makepkg --printsrcinfo': {0}")]
+    #[error("the .SRCINFO is not valid: {0}; write it anew with 'makepkg --printsrcinfo'")]
     Syntax(String),
     /// A name that no package or architecture can have.
     #[error("the .SRCINFO names something impossible: {0}")]
@@ -119,6 +119,8 @@ pub fn read_srcinfo(text: &str) -> Result<SrcinfoReading, SrcinfoError> {
 fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarning>), SrcinfoError> {
     let mut warnings = Vec::new();
     let mut kept = String::with_capacity(text.len() + 16);
+    // The number that each line that is kept has in the file.
+    let mut numbers = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if let Some(field) = unused_field(line)
             && let Err(error) = SourceInfoV1::from_string(&document_of(line))
@@ -134,6 +136,7 @@ fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarnin
             });
             continue;
         }
+        numbers.push(number + 1);
         kept.push_str(line.trim_end());
         // An editor that cuts blanks at line ends also cuts the one after the
         // '=' of a cleared list.
@@ -144,7 +147,37 @@ fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarnin
     }
     match SourceInfoV1::from_string(&kept) {
         Ok(info) => Ok((info, warnings)),
-        Err(error) => Err(SrcinfoError::Syntax(error.to_string())),
+        Err(error) => Err(SrcinfoError::Syntax(in_a_line(
+            &error.to_string(),
+            &numbers,
+        ))),
+    }
+}
+
+/// alpm-srcinfo draws the place over several lines, with an arrow below the one that it means, and
+/// what it expected behind the arrow. In a list, and in a terminal, a sentence says more.
+fn in_a_line(message: &str, numbers: &[usize]) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let what = lines.iter().find_map(|line| line.strip_prefix("error: "));
+    let arrow = lines.iter().enumerate().find_map(|(at, line)| {
+        let pointed = line.strip_prefix('|')?.trim_start().strip_prefix('^')?;
+        Some((at.checked_sub(1)?, pointed.trim_start_matches('^').trim()))
+    });
+    let place = arrow.and_then(|(at, expected)| {
+        let (number, text) = lines[at].split_once('|')?;
+        let number: usize = number.trim().parse().ok()?;
+        let number = number.checked_sub(1).and_then(|at| numbers.get(at))?;
+        Some((number, text.trim(), expected))
+    });
+    match (what, place) {
+        (Some(what), Some((number, text, ""))) => {
+            format!("{what} in line {number}, `{}`", shortened(text))
+        }
+        (Some(what), Some((number, text, expected))) => {
+            format!("{what} in line {number}, `{}`: {expected}", shortened(text))
+        }
+        // Another version of it may draw otherwise.
+        _ => lines.join(" ").trim().to_owned(),
     }
 }
 
@@ -423,6 +456,29 @@ pkgname = greet-extra
             .collect();
         let reading = read_srcinfo(&trimmed).unwrap();
         assert_eq!(reading.package, read_srcinfo(SPLIT).unwrap().package);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_a_line_with_its_place() {
+        let said = |text: &str| read_srcinfo(text).unwrap_err().to_string();
+        assert_eq!(
+            said(
+                "pkgbase = a\n\turl = x y\n\tpkgver = 1\n\tpkgrel = x y\n\tarch = any\n\npkgname = a\n"
+            ),
+            "the .SRCINFO is not valid: invalid package release in line 4, `pkgrel = x y`: expected positive \
+             decimal integer; write it anew with 'makepkg --printsrcinfo'"
+        );
+        assert_eq!(
+            said("garbage = = =\npkgbase = x\n"),
+            "the .SRCINFO is not valid: invalid pkgbase section header in line 1, `garbage = = =`: expected \
+             'pkgbase'; write it anew with 'makepkg --printsrcinfo'"
+        );
+        assert!(!said("").contains('\n'));
+        assert!(
+            !said("pkgbase = a\n").contains('\n'),
+            "{}",
+            said("pkgbase = a\n")
+        );
     }
 
     #[test]
