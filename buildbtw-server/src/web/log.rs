@@ -31,6 +31,21 @@ const LONGEST: usize = 4_000;
 pub struct Window {
     /// The first line, from 1; the end of the log where it is not given.
     from: Option<u64>,
+    /// What was looked for.
+    q: String,
+    /// The line where it was found.
+    at: Option<u64>,
+    /// No line tells of an error.
+    no_error: bool,
+}
+
+/// What to look for in a log.
+#[derive(Debug, Deserialize)]
+pub struct Search {
+    /// The text; large and small letters are alike.
+    q: String,
+    /// Behind which line; from the begin where it is not given.
+    after: Option<u64>,
 }
 
 #[derive(Template)]
@@ -47,6 +62,12 @@ struct LogPage {
     later: Option<u64>,
     /// Where in bytes what is shown ends, when it is the end of a log that still grows.
     follow_from: Option<u64>,
+    /// What was looked for.
+    search: String,
+    /// The line where it was found.
+    found: Option<u64>,
+    /// What came of looking for something, where nothing was found.
+    nothing: Option<String>,
 }
 
 struct Line {
@@ -109,6 +130,13 @@ pub async fn show(
         earlier: (shown_from > 1).then(|| shown_from.saturating_sub(LINES).max(1)),
         later: (end < run.log_length).then_some(shown_to + 1),
         follow_from: (running && end >= run.log_length).then_some(end),
+        nothing: match (window.no_error, window.q.is_empty(), window.at) {
+            (true, ..) => Some("No line of it tells of an error.".to_owned()),
+            (_, false, None) => Some(format!("“{}” does not appear in it.", window.q)),
+            _ => None,
+        },
+        search: window.q,
+        found: window.at,
         lines,
         run,
     })
@@ -160,18 +188,55 @@ fn paint(content: &[u8], first: u64, last_ones: bool) -> (Vec<Line>, u64) {
 pub async fn first_error(State(server): State<Server>, Path(run): Path<String>) -> PageResult {
     let id: RunId = name(&run)?;
     details(&server, id).await?;
-    let address = match find_error(&server, id).await? {
-        Some(line) => {
-            let from = line.saturating_sub(20).max(1);
-            format!("{}?from={from}#L{line}", log_page(id))
-        }
-        None => log_page(id),
+    let page = log_page(id);
+    let address = match find(&server, id, 0, tells_error).await? {
+        Some(line) => format!("{page}?from={}#L{line}", before(line)),
+        None => format!("{page}?no_error=true"),
     };
     Ok(Redirect::to(&address).into_response())
 }
 
-/// The number, from 1, of the first line that tells of an error.
-async fn find_error(server: &Server, run: RunId) -> HttpResult<Option<u64>> {
+/// Goes to the next line with a text; behind the last one the search begins anew.
+pub async fn search(
+    State(server): State<Server>,
+    Path(run): Path<String>,
+    Query(search): Query<Search>,
+) -> PageResult {
+    let id: RunId = name(&run)?;
+    details(&server, id).await?;
+    let wanted = search.q.to_lowercase();
+    let has_it = |line: &str| line.to_lowercase().contains(&wanted);
+    let after = search.after.unwrap_or(0);
+    let mut found = None;
+    if !wanted.is_empty() {
+        found = find(&server, id, after, has_it).await?;
+        if found.is_none() && after > 0 {
+            found = find(&server, id, 0, has_it).await?;
+        }
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("q", &search.q)
+        .finish();
+    let page = log_page(id);
+    let address = match found {
+        Some(line) => format!("{page}?from={}&at={line}&{query}#L{line}", before(line)),
+        None => format!("{page}?{query}"),
+    };
+    Ok(Redirect::to(&address).into_response())
+}
+
+/// Where to begin to show what leads to a line.
+fn before(line: u64) -> u64 {
+    line.saturating_sub(20).max(1)
+}
+
+/// The number, from 1, of the first line behind a place of which something holds.
+async fn find(
+    server: &Server,
+    run: RunId,
+    after: u64,
+    holds: impl Fn(&str) -> bool,
+) -> HttpResult<Option<u64>> {
     let (mut offset, mut number) = (0, 0);
     let mut begun = Vec::new();
     loop {
@@ -187,7 +252,10 @@ async fn find_error(server: &Server, run: RunId) -> HttpResult<Option<u64>> {
             }
             number += 1;
             let text = String::from_utf8_lossy(&begun);
-            if text.len() <= LONGEST && tells_error(&Painter::default().line(&text).plain) {
+            if number > after
+                && text.len() <= LONGEST
+                && holds(&Painter::default().line(&text).plain)
+            {
                 return Ok(Some(number));
             }
             begun.clear();

@@ -51,6 +51,7 @@ pub fn router() -> Router<Server> {
         )
         .route("/runs/{id}/log", get(log::show))
         .route("/runs/{id}/log/first-error", get(log::first_error))
+        .route("/runs/{id}/log/find", get(log::search))
         .route("/packages/{pkgbase}", get(sources::package))
         .route("/workers", get(workers::show))
         .route("/workers/{id}/mode", post(workers::change))

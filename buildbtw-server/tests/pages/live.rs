@@ -188,3 +188,32 @@ async fn a_page_says_that_the_server_is_away_and_goes_on_when_it_is_back() {
     browser.close().await;
     world.stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_parts_of_a_log_fold() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    let page = format!("{}/runs/{}/log", world.stage.url(), world.running.run);
+    browser.open(&page).await;
+    let shown = "[...document.querySelectorAll('ol.lines li')].filter((line) => line.offsetHeight > 0).length";
+    browser.until(&format!("{shown} === 1")).await;
+    let start = "==> Starting build()...\n".len() as u64;
+    let (some, more) = ("one\ntwo\n", "three\n");
+    world.append(start, some.as_bytes()).await;
+    browser.until(&format!("{shown} === 3")).await;
+    browser.click("ol.lines .heading .fold").await;
+    browser.until(&format!("{shown} === 1")).await;
+    // What comes meanwhile belongs to what is folded.
+    world
+        .append(start + some.len() as u64, more.as_bytes())
+        .await;
+    browser
+        .until("document.querySelectorAll('ol.lines li').length === 4")
+        .await;
+    assert_eq!(browser.run(&format!("return {shown}")).await, 1);
+    browser.click("ol.lines .heading .fold").await;
+    browser.until(&format!("{shown} === 4")).await;
+    browser.picture("log-folding").await;
+    browser.close().await;
+    world.stage.stop().await;
+}

@@ -123,6 +123,37 @@ async fn the_first_error_is_found_and_lines_keep_their_numbers() {
 }
 
 #[tokio::test]
+async fn a_log_is_searched_from_line_to_line() {
+    let world = Eventful::start().await;
+    let page = format!("/runs/{}/log", world.failed.run);
+    let find = async |query: &str| {
+        let url = format!("{}{page}/find?{query}", world.stage.url());
+        let answer = client().get(url).send().await.unwrap();
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    };
+    let first = find("q=PART-1").await;
+    let number = |place: &str| -> u64 { place.rsplit("#L").next().unwrap().parse().unwrap() };
+    assert!(first.starts_with(&format!("{page}?from=")), "{first}");
+    let second = find(&format!("q=PART-1&after={}", number(&first))).await;
+    assert!(number(&second) > number(&first), "{first} {second}");
+    // Behind the last one it begins anew.
+    assert_eq!(find("q=PART-1&after=100000").await, first);
+    let shown = text(&world, first.split('#').next().unwrap()).await;
+    assert!(
+        shown.contains("value=\"PART-1\"") && shown.contains("Next"),
+        "{shown}"
+    );
+    let nowhere = find("q=%3Cb%3E%26").await;
+    assert_eq!(nowhere, format!("{page}?q=%3Cb%3E%26"));
+    let shown = text(&world, &nowhere).await;
+    assert!(
+        shown.contains("“&#60;b&#62;&#38;” does not appear"),
+        "{shown}"
+    );
+    world.stage.stop().await;
+}
+
+#[tokio::test]
 async fn forms_act_without_a_script() {
     let world = Eventful::start().await;
     let post = async |path: &str, form: &[(&str, &str)]| {

@@ -49,6 +49,8 @@ function append(text) {
   anchor.textContent = number;
   item.append(anchor, painted);
   list.append(item);
+  if (item.className === "heading") fold(item);
+  else item.hidden = newest?.getAttribute("aria-expanded") === "false";
 }
 
 async function grow() {
@@ -94,7 +96,28 @@ function chosen() {
   document.getElementById(`L${from}`)?.scrollIntoView({ block: "center" });
 }
 
+// makepkg's headings fold what follows, up to the next one.
+let newest;
+function fold(heading) {
+  const button = document.createElement("button");
+  newest = button;
+  button.type = "button";
+  button.className = "fold";
+  const turn = (open) => {
+    button.textContent = open ? "▾" : "▸";
+    button.setAttribute("aria-expanded", open);
+    button.setAttribute("aria-label", `Lines below ${heading.querySelector("span").textContent}`);
+    for (let line = heading.nextElementSibling; line && !line.classList.contains("heading"); line = line.nextElementSibling) {
+      line.hidden = !open;
+    }
+  };
+  button.addEventListener("click", () => turn(button.getAttribute("aria-expanded") !== "true"));
+  heading.querySelector("a").after(button);
+  turn(true);
+}
+
 if (list) {
+  for (const heading of list.querySelectorAll(".heading")) fold(heading);
   list.addEventListener("click", (event) => {
     const anchor = event.target.closest("li > a");
     const [, before] = location.hash.match(/^#L(\d+)/) ?? [];
