@@ -81,7 +81,8 @@ pub struct FailureRow {
     pub unlocks: u32,
 }
 
-/// Runs that failed after a time (microseconds since 1970), the newest first.
+/// Builds of current iterations whose last failure came after a time (microseconds since 1970), the
+/// newest first, each with that run. What the machinery failed counts when it is not tried again.
 pub async fn failures(
     db: &mut SqliteConnection,
     since: i64,
@@ -94,6 +95,10 @@ pub async fn failures(
          JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id \
          LEFT JOIN worker ON worker.id = run.worker_id \
          WHERE ended_at > ? AND class <> 'success' AND class <> 'cancelled' AND NOT canary \
+         AND iteration.status = 'current' AND namespace.status <> 'archived' \
+         AND (class <> 'infrastructure' OR build.status = 'failed') \
+         AND NOT EXISTS (SELECT 1 FROM run AS later WHERE later.build_id = run.build_id AND later.id > run.id \
+         AND later.class NOT IN ('success', 'cancelled') AND NOT later.canary) \
          ORDER BY ended_at DESC, run.id DESC LIMIT ?",
     )
     .bind(since)
