@@ -16,6 +16,7 @@ pub mod explanations;
 pub mod idle;
 pub mod ids;
 pub mod ingredients;
+pub mod jobs;
 pub mod modes;
 pub mod namespaces;
 pub mod priority;

@@ -56,6 +56,8 @@ problems! {
     UnknownReference = "/problems/unknown-reference", 404, "The branch, tag or commit is not known";
     /// No namespace of that name is known.
     UnknownNamespace = "/problems/unknown-namespace", 404, "The namespace is not known";
+    /// There is no such run.
+    UnknownRun = "/problems/unknown-run", 404, "The run is not known";
     /// The method is not allowed on that resource.
     MethodNotAllowed = "/problems/method-not-allowed", 405, "The method is not allowed";
     /// Another namespace that is not archived has that name.
@@ -64,6 +66,10 @@ problems! {
     Conflict = "/problems/conflict", 409, "The current state does not allow it";
     /// The report comes under an old fencing number or for a run that is over.
     StaleFence = "/problems/stale-fence", 409, "The run was taken away";
+    /// Another job of GitLab, or a worker, has the run.
+    RunTaken = "/problems/run-taken", 409, "The run belongs to another";
+    /// The run that is asked for has ended, or was called off.
+    RunOver = "/problems/run-over", 409, "The run is over";
     /// A part of a log is missing before the part that was sent.
     LogGap = "/problems/log-gap", 409, "A part of the log is missing";
     /// The body is larger than the limit.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use reqwest::{Body, Method, StatusCode};
 
 use super::{Client, ClientError};
+use crate::jobs::{ClaimedRun, JobClaim};
 use crate::runs::{
     Assignment, DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, StepsReport,
 };
@@ -64,6 +65,11 @@ impl Client {
                 status,
                 reason: super::innermost(&error),
             })
+    }
+
+    /// Claims the run that a job of GitLab was made for. Asking again for the same job does no harm.
+    pub async fn claim_job(&self, run: RunId, claim: &JobClaim) -> Result<ClaimedRun, ClientError> {
+        self.post(&["runs", &run.to_string(), "claim"], claim).await
     }
 
     /// Says which runs are still carried out.
