@@ -7,6 +7,7 @@
 mod answers;
 mod backoff;
 mod budget;
+mod ci_configurations;
 mod error;
 mod files;
 mod graphql;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use answers::CommitFiles;
+pub use ci_configurations::{CiConfiguration, CiPage};
 pub use error::GitLabError;
 pub use files::tree_id;
 pub use paths::path_of;

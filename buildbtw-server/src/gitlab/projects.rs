@@ -25,7 +25,7 @@ impl ProjectId {
         format!("gid://gitlab/Project/{}", self.0)
     }
 
-    fn read(global: &str) -> Option<Self> {
+    pub(super) fn read(global: &str) -> Option<Self> {
         let number = global.strip_prefix("gid://gitlab/Project/")?;
         number.parse().ok().map(Self)
     }

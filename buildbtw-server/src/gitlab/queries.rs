@@ -73,3 +73,12 @@ pub struct CommitFiles;
     response_derives = "Debug, Clone"
 )]
 pub struct WhoAmI;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "../graphql/schema.graphql",
+    query_path = "../graphql/queries/ci_configurations.graphql",
+    variables_derives = "Debug, Clone",
+    response_derives = "Debug, Clone"
+)]
+pub struct CiConfigurations;

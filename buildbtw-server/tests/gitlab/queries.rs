@@ -34,7 +34,7 @@ fn every_query_in_the_folder_is_valid_and_cheap() {
         println!("{name} costs {cost}");
         count += 1;
     }
-    assert_eq!(count, 7, "a query that the test below does not ask?");
+    assert_eq!(count, 8, "a query that the test below does not ask?");
 }
 
 #[tokio::test]
@@ -60,6 +60,8 @@ async fn every_query_is_answered_and_says_what_it_cost() {
     assert_eq!(Some(&page.projects[0]), by_path.as_ref());
     world.gitlab.resolve(id, "nowhere").await.unwrap();
     world.gitlab.commit_files(id, &head).await.unwrap().unwrap();
+    let places = world.gitlab.ci_configurations(GROUP, None).await.unwrap();
+    assert_eq!(places.configurations[0].path, ".gitlab-ci.yml");
     let identity = world.gitlab.who_am_i(GROUP).await.unwrap();
     assert_eq!(identity.username.as_deref(), Some("buildbtw"));
     assert_eq!(identity.projects, Some(1));
@@ -71,5 +73,5 @@ async fn every_query_is_answered_and_says_what_it_cost() {
         .collect();
     operations.sort();
     operations.dedup();
-    assert_eq!(operations.len(), 7, "{operations:?}");
+    assert_eq!(operations.len(), 8, "{operations:?}");
 }
