@@ -95,6 +95,25 @@ pub enum Explanation {
         /// How many ready builds come before it.
         ahead: u32,
     },
+    /// As many pipelines are open on GitLab as may be.
+    PipelinesOpen {
+        /// How many may be open.
+        limit: u32,
+        /// How many ready builds come before it.
+        ahead: u32,
+    },
+    /// It is a pipeline on GitLab, or becomes one, and no runner has taken it.
+    WaitsForRunner {
+        /// What the pipeline is doing, in GitLab's word; none while it is not made.
+        status: Option<String>,
+        /// Since when it was handed over.
+        #[schema(value_type = String)]
+        since: Timestamp,
+        /// Where people see the pipeline.
+        url: Option<String>,
+        /// Why GitLab could not be asked last, while that is so.
+        message: Option<String>,
+    },
     /// A worker is free and will take it when it asks next.
     NextInLine {
         /// How many ready builds come before it.
@@ -190,6 +209,22 @@ impl fmt::Display for Explanation {
                 f,
                 "all {slots} slots of the workers are taken, and {ahead} ready builds come before it"
             ),
+            Self::PipelinesOpen { limit, ahead } => write!(
+                f,
+                "all {limit} pipelines that may be open on GitLab are, and {ahead} ready builds come before it"
+            ),
+            Self::WaitsForRunner {
+                message: Some(message),
+                ..
+            } => write!(f, "it waits for GitLab: {message}"),
+            Self::WaitsForRunner {
+                status: Some(status),
+                ..
+            } => write!(
+                f,
+                "its pipeline on GitLab is {status}, and no runner has taken it"
+            ),
+            Self::WaitsForRunner { .. } => write!(f, "its pipeline on GitLab is being made"),
             Self::NextInLine { ahead } => write!(
                 f,
                 "it is ready and a worker is free; {ahead} ready builds come before it"
@@ -241,6 +276,15 @@ impl Explanation {
             Self::WorkersNotActive { .. } => {
                 Some("`bbtw workers` says why; `bbtw workers activate NAME` gives one runs again".to_owned())
             }
+            Self::PipelinesOpen { .. } => Some(
+                "it goes on when one of them ends; GITLAB_OPEN_PIPELINES says how many there may be"
+                    .to_owned(),
+            ),
+            Self::WaitsForRunner {
+                message: None,
+                url: Some(url),
+                ..
+            } => Some(format!("GitLab says more of it: {url}")),
             Self::Failed { .. } => Some(format!(
                 "`bbtw logs {namespace} {pkgbase}` shows what happened, `bbtw retry {namespace} {pkgbase}` tries again"
             )),

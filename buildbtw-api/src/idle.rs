@@ -45,6 +45,8 @@ pub enum IdleReason {
     WaitsForEqualInput,
     /// It gets a run when it asks next.
     NextInLine,
+    /// It is a runner of GitLab's, which gives it jobs.
+    FromGitLab,
 }
 
 impl fmt::Display for IdleReason {
@@ -79,6 +81,7 @@ impl fmt::Display for IdleReason {
                 "what is ready waits for runs of an equal input, whose packages will serve"
             ),
             Self::NextInLine => write!(f, "it gets a run when it asks next"),
+            Self::FromGitLab => write!(f, "it gets its runs as jobs of GitLab"),
         }
     }
 }
@@ -92,6 +95,7 @@ mod tests {
         let message = Some("a new disk".to_owned());
         let all = [
             (IdleReason::NotHeardOf, "it was not heard of lately"),
+            (IdleReason::FromGitLab, "it gets its runs as jobs of GitLab"),
             (
                 IdleReason::ServerHandsOutNothing {
                     mode: ServerMode::Drain,

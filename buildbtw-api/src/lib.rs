@@ -30,7 +30,8 @@ pub mod workers;
 pub use ids::{Changeset, NamespaceName, RunId, WorkerId};
 pub use problem::{Problem, ProblemType};
 pub use status::{
-    BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, RunStatus, ServerMode, WorkerMode,
+    BuildPlace, BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, RunStatus, ServerMode,
+    WorkerMode,
 };
 
 /// The version of the protocol that workers and executors speak. A server refuses

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::changing::NewerCommit;
 pub use crate::reasons::{ChangesetMove, IterationReason};
-use crate::{BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus};
+use crate::{BuildPlace, BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus};
 
 /// A base repository: where released packages come from.
 ///
@@ -141,6 +141,9 @@ pub struct NamespaceOptions {
     pub base: Option<Vec<BaseRepository>>,
     /// Packages of an equal earlier input are taken over instead of being built again.
     pub reuse: bool,
+    /// Who carries its builds out; what the server's settings say where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<BuildPlace>,
 }
 
 impl Default for NamespaceOptions {
@@ -153,6 +156,7 @@ impl Default for NamespaceOptions {
             bootstrap: false,
             base: None,
             reuse: true,
+            on: None,
         }
     }
 }

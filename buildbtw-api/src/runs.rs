@@ -218,6 +218,29 @@ pub struct RunSummary {
     /// When it was over.
     #[schema(value_type = Option<String>)]
     pub ended_at: Option<Timestamp>,
+    /// Its pipeline, if it was handed to GitLab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<RunPipeline>,
+}
+
+/// The pipeline that carries a run out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunPipeline {
+    /// Its number on GitLab; none while it is not made.
+    pub id: Option<u64>,
+    /// Where people see it.
+    pub url: Option<String>,
+    /// What it is doing, in GitLab's word.
+    pub status: Option<String>,
+    /// Since when, as far as was heard.
+    #[schema(value_type = Option<String>)]
+    pub since: Option<Timestamp>,
+    /// The commit it was made for. It chose the CI configuration; what is built is the run's own source.
+    pub commit: Option<String>,
+    /// The page of the job that claimed the run.
+    pub job_url: Option<String>,
+    /// Why GitLab could not be asked last, while that is so.
+    pub problem: Option<String>,
 }
 
 /// How a run ended.

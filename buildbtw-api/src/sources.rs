@@ -1,6 +1,7 @@
 //! Source repositories, as the server sees them.
 
 use buildbtw_graph::{PkgBase, Version};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -85,4 +86,23 @@ pub struct Health {
     /// The sources on GitLab, where that is where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gitlab: Option<GitLabState>,
+    /// The pipelines on GitLab, where builds may go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipelines: Option<PipelinesState>,
+}
+
+/// How the pipelines on GitLab are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PipelinesState {
+    /// How many are open.
+    pub open: u32,
+    /// How many may be.
+    pub limit: u32,
+    /// How many of the open ones could not be asked about last.
+    pub troubled: u32,
+    /// Since when the first of those could not.
+    #[schema(value_type = Option<String>)]
+    pub troubled_since: Option<Timestamp>,
+    /// Why not.
+    pub reason: Option<String>,
 }

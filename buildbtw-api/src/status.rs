@@ -96,6 +96,18 @@ statuses! {
 }
 
 statuses! {
+    /// Who carries builds out.
+    #[derive(Default)]
+    BuildPlace {
+        /// Workers that ask for them.
+        #[default]
+        Workers = "workers",
+        /// Runners of GitLab, each build as a pipeline.
+        GitLab = "gitlab",
+    }
+}
+
+statuses! {
     /// Where a build stands.
     BuildStatus {
         /// Waits for other builds.

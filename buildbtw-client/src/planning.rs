@@ -57,6 +57,7 @@ pub fn request(planning: &cli::Planning) -> Result<PlanRequest, Failure> {
         bootstrap: planning.bootstrap,
         reuse: !planning.no_reuse,
         base: (none || !repositories.is_empty()).then_some(repositories),
+        on: None,
     };
     Ok(PlanRequest {
         changesets: planning.changesets.clone(),

@@ -7,8 +7,9 @@ use buildbtw_api::amounts::size;
 use buildbtw_api::namespaces::BaseRepository;
 use buildbtw_api::runs::RootMode;
 use buildbtw_graph::{Architecture, Relation};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use crate::dispatch::fleet::FleetConfig;
 use crate::gitlab::Token;
 
 /// The buildbtw server: plans rebuilds, hands them to workers, and serves the result.
@@ -18,6 +19,10 @@ use crate::gitlab::Token;
 #[derive(Debug, Clone, Parser)]
 #[command(version, name = "buildbtw-server")]
 pub struct Config {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The address to listen on. Other machines reach the server only if this is changed.
     #[arg(long, env = "INTERFACE", default_value = "127.0.0.1")]
     pub interface: IpAddr,
@@ -128,9 +133,25 @@ pub struct Config {
     #[arg(long, env = "LOG_LIMIT", default_value = "200M", value_parser = size)]
     pub log_limit: u64,
 
+    /// Pipelines on GitLab.
+    #[command(flatten)]
+    pub fleet: FleetConfig,
+
     /// Where tokio-console may attach, such as 127.0.0.1:6669; nowhere unless given.
     #[arg(long, env = "TOKIO_CONSOLE")]
     pub tokio_console: Option<std::net::SocketAddr>,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Show which projects of the group have another CI configuration than GITLAB_PACKAGES_CI_CONFIG
+    /// says, and change them if that is wanted.
+    CiConfig {
+        /// Change them; without it, what would change is shown.
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 /// What GitLab's hooks are recognised by: never shown.
@@ -168,6 +189,7 @@ impl Config {
     pub fn for_folders(data_dir: impl Into<PathBuf>, sources_dir: impl Into<PathBuf>) -> Self {
         // Nothing here comes from the environment: tests must not depend on the machine.
         Self {
+            command: None,
             interface: IpAddr::from([127, 0, 0, 1]),
             port: 0,
             base_url: None,
@@ -191,6 +213,7 @@ impl Config {
             packager: "buildbtw <buildbtw@localhost.invalid>".to_owned(),
             upload_limit: 8 << 30,
             log_limit: 200 << 20,
+            fleet: FleetConfig::default(),
             tokio_console: None,
         }
     }

@@ -24,7 +24,7 @@ use buildbtw_api::RunId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use start::{Running, StartError, open, start};
+pub use start::{Running, StartError, open, start, start_on_gitlab};
 
 /// Everything the server's rooms share. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub struct Rooms {
     pub artifacts: artifacts::Artifacts,
     /// Logs of runs.
     pub logs: logs::Logs,
+    /// The runners of GitLab, where the sources are there.
+    pub fleet: Option<dispatch::fleet::Fleet>,
     /// The handing out of runs.
     pub dispatch: dispatch::Dispatch,
     /// Wakes those who follow events.

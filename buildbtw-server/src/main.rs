@@ -1,6 +1,7 @@
 //! The server program: settings, logging, signals.
 
-use buildbtw_server::config::Config;
+use buildbtw_server::config::{Command, Config};
+use buildbtw_server::dispatch::fleet::ci_config::{self, Place};
 use buildbtw_server::start;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // Fails only if a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
+    if let Some(Command::CiConfig { apply }) = config.command {
+        return ci_config(&config, apply).await;
+    }
     let shutdown = CancellationToken::new();
     let running = start(config, shutdown.clone()).await?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -76,5 +80,41 @@ async fn run(config: Config) -> anyhow::Result<()> {
     });
     running.stopped().await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Shows, or changes, where the projects have their CI configuration.
+async fn ci_config(config: &Config, apply: bool) -> anyhow::Result<()> {
+    let gitlab = buildbtw_server::sources::gitlab_client(config)?;
+    let done = ci_config::all(
+        config,
+        &gitlab,
+        apply,
+        |Place {
+             name,
+             from,
+             refused,
+         }| {
+            match refused {
+                Some(error) => eprintln!("{name}: {from}: {error}"),
+                None => println!("{name}: {from}"),
+            }
+        },
+    );
+    let done = done.await?;
+    let verb = if apply { "changed" } else { "would change" };
+    println!(
+        "{} of {} projects {verb} to {}",
+        done.changed, done.seen, done.wanted
+    );
+    if !apply && done.changed > 0 {
+        println!("`buildbtw-server ci-config --apply` changes them");
+    }
+    anyhow::ensure!(
+        done.refused == 0 && done.unreadable == 0,
+        "{} projects were not changed, and {} could not be read",
+        done.refused,
+        done.unreadable
+    );
     Ok(())
 }

@@ -15,9 +15,11 @@ use crate::artifacts::Artifacts;
 use crate::bases::Bases;
 use crate::config::Config;
 use crate::db::Db;
+use crate::dispatch::fleet::{Fleet, FleetSettings};
 use crate::dispatch::hints::Hints;
 use crate::dispatch::{self, Dispatch};
 use crate::feed::Feed;
+use crate::gitlab::GitLab;
 use crate::logs::Logs;
 use crate::sources::Sources;
 use crate::{Rooms, Server, api, clock, planner};
@@ -74,6 +76,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Builds are to go to GitLab, and there is none.
+    #[error(
+        "RUN_BUILDS_ON_GITLAB or GITLAB_FOR_LABELS sends builds to GitLab, and the sources are not there: \
+         GITLAB_PACKAGES_GROUP names the group of the packages"
+    )]
+    NoGitLab,
     /// No architecture is given.
     #[error("ARCHITECTURES is empty; name at least one, such as x86_64")]
     NoArchitecture,
@@ -156,6 +164,15 @@ pub async fn open(
     base_url: String,
     shutdown: CancellationToken,
 ) -> Result<Server, StartError> {
+    open_with(config, base_url, None, shutdown).await
+}
+
+async fn open_with(
+    config: Config,
+    base_url: String,
+    gitlab: Option<GitLab>,
+    shutdown: CancellationToken,
+) -> Result<Server, StartError> {
     let data_dir = &config.data_dir;
     std::fs::create_dir_all(data_dir).map_err(at("cannot make the data folder", data_dir))?;
     let token_file = config
@@ -172,10 +189,21 @@ pub async fn open(
         Logs::open(data_dir, config.log_limit).map_err(at("cannot open the logs in", data_dir))?;
     let artifacts = Artifacts::open(data_dir, config.upload_limit)
         .map_err(at("cannot open the packages in", data_dir))?;
-    let sources = Sources::open(&config, db.clone(), shutdown.clone()).await?;
+    let (of_db, stop) = (db.clone(), shutdown.clone());
+    let sources = match gitlab {
+        Some(gitlab) => Sources::open_with_client(&config, gitlab, of_db, stop).await?,
+        None => Sources::open(&config, of_db, stop).await?,
+    };
     let bases = Bases::open(&config, db.clone()).await?;
     let lease = Duration::from_secs(config.lease_seconds.into());
+    let settings = FleetSettings::new(&config);
+    let gitlab = sources.gitlab().map(|gitlab| gitlab.client().clone());
+    let fleet = gitlab.map(|gitlab| Fleet::new(settings.clone(), gitlab));
+    if fleet.is_none() && (settings.everything || !settings.for_labels.is_empty()) {
+        return Err(StartError::NoGitLab);
+    }
     Ok(Server(Arc::new(Rooms {
+        fleet,
         dispatch: Dispatch::new(lease, hints),
         feed: Feed::default(),
         remembered: crate::planner::Remembered::default(),
@@ -201,6 +229,27 @@ pub async fn open(
 ///
 /// When a folder, the database or the address cannot be used, or another server uses the data folder.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    start_with(config, None, shutdown).await
+}
+
+/// The same on GitLab, with a client whose time and patience are somebody else's.
+///
+/// # Errors
+///
+/// As [`start`].
+pub async fn start_on_gitlab(
+    config: Config,
+    gitlab: GitLab,
+    shutdown: CancellationToken,
+) -> Result<Running, StartError> {
+    start_with(config, Some(gitlab), shutdown).await
+}
+
+async fn start_with(
+    config: Config,
+    gitlab: Option<GitLab>,
+    shutdown: CancellationToken,
+) -> Result<Running, StartError> {
     if config.architectures.is_empty() {
         return Err(StartError::NoArchitecture);
     }
@@ -232,7 +281,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         || format!("http://{address}"),
         |url| url.trim_end_matches('/').to_owned(),
     );
-    let server = open(config, base_url, shutdown.clone()).await?;
+    let server = open_with(config, base_url, gitlab, shutdown.clone()).await?;
     server.sources.keep_up(usize::MAX);
     dispatch::take_up_again(&server).await?;
     server
@@ -243,6 +292,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     server
         .tasks
         .spawn(dispatch::superseded::watch(server.clone()));
+    server.tasks.spawn(dispatch::fleet::watch(server.clone()));
     server
         .tasks
         .spawn(planner::follow::follow_origins(server.clone()));

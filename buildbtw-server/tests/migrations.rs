@@ -107,6 +107,24 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
     .await
     .unwrap();
     assert_eq!(listed, "f lib -, g app 0, h lib 1");
+    // Who was there before asks for runs; a run of a build may go to GitLab.
+    let kind: String = sqlx::query_scalar("SELECT kind FROM worker WHERE id = 1")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    assert_eq!(kind, "worker");
+    let wanted = "INSERT INTO pipeline (run_id, project, mark, reference, tags, due_at) VALUES (1, 15, 'm', 'main', '[]', 1)";
+    sqlx::raw_sql(wanted).execute(&db).await.unwrap();
+    for impossible in [
+        "UPDATE pipeline SET stage = 'open'",
+        "UPDATE pipeline SET stage = 'done'",
+        "UPDATE pipeline SET job = 7",
+        "INSERT INTO pipeline (run_id, project, mark, reference, tags, due_at) VALUES (2, 15, 'n', 'main', '[]', 1)",
+        "INSERT INTO worker (public_id, name, offer, protocol, registered_at, kind) VALUES ('x', 'h', '{}', 1, 1, 'other')",
+    ] {
+        let refused = sqlx::raw_sql(impossible).execute(&db).await;
+        assert!(refused.is_err(), "{impossible}");
+    }
     // And what it now is can be used.
     let status: String =
         sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")

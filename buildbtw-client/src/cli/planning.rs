@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use buildbtw_api::namespaces::BaseRepository;
-use buildbtw_api::{Changeset, NamespaceName};
+use buildbtw_api::{BuildPlace, Changeset, NamespaceName};
 use buildbtw_graph::{Architecture, PkgBase, Relation};
 use clap::{Args, ValueEnum};
 
@@ -118,6 +118,10 @@ pub struct New {
     /// What to rebuild, and how.
     #[command(flatten)]
     pub planning: Planning,
+    /// Who builds: workers that ask for builds (workers), or runners of GitLab, each build as a pipeline
+    /// (gitlab); without it, as the server is set up
+    #[arg(long, value_name = "workers|gitlab")]
+    pub on: Option<BuildPlace>,
     /// Begin without asking, however large the plan is
     #[arg(long, short)]
     pub yes: bool,

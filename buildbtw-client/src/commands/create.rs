@@ -17,7 +17,8 @@ const ASK_ABOVE: usize = 100;
 
 /// Makes a namespace, after a look at what it would rebuild.
 pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
-    let request = planning::request(&arguments.planning)?;
+    let mut request = planning::request(&arguments.planning)?;
+    request.options.on = arguments.on;
     look(session, &request, arguments.yes).await?;
     let namespace = session
         .client

@@ -135,6 +135,7 @@ pub fn run(number: u32, outcome: Outcome) -> RunSummary {
         claimed_at: started,
         started_at: Some(started),
         ended_at: Some(started + SignedDuration::from_secs(192)),
+        pipeline: None,
     }
 }
 

@@ -5,6 +5,7 @@ use buildbtw_api::sources::Health;
 
 use super::extract::Json;
 use crate::db::modes;
+use crate::dispatch::fleet;
 use crate::problems::HttpResult;
 use crate::{Server, clock};
 
@@ -14,6 +15,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
     // A server that cannot read its database, or begin to write to it, is not well.
     let mode = modes::server(&mut *server.db.read().await?).await?;
     drop(server.db.write().await?);
+    let pipelines = fleet::shown(&server).await?;
     let (sources, problems) = server.sources.counts();
     Ok(Json(Health {
         status: "ok".to_owned(),
@@ -23,6 +25,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
         sources_in_sync: *server.sources.in_sync().borrow(),
         mode,
         gitlab: server.sources.gitlab().map(|gitlab| gitlab.state()),
+        pipelines,
         workers: server.dispatch.leases.workers_alive(clock::instant()),
     }))
 }

@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, StatusCode};
 use buildbtw_api::{Problem, ProblemType};
 
 use crate::Server;
-use crate::gitlab::hooks::Credentials;
+use crate::dispatch::fleet;
+use crate::gitlab::hooks::{Credentials, News};
 use crate::problems::{HttpProblem, HttpResult};
 
 /// Takes a hook of GitLab's: of a project, a group or the whole instance. What it names is asked for
@@ -30,7 +31,10 @@ pub async fn take(
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
     };
-    if gitlab.hook(&shown, &body) {
+    if let Some(news) = gitlab.hook(&shown, &body) {
+        if let News::Pipeline { project, pipeline } = news {
+            fleet::heard_of(&server, project.0, pipeline).await?;
+        }
         return Ok(StatusCode::OK);
     }
     let detail = "this does not show to be GitLab's: token or signature is missing, wrong or old";

@@ -10,7 +10,9 @@ use buildbtw_api::namespaces::{
     BaseOrigin, BaseRepository, CreateNamespace, IterationReason, Namespace, NamespaceDetails,
     NamespaceQuery, Page,
 };
-use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
+use buildbtw_api::{
+    BuildPlace, IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType,
+};
 use sqlx::SqliteConnection;
 
 use super::extract::{self, Json, Path, Query};
@@ -79,6 +81,11 @@ pub async fn make_namespace(server: &Server, request: CreateNamespace) -> HttpRe
             ProblemType::BadRequest,
             "passes is 1 or 2",
         ));
+    }
+    if request.options.on == Some(BuildPlace::GitLab) && server.fleet.is_none() {
+        let detail = "this server hands no builds to GitLab";
+        return Err(HttpProblem::new(ProblemType::BadRequest, detail)
+            .hint("GITLAB_PACKAGES_GROUP names the group whose projects would build them"));
     }
     planner::check_bases(server, &request.options)?;
     let resolved = planner::resolve(server, &request.changesets).await?;

@@ -41,6 +41,7 @@ use super::{
         builds::explanation,
         runs::get,
         runs::log,
+        runs::claim,
         runs::append_log,
         runs::source,
         runs::steps,

@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use buildbtw_api::jobs::{ClaimedRun, JobClaim};
 use buildbtw_api::runs::{DIGEST_HEADER, FinishReport, LogLength, RunDetails, StepsReport};
 use buildbtw_api::{Problem, ProblemType, RunId};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use super::extract::{self, Json, Path, Query};
 use crate::Server;
 use crate::artifacts::ReceiveError;
 use crate::db::{inputs, runs};
-use crate::dispatch::reports;
+use crate::dispatch::{fleet, reports};
 use crate::logs::LogError;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -131,6 +132,17 @@ pub async fn append_log(
         )),
         Err(LogError::Io(error)) => Err(error.into()),
     }
+}
+
+/// A job of GitLab claims the run that its pipeline was made for. The same job may ask again.
+#[utoipa::path(post, path = "/api/v1/runs/{id}/claim", tag = "workers", params(("id" = String, Path)),
+    request_body = JobClaim, responses((status = 200, body = ClaimedRun), (status = "4XX", body = Problem)))]
+pub async fn claim(
+    State(server): State<Server>,
+    Path(run): Path<RunId>,
+    Json(claim): Json<JobClaim>,
+) -> HttpResult<Json<ClaimedRun>> {
+    fleet::claim::claim(&server, run, &claim).await.map(Json)
 }
 
 /// The source tree of a run, as a tar archive.

@@ -2,7 +2,7 @@
 
 use buildbtw_api::builds::Neighbour;
 use buildbtw_api::events::EventKind;
-use buildbtw_api::{BuildStatus, IterationStatus};
+use buildbtw_api::{BuildPlace, BuildStatus, IterationStatus};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::events::{NewEvent, bound, recording};
@@ -123,9 +123,16 @@ pub struct BuildState {
     pub waits_for: u32,
     status: String,
     iteration_status: String,
+    place: Option<String>,
 }
 
 impl BuildState {
+    /// Where its namespace wants its builds to be carried out.
+    pub fn place(&self) -> DbResult<Option<BuildPlace>> {
+        let place = self.place.as_deref();
+        place.map(|place| word("place", place)).transpose()
+    }
+
     /// Where it stands.
     pub fn status(&self) -> DbResult<BuildStatus> {
         word("build status", &self.status)
@@ -140,7 +147,7 @@ impl BuildState {
 
 pub(super) const STATE: &str = "SELECT build.id, build_set_id, namespace_id, namespace.name AS namespace_name, \
      iteration.number AS iteration, architecture, pkgbase, pass, waits_for, build.status, \
-     iteration.status AS iteration_status FROM build JOIN build_set ON build_set.id = build_set_id \
+     iteration.status AS iteration_status, namespace.options ->> 'on' AS place FROM build JOIN build_set ON build_set.id = build_set_id \
      JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id";
 
 /// A build's state.

@@ -167,6 +167,36 @@ pub async fn forget_key(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> 
     Ok(())
 }
 
+/// The input of a run, where it is written down.
+pub async fn of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Option<StoredInput>> {
+    Ok(sqlx::query_as(
+        "SELECT key, ingredients FROM run JOIN input ON input.id = input_id \
+         WHERE run.id = ? AND ingredients IS NOT NULL",
+    )
+    .bind(run)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// The input of a run turned out to be another one. It has no key if another row has that already.
+pub async fn change(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    key: Option<&str>,
+    ingredients: &str,
+) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE input SET key = CASE WHEN EXISTS (SELECT 1 FROM input AS other WHERE other.key = ?1) THEN NULL \
+         ELSE ?1 END, ingredients = ?2 WHERE id = (SELECT input_id FROM run WHERE id = ?3)",
+    )
+    .bind(key)
+    .bind(ingredients)
+    .bind(run)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// An input of a canary's own: what it makes serves nobody.
 pub async fn of_canary(db: &mut SqliteConnection) -> DbResult<i64> {
     Ok(

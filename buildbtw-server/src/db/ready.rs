@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use buildbtw_api::ServerMode;
+use buildbtw_api::{BuildPlace, ServerMode};
 use buildbtw_graph::Architecture;
 use sqlx::{FromRow, SqliteConnection};
 
@@ -35,6 +35,7 @@ pub struct ReadyRow {
     /// When it became ready.
     pub changed_at: i64,
     failed_on: String,
+    wanted_on: Option<String>,
     /// Which of the ready ones of its build set it is, in no particular order, from 1 on.
     pub place: u32,
 }
@@ -62,7 +63,7 @@ pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Ve
     // order: however many are ready, no more is read.
     let sql = format!(
         "SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
-         {FAILED_ON} AS failed_on, row_number() OVER (PARTITION BY build_set_id) AS place \
+         {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, row_number() OVER (PARTITION BY build_set_id) AS place \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
          CROSS JOIN build ON build.id IN (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
@@ -95,6 +96,12 @@ fn worker_keys(text: &str) -> DbResult<Vec<WorkerKey>> {
 }
 
 impl ReadyRow {
+    /// Where its namespace wants its builds to be carried out.
+    pub fn wanted_on(&self) -> DbResult<Option<BuildPlace>> {
+        let place = self.wanted_on.as_deref();
+        place.map(|place| word("place", place)).transpose()
+    }
+
     /// The workers that it is to be kept from while there are others.
     pub fn failed_on(&self) -> DbResult<Vec<WorkerKey>> {
         worker_keys(&self.failed_on)

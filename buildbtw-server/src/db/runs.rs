@@ -14,6 +14,7 @@ use sqlx::{FromRow, Row as _, Sqlite, SqliteConnection};
 use super::builds::BuildState;
 use super::events::{NewEvent, bound, recording};
 use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
+use super::pipelines::{SHOWN, ShownRow};
 use super::{DbError, DbResult, json, now, timestamp, to_json, word};
 
 #[derive(FromRow)]
@@ -30,6 +31,8 @@ struct Row {
     claimed_at: i64,
     started_at: Option<i64>,
     ended_at: Option<i64>,
+    #[sqlx(flatten)]
+    pipeline: ShownRow,
 }
 
 impl TryFrom<Row> for RunSummary {
@@ -55,19 +58,26 @@ impl TryFrom<Row> for RunSummary {
             claimed_at: timestamp(row.claimed_at)?,
             started_at: row.started_at.map(timestamp).transpose()?,
             ended_at: row.ended_at.map(timestamp).transpose()?,
+            pipeline: row.pipeline.shown()?,
         })
     }
 }
 
-const SUMMARY: &str = "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, \
-     worker.name AS worker, canary, claimed_at, started_at, ended_at FROM run LEFT JOIN worker ON worker.id = worker_id";
+/// Runs as they are shown, with a condition.
+fn summaries(condition: &str) -> String {
+    format!(
+        "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, worker.name AS worker, \
+         canary, run.claimed_at, started_at, ended_at, {SHOWN} FROM run LEFT JOIN worker ON worker.id = worker_id \
+         LEFT JOIN pipeline ON pipeline.run_id = run.id {condition}"
+    )
+}
 
 /// The newest run of a build; canaries are no part of its progress.
 pub async fn newest_of_build(
     db: &mut SqliteConnection,
     build: BuildKey,
 ) -> DbResult<Option<RunSummary>> {
-    let sql = format!("{SUMMARY} WHERE build_id = ? AND canary = 0 ORDER BY attempt DESC LIMIT 1");
+    let sql = summaries("WHERE build_id = ? AND canary = 0 ORDER BY attempt DESC LIMIT 1");
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(build)
         .fetch_optional(db)
@@ -77,7 +87,7 @@ pub async fn newest_of_build(
 
 /// All runs of a build, newest first; canaries behind those that it went by.
 pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunSummary>> {
-    let sql = format!("{SUMMARY} WHERE build_id = ? ORDER BY canary, attempt DESC");
+    let sql = summaries("WHERE build_id = ? ORDER BY canary, attempt DESC");
     let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(build)
         .fetch_all(db)
@@ -87,7 +97,7 @@ pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Ve
 
 /// A run with all that is kept of it but its log.
 pub async fn details(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunDetails>> {
-    let sql = format!("{SUMMARY} WHERE run.public_id = ?");
+    let sql = summaries("WHERE run.public_id = ?");
     let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(run.to_string())
         .fetch_optional(&mut *db)
@@ -284,6 +294,16 @@ where
     Ok(row.try_get(0)?)
 }
 
+/// A worker took a run that was handed to none so far.
+pub async fn set_worker(db: &mut SqliteConnection, run: RunKey, worker: WorkerKey) -> DbResult<()> {
+    sqlx::query("UPDATE run SET worker_id = ? WHERE id = ?")
+        .bind(worker)
+        .bind(run)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// The worker began.
 pub async fn begin(db: &mut SqliteConnection, run: &RunState, build: &BuildState) -> DbResult<()> {
     let statement = sqlx::query(recording(
@@ -318,11 +338,14 @@ pub async fn set_result(
 ) -> DbResult<Vec<(String, String)>> {
     Ok(sqlx::query_as(
         "UPDATE run SET steps = ?, installed = ? WHERE id = ?; \
+         UPDATE pipeline SET reported_at = ? WHERE run_id = ?; \
          UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?; \
          SELECT pkgname, version FROM run_package JOIN package ON package.id = package_id WHERE run_id = ? AND kept = 1",
     )
     .bind(to_json(&steps))
     .bind(to_json(&installed))
+    .bind(run)
+    .bind(now())
     .bind(run)
     .bind(to_json(&file_names))
     .bind(run)

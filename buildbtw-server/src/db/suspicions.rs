@@ -17,11 +17,12 @@ const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 /// For how long failures are kept to be looked at, in microseconds.
 const KEPT: i64 = 30 * DAY;
 
-/// A worker reported that a run of its failed.
+/// A worker reported that a run of its failed. Runners of GitLab's are not judged: they are chosen there.
 pub async fn note_failure(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
     sqlx::query(
         "INSERT INTO worker_failure (run_id, worker_id, build_id, failed_at) \
-         SELECT id, worker_id, build_id, ? FROM run WHERE id = ? AND worker_id IS NOT NULL ON CONFLICT DO NOTHING",
+         SELECT id, worker_id, build_id, ? FROM run WHERE id = ? AND worker_id IN \
+         (SELECT id FROM worker WHERE kind = 'worker') ON CONFLICT DO NOTHING",
     )
     .bind(now())
     .bind(run)

@@ -24,6 +24,8 @@ pub struct StoredWorker {
     pub registered_at: jiff::Timestamp,
     /// Whether it gets runs.
     pub mode: WorkerMode,
+    /// Whether it is the host of runners of GitLab's: it never asks for runs.
+    pub runner: bool,
 }
 
 #[derive(FromRow)]
@@ -34,6 +36,7 @@ struct Row {
     offer: String,
     registered_at: i64,
     mode: String,
+    kind: String,
 }
 
 impl TryFrom<Row> for StoredWorker {
@@ -47,6 +50,7 @@ impl TryFrom<Row> for StoredWorker {
             offer: json("worker's offer", &row.offer)?,
             registered_at: timestamp(row.registered_at)?,
             mode: word("worker's mode", &row.mode)?,
+            runner: row.kind == "runner",
         })
     }
 }
@@ -72,6 +76,38 @@ pub async fn register(
     .fetch_one(db)
     .await?;
     row.try_into()
+}
+
+/// Notes the host of a runner of GitLab's, which is known by its name.
+pub async fn runner(
+    db: &mut SqliteConnection,
+    name: &str,
+    offer: &WorkerOffer,
+    protocol: u32,
+) -> DbResult<StoredWorker> {
+    let row: Row = sqlx::query_as(
+        "INSERT INTO worker (public_id, name, offer, protocol, registered_at, kind) VALUES (?, ?, ?, ?, ?, 'runner') \
+         ON CONFLICT (name) WHERE kind = 'runner' DO UPDATE SET offer = excluded.offer, \
+         protocol = excluded.protocol, registered_at = excluded.registered_at RETURNING *",
+    )
+    .bind(WorkerId::generate().to_string())
+    .bind(name)
+    .bind(to_json(offer))
+    .bind(protocol)
+    .bind(now())
+    .fetch_one(db)
+    .await?;
+    row.try_into()
+}
+
+/// The host of a runner that claimed a run last.
+pub async fn newest_runner(db: &mut SqliteConnection) -> DbResult<Option<StoredWorker>> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT * FROM worker WHERE kind = 'runner' ORDER BY registered_at DESC, id DESC LIMIT 1",
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(StoredWorker::try_from).transpose()
 }
 
 /// A worker by its public id.

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use buildbtw_api::runs::{Assignment, BuildOrder, Fence, NetworkMode, Outcome};
+use buildbtw_api::workers::WorkerOffer;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
 use super::reuse::{self, Reuse};
 use super::situation::Others;
-use super::{canary, expected, situation, steps, suspicion};
+use super::{canary, expected, fleet, situation, steps, suspicion};
 use crate::db::builds::{self, BuildState};
 use crate::db::inputs::{self, BuildInput};
-use crate::db::keys::BuildKey;
+use crate::db::keys::{BuildKey, WorkerKey};
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, Tx, now, runs, shares, word, workers};
 use crate::scheduler::{Idle, Situation};
@@ -110,7 +111,8 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
                 Some(tx) => tx,
                 None => server.db.write().await?,
             };
-            match hand_out(server, tx, &worker, *key, &situation).await? {
+            let taker = Taker::Worker(&worker);
+            match hand_out(server, tx, taker, *key, &situation).await? {
                 Handed::Given(assignment) => return Ok(Claim::Given(assignment)),
                 Handed::Nothing(tx) => open = tx,
             }
@@ -133,21 +135,46 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
     }
 }
 
+/// Who gets a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Taker<'a> {
+    /// A worker that asks.
+    Worker(&'a StoredWorker),
+    /// Some runner of GitLab's, which offers this.
+    Fleet(&'a WorkerOffer),
+}
+
+impl Taker<'_> {
+    fn offer(&self) -> &WorkerOffer {
+        match self {
+            Self::Worker(worker) => &worker.offer,
+            Self::Fleet(offer) => offer,
+        }
+    }
+
+    fn key(&self) -> Option<WorkerKey> {
+        match self {
+            Self::Worker(worker) => Some(worker.key),
+            Self::Fleet(_) => None,
+        }
+    }
+}
+
 /// What came of handing a build out.
-enum Handed {
+pub(super) enum Handed {
     /// A run of it.
     Given(Box<Assignment>),
     /// Nothing. The transaction comes back if nothing was done in it.
     Nothing(Option<Tx>),
 }
 
-/// Makes a run of a ready build and gives it to the worker. Nothing comes of a build that cannot be
+/// Makes a run of a ready build and gives it to a worker, or to GitLab. Nothing comes of a build that cannot be
 /// handed out after all: one whose dependencies cannot be installed, which ends it, or one for which
 /// there is, or will be, a run of an equal input.
-async fn hand_out(
+pub(super) async fn hand_out(
     server: &Server,
     mut tx: Tx,
-    worker: &StoredWorker,
+    taker: Taker<'_>,
     key: BuildKey,
     situation: &Situation<BuildKey>,
 ) -> DbResult<Handed> {
@@ -168,34 +195,42 @@ async fn hand_out(
             return Ok(Handed::Nothing(None));
         }
     };
-    let input_id =
-        match reuse::decide(server, &mut tx, &state, &input, worker, &installation).await? {
-            Reuse::Build(input) => input,
-            Reuse::Wait(known) => {
-                server.dispatch.waits_for_equal_input(key, Some(known));
-                return Ok(Handed::Nothing(Some(tx)));
+    let input_id = match reuse::decide(
+        server,
+        &mut tx,
+        &state,
+        &input,
+        taker.offer(),
+        &installation,
+    )
+    .await?
+    {
+        Reuse::Build(input) => input,
+        Reuse::Wait(known) => {
+            server.dispatch.waits_for_equal_input(key, Some(known));
+            return Ok(Handed::Nothing(Some(tx)));
+        }
+        Reuse::TakeOver(known) => {
+            if reuse::take_over(server, &mut tx, &state, &known).await? {
+                tx.commit().await?;
+                server.feed.wake();
+                server.dispatch.wake();
+                suspicion::review(server).await?;
+                return Ok(Handed::Nothing(None));
             }
-            Reuse::TakeOver(known) => {
-                if reuse::take_over(server, &mut tx, &state, &known).await? {
-                    tx.commit().await?;
-                    server.feed.wake();
-                    server.dispatch.wake();
-                    suspicion::review(server).await?;
-                    return Ok(Handed::Nothing(None));
-                }
-                // What was begun of it is undone; the build has an input of its own.
-                drop(tx);
-                tx = server.db.write().await?;
-                inputs::assign(&mut tx, key, None, "{}").await?
-            }
-        };
+            // What was begun of it is undone; the build has an input of its own.
+            drop(tx);
+            tx = server.db.write().await?;
+            inputs::assign(&mut tx, key, None, "{}").await?
+        }
+    };
     let run = RunId::generate();
     let fence = runs::insert(
         &mut tx,
         run,
         &state,
         input_id,
-        Some(worker.key),
+        taker.key(),
         &installation.expected,
     )
     .await?;
@@ -203,8 +238,19 @@ async fn hand_out(
     if let Some((served, virtual_time)) = situation.account(key) {
         shares::charge(&mut tx, state.namespace, served, virtual_time).await?;
     }
-    tx.commit().await?;
-    let assignment = assign(server, worker, run, fence, &state, &input, installation)?;
+    let assignment = match taker {
+        Taker::Worker(worker) => {
+            tx.commit().await?;
+            assign(server, worker, run, fence, &state, &input, installation)?
+        }
+        Taker::Fleet(_) => {
+            let assignment = assignment(server, run, fence, &state, &input, installation)?;
+            fleet::hand_over::note(server, &mut tx, &assignment, situation, key).await?;
+            tx.commit().await?;
+            server.feed.wake();
+            assignment
+        }
+    };
     Ok(Handed::Given(Box::new(assignment)))
 }
 
@@ -222,6 +268,18 @@ pub(super) fn assign(
     leases.grant(run, worker.id, fence, clock::instant());
     server.dispatch.granted.notify_one();
     server.feed.wake();
+    assignment(server, run, fence, state, input, installation)
+}
+
+/// What is to be done in a run.
+fn assignment(
+    server: &Server,
+    run: RunId,
+    fence: Fence,
+    state: &BuildState,
+    input: &BuildInput,
+    installation: expected::Installation,
+) -> DbResult<Assignment> {
     let build = order(server, run, state, input, installation)?;
     Ok(Assignment {
         run,

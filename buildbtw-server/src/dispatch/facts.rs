@@ -27,7 +27,8 @@ pub async fn facts(
     build: &Build,
     stands: Stands,
 ) -> DbResult<Facts> {
-    let waits_for = builds::state(&mut *db, key).await?.waits_for;
+    let state = builds::state(&mut *db, key).await?;
+    let waits_for = state.waits_for;
     let (not_before, refers_to) = builds::obstacles(&mut *db, key).await?;
     let situation = gather(server, &mut *db, FIRST, Others::All).await?;
     let situation = situation.situation;
@@ -50,11 +51,12 @@ pub async fn facts(
                 worker: run.worker.clone(),
                 since: run.claimed_at,
                 publishing: run.status == RunStatus::Publishing,
+                pipeline: run.pipeline.clone(),
             }),
         class: run.and_then(|run| Some(run.outcome.as_ref()?.class)),
         not_before: not_before.map(timestamp).transpose()?,
         equal_input: server.dispatch.equal_input(key),
-        requirements: requirements(server, build.pkgbase.as_str()),
+        requirements: requirements(server, build.pkgbase.as_str(), state.place()?),
         failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
         server: modes::server(&mut *db).await?,
         workers: situation.workers,

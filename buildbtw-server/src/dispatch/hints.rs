@@ -111,6 +111,7 @@ impl Hints {
                 requirements: Requirements {
                     labels: entry.labels,
                     memory,
+                    ..Requirements::default()
                 },
                 until: until.timestamp(),
             };

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod expected;
 pub mod expiry;
 pub mod facts;
+pub mod fleet;
 pub mod hints;
 pub mod ingredients;
 pub mod leases;

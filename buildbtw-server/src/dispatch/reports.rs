@@ -47,23 +47,25 @@ async fn held(db: &mut SqliteConnection, run: RunId, fence: Fence) -> HttpResult
     }
 }
 
-/// A worker introduces itself.
-pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Registered> {
-    if request.protocol != WORKER_PROTOCOL {
+/// Checks how a worker, or an executor, introduces itself.
+pub fn check_worker(protocol: u32, name: &str) -> HttpResult<()> {
+    if protocol != WORKER_PROTOCOL {
         let detail = format!(
-            "the worker speaks version {} of the protocol, this server {WORKER_PROTOCOL}",
-            request.protocol
+            "the worker speaks version {protocol} of the protocol, this server {WORKER_PROTOCOL}"
         );
         return Err(HttpProblem::new(ProblemType::ProtocolVersion, detail)
             .hint("install the worker of the server's version"));
     }
-    if request.name.is_empty()
-        || request.name.len() > 200
-        || request.name.chars().any(char::is_control)
-    {
+    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
         let detail = "a worker's name has 1 to 200 characters, none of them a control character";
         return Err(HttpProblem::new(ProblemType::InvalidName, detail));
     }
+    Ok(())
+}
+
+/// A worker introduces itself.
+pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Registered> {
+    check_worker(request.protocol, &request.name)?;
     let id = request.id.unwrap_or_else(WorkerId::generate);
     let mut tx = server.db.write().await?;
     let worker =

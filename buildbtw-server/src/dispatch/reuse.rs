@@ -5,6 +5,7 @@
 //! the chain: whoever depends on it has an input that is known.
 
 use buildbtw_api::BuildStatus;
+use buildbtw_api::workers::WorkerOffer;
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
@@ -16,8 +17,8 @@ use crate::Server;
 use crate::artifacts::PublishError;
 use crate::db::builds::BuildState;
 use crate::db::inputs::{self, BuildInput, KnownRun};
-use crate::db::workers::StoredWorker;
-use crate::db::{DbError, DbResult, builds, packages, suspicions, to_json};
+use crate::db::keys::RunKey;
+use crate::db::{DbError, DbResult, builds, json, packages, suspicions, to_json};
 
 /// What is to be done for a build that is ready.
 pub enum Reuse {
@@ -35,7 +36,7 @@ pub async fn decide(
     db: &mut SqliteConnection,
     state: &BuildState,
     input: &BuildInput,
-    worker: &StoredWorker,
+    offer: &WorkerOffer,
     installation: &Installation,
 ) -> DbResult<Reuse> {
     let ingredients = to_json(&Ingredients {
@@ -46,8 +47,8 @@ pub async fn decide(
         architecture: input.architecture.clone(),
         pass: input.pass,
         check: !input.nocheck,
-        builder: worker.offer.builder.clone(),
-        configuration: worker.offer.configuration.clone(),
+        builder: offer.builder.clone(),
+        configuration: offer.configuration.clone(),
         root_mode: server.config.root_mode,
         install: input.install()?,
         assumed: input.assumed()?,
@@ -71,6 +72,28 @@ pub async fn decide(
     }
     let input = inputs::assign(db, state.key, Some(&key), &ingredients).await?;
     Ok(Reuse::Build(input))
+}
+
+/// A run is carried out by somebody who offers this: the key of its input says so from now on. Where
+/// another input has that key already, it serves nobody.
+pub async fn is_built_by(
+    db: &mut SqliteConnection,
+    run: RunKey,
+    offer: &WorkerOffer,
+) -> DbResult<()> {
+    let Some(input) = inputs::of_run(&mut *db, run).await? else {
+        return Ok(());
+    };
+    let mut ingredients: Ingredients = json("input's ingredients", &input.ingredients)?;
+    if ingredients.builder == offer.builder && ingredients.configuration == offer.configuration {
+        return Ok(());
+    }
+    ingredients.builder.clone_from(&offer.builder);
+    ingredients.configuration.clone_from(&offer.configuration);
+    let ingredients = to_json(&ingredients);
+    let key = hex::encode(Sha256::digest(&ingredients));
+    let key = input.key.as_ref().map(|_| key.as_str());
+    inputs::change(db, run, key, &ingredients).await
 }
 
 /// Publishes the packages of an earlier run as those of a build; false where they cannot stand in

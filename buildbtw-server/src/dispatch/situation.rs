@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use buildbtw_api::workers::WorkerOffer;
+use buildbtw_api::{BuildPlace, WorkerMode};
 use sqlx::SqliteConnection;
 
 use crate::db::keys::BuildKey;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, ready, shares, word, workers};
+use crate::db::{DbResult, now, pipelines, ready, shares, word, workers};
 use crate::scheduler::{ReadyBuild, Requirements, Situation, Weight, Workplace};
 use crate::{Server, clock};
 
@@ -49,6 +51,7 @@ pub async fn gather(
         .into_iter()
         .map(|row| {
             let failed_on = row.failed_on()?;
+            let place = row.wanted_on()?;
             Ok(ReadyBuild {
                 key: row.key,
                 architecture: word("architecture", &row.architecture)?,
@@ -59,7 +62,7 @@ pub async fn gather(
                     own_ms: row.expected_ms,
                 },
                 ready_since: row.changed_at,
-                requirements: requirements(server, &row.pkgbase),
+                requirements: requirements(server, &row.pkgbase, place),
                 failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
             })
         })
@@ -93,8 +96,12 @@ pub async fn gather(
 pub async fn workplaces(server: &Server, db: &mut SqliteConnection) -> DbResult<Vec<Workplace>> {
     let (leases, now) = (&server.dispatch.leases, clock::instant());
     let stored = workers::all(&mut *db).await?.into_iter();
-    let alive = stored.filter(|worker| leases.is_alive(worker.id, now));
-    Ok(alive.map(|worker| workplace(server, &worker)).collect())
+    let alive = stored.filter(|worker| !worker.runner && leases.is_alive(worker.id, now));
+    let mut workplaces: Vec<_> = alive.map(|worker| workplace(server, &worker)).collect();
+    if server.fleet.is_some() {
+        workplaces.push(fleet(server, db).await?);
+    }
+    Ok(workplaces)
 }
 
 /// A worker as decisions see it.
@@ -109,10 +116,52 @@ pub fn workplace(server: &Server, worker: &StoredWorker) -> Workplace {
         memory: worker.offer.memory,
         labels: worker.offer.labels.clone(),
         mode: worker.mode,
+        place: BuildPlace::Workers,
     }
 }
 
-/// What a build asks of a worker now.
-pub fn requirements(server: &Server, pkgbase: &str) -> Requirements {
-    server.dispatch.hints.requirements(pkgbase, clock::now())
+/// All runners of GitLab as decisions see them: with as many slots as pipelines may be open.
+pub async fn fleet(server: &Server, db: &mut SqliteConnection) -> DbResult<Workplace> {
+    let settings = &server.fleet;
+    let offer = settings.as_ref().map(|fleet| &fleet.settings);
+    Ok(Workplace {
+        // No row has it, so nothing failed on it: GitLab chooses among the runners.
+        key: 0,
+        name: "GitLab".to_owned(),
+        architectures: offer.map_or_else(Vec::new, |offer| offer.architectures.clone()),
+        slots: offer.map_or(0, |offer| offer.open_pipelines),
+        running: pipelines::count_open(db).await?,
+        memory: offer.and_then(|offer| offer.memory),
+        labels: offer.map_or_else(Vec::new, |offer| offer.labels.clone()),
+        mode: WorkerMode::Active,
+        place: BuildPlace::GitLab,
+    })
+}
+
+/// A host of GitLab's runners as decisions see it.
+pub fn host(name: &str, offer: &WorkerOffer) -> Workplace {
+    Workplace {
+        key: 0,
+        name: name.to_owned(),
+        architectures: offer.architectures.clone(),
+        slots: offer.slots,
+        running: 0,
+        memory: offer.memory,
+        labels: offer.labels.clone(),
+        mode: WorkerMode::Active,
+        place: BuildPlace::GitLab,
+    }
+}
+
+/// What a build asks of a worker now. Its namespace may say where it is carried out.
+pub fn requirements(server: &Server, pkgbase: &str, on: Option<BuildPlace>) -> Requirements {
+    let mut requirements = server.dispatch.hints.requirements(pkgbase, clock::now());
+    let fleet = server.fleet.as_ref();
+    let usual = || {
+        fleet.map_or(BuildPlace::Workers, |fleet| {
+            fleet.settings.place(&requirements)
+        })
+    };
+    requirements.place = on.unwrap_or_else(usual);
+    requirements
 }

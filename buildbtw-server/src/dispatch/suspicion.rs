@@ -163,8 +163,9 @@ async fn elsewhere(
     if !row.is_current()? || !(open || status == BuildStatus::Failed) {
         return Ok(Elsewhere::Gone);
     }
-    let failed_by = suspicions::failed_by(db, row.build_id).await?;
-    let requirements = requirements(server, &row.pkgbase);
+    let failed_by = suspicions::failed_by(&mut *db, row.build_id).await?;
+    let place = builds::state(db, row.build_id).await?.place()?;
+    let requirements = requirements(server, &row.pkgbase, place);
     let architecture = word("architecture", &row.architecture)?;
     let possible = workers.iter().any(|worker| {
         worker.mode == WorkerMode::Active

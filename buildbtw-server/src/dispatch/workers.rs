@@ -47,6 +47,7 @@ async fn one(
     let idle = why_idle(IdleFacts {
         worker: &workplace,
         heard_of: leases.is_alive(worker.id, clock::instant()),
+        runner: worker.runner,
         mode: &mode,
         server: note,
         candidates: candidates.map(|builds| {

@@ -65,6 +65,26 @@ impl PipelineStatus {
         }
     }
 
+    /// GitLab's word for it.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::WaitingForResource => "waiting_for_resource",
+            Self::Preparing => "preparing",
+            Self::WaitingForCallback => "waiting_for_callback",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Canceling => "canceling",
+            Self::Skipped => "skipped",
+            Self::Manual => "manual",
+            Self::Scheduled => "scheduled",
+            Self::Other(word) => word,
+        }
+    }
+
     /// Whether nothing more happens, unless somebody tries again.
     pub fn is_over(&self) -> bool {
         matches!(

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use buildbtw_api::{ServerMode, WorkerMode};
+use buildbtw_api::{BuildPlace, ServerMode, WorkerMode};
 use buildbtw_graph::Architecture;
 
 use super::fits::misfit;
@@ -29,7 +29,8 @@ pub struct ReadyBuild<K> {
     pub failed_on: Vec<i64>,
 }
 
-/// A worker that was heard of lately.
+/// A worker that was heard of lately; or all runners of GitLab, whose slots are the pipelines that may be
+/// open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workplace {
     /// What names it to the caller.
@@ -48,6 +49,8 @@ pub struct Workplace {
     pub labels: Vec<String>,
     /// Whether it gets runs.
     pub mode: WorkerMode,
+    /// Which of the two it is.
+    pub place: BuildPlace,
 }
 
 /// All that a decision goes by.
@@ -203,6 +206,7 @@ mod tests {
             memory: Some(16 << 30),
             labels: Vec::new(),
             mode: WorkerMode::Active,
+            place: BuildPlace::Workers,
         }
     }
 
@@ -288,6 +292,19 @@ mod tests {
             situation(Vec::new(), &[]).candidates(&worker(1)),
             Err(Idle::NothingReady)
         );
+    }
+
+    #[test]
+    fn what_goes_to_gitlab_goes_to_no_worker_and_the_other_way_round() {
+        let mut there = build(1, 1, 5);
+        there.requirements.place = BuildPlace::GitLab;
+        let situation = situation(vec![there, build(2, 1, 9)], &[]);
+        let fleet = Workplace {
+            place: BuildPlace::GitLab,
+            ..worker(3)
+        };
+        assert_eq!(situation.candidates(&worker(1)), Ok(vec![2]));
+        assert_eq!(situation.candidates(&fleet), Ok(vec![1]));
     }
 
     #[test]

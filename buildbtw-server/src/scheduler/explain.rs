@@ -3,8 +3,9 @@
 use buildbtw_api::builds::Neighbour;
 use buildbtw_api::explanations::Explanation;
 use buildbtw_api::modes::ServerModeNote;
+use buildbtw_api::runs::RunPipeline;
 use buildbtw_api::{
-    BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, ServerMode, WorkerMode,
+    BuildPlace, BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass, ServerMode, WorkerMode,
 };
 use buildbtw_graph::Architecture;
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ pub struct OpenRun {
     pub since: Timestamp,
     /// Whether its packages wait to be published.
     pub publishing: bool,
+    /// Its pipeline, if it went to GitLab.
+    pub pipeline: Option<RunPipeline>,
 }
 
 /// All that is known of a build.
@@ -90,6 +93,17 @@ pub fn explain(facts: Facts, now: Timestamp) -> Explanation {
         },
         BuildStatus::Scheduled | BuildStatus::Building => match facts.run {
             Some(run) if run.publishing => Explanation::Publishing,
+            Some(OpenRun {
+                worker: None,
+                since,
+                pipeline: Some(pipeline),
+                ..
+            }) => Explanation::WaitsForRunner {
+                status: pipeline.status,
+                since,
+                url: pipeline.url,
+                message: pipeline.problem,
+            },
             Some(run) => Explanation::Running {
                 worker: run.worker,
                 since: run.since,
@@ -161,24 +175,35 @@ fn puts_off(until: Timestamp, now: Timestamp) -> bool {
 /// Why a build that could be handed out is not.
 fn for_want_of_a_worker(facts: &Facts) -> Explanation {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    if facts.workers.is_empty() {
+    let place = facts.requirements.place;
+    let workers = facts.workers.iter().filter(|worker| worker.place == place);
+    let workers: Vec<&Workplace> = workers.collect();
+    if workers.is_empty() && place == BuildPlace::GitLab {
+        return Explanation::NoFittingWorker {
+            architecture: facts.architecture.to_string(),
+            workers: count(facts.workers.len()),
+            lacking: Some(
+                "it is to be built on GitLab, and this server hands nothing there".to_owned(),
+            ),
+        };
+    }
+    if workers.is_empty() {
         return Explanation::NoWorker;
     }
-    let misfits: Vec<_> = facts
-        .workers
+    let misfits: Vec<_> = workers
         .iter()
         .map(|worker| misfit(&facts.architecture, &facts.requirements, worker))
         .collect();
-    let fitting: Vec<&Workplace> = facts
-        .workers
+    let fitting: Vec<&Workplace> = workers
         .iter()
+        .copied()
         .zip(&misfits)
         .filter_map(|(worker, misfit)| misfit.is_none().then_some(worker))
         .collect();
     if fitting.is_empty() {
         return Explanation::NoFittingWorker {
             architecture: facts.architecture.to_string(),
-            workers: count(facts.workers.len()),
+            workers: count(workers.len()),
             lacking: closest(misfits.into_iter().flatten()),
         };
     }
@@ -207,284 +232,17 @@ fn for_want_of_a_worker(facts: &Facts) -> Explanation {
     let ahead = facts.ahead;
     if takers.iter().all(|worker| worker.running >= worker.slots) {
         let slots = takers.iter().map(|worker| worker.slots).sum();
-        Explanation::WorkersBusy { slots, ahead }
+        match place {
+            BuildPlace::Workers => Explanation::WorkersBusy { slots, ahead },
+            BuildPlace::GitLab => Explanation::PipelinesOpen {
+                limit: slots,
+                ahead,
+            },
+        }
     } else {
         Explanation::NextInLine { ahead }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use buildbtw_api::modes::ModeNote;
-
-    use super::*;
-
-    fn now() -> Timestamp {
-        Timestamp::from_second(1_000).unwrap()
-    }
-
-    fn worker(key: i64, name: &str, gibibytes: u64) -> Workplace {
-        Workplace {
-            key,
-            name: name.to_owned(),
-            architectures: vec!["x86_64".parse().unwrap()],
-            slots: 2,
-            running: 1,
-            memory: Some(gibibytes << 30),
-            labels: Vec::new(),
-            mode: WorkerMode::Active,
-        }
-    }
-
-    fn ready() -> Facts {
-        Facts {
-            status: BuildStatus::Pending,
-            message: None,
-            architecture: "x86_64".parse().unwrap(),
-            refers_to: None,
-            iteration: IterationStatus::Current,
-            namespace: NamespaceStatus::Active,
-            waits_for: 0,
-            front: Vec::new(),
-            run: None,
-            class: None,
-            not_before: None,
-            equal_input: None,
-            requirements: Requirements::default(),
-            failed_on: Vec::new(),
-            server: ServerModeNote {
-                mode: ServerMode::Run,
-                note: ModeNote::default(),
-            },
-            workers: vec![worker(1, "small", 16)],
-            ahead: 3,
-        }
-    }
-
-    fn neighbour(status: BuildStatus) -> Neighbour {
-        Neighbour {
-            pkgbase: "lib".parse().unwrap(),
-            pass: 1,
-            status,
-            relation: "lib".to_owned(),
-            dropped: false,
-        }
-    }
-
-    fn with(change: impl FnOnce(&mut Facts)) -> Explanation {
-        let mut facts = ready();
-        change(&mut facts);
-        explain(facts, now())
-    }
-
-    #[test]
-    fn a_ready_build_waits_for_a_worker_that_fits_and_is_free() {
-        assert_eq!(with(|_| ()), Explanation::NextInLine { ahead: 3 });
-        assert_eq!(
-            with(|facts| facts.workers[0].running = 2),
-            Explanation::WorkersBusy { slots: 2, ahead: 3 }
-        );
-        assert_eq!(
-            with(|facts| facts.architecture = "riscv64".parse().unwrap()),
-            Explanation::NoFittingWorker {
-                architecture: "riscv64".to_owned(),
-                workers: 1,
-                lacking: None,
-            }
-        );
-        assert_eq!(with(|facts| facts.workers.clear()), Explanation::NoWorker);
-    }
-
-    #[test]
-    fn what_no_worker_has_is_said_with_what_comes_closest() {
-        let lacking = |change: fn(&mut Facts)| {
-            let explanation = with(|facts| {
-                facts.workers.push(worker(2, "tiny", 4));
-                change(facts);
-            });
-            match explanation {
-                Explanation::NoFittingWorker { lacking, .. } => lacking.unwrap(),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(
-            lacking(|facts| facts.requirements.memory = Some(32 << 30)),
-            "it needs 32 GiB of memory; the largest worker has 16"
-        );
-        assert_eq!(
-            lacking(|facts| facts.requirements.labels = vec!["kvm".to_owned()]),
-            "no worker has the label kvm"
-        );
-    }
-
-    #[test]
-    fn modes_and_earlier_failures_leave_fewer_workers() {
-        let aside = |facts: &mut Facts| facts.workers[0].mode = WorkerMode::SetAside;
-        assert_eq!(
-            with(aside),
-            Explanation::WorkersNotActive {
-                workers: vec!["small (set_aside)".to_owned()]
-            }
-        );
-        let drained = |facts: &mut Facts| {
-            facts.server.mode = ServerMode::Drain;
-            facts.server.note.reason = Some("an update".to_owned());
-        };
-        assert_eq!(
-            with(drained),
-            Explanation::ServerHandsOutNothing {
-                mode: ServerMode::Drain,
-                message: Some("an update".to_owned())
-            }
-        );
-        // The first worker is free, but it failed there, and the second one is not.
-        let elsewhere = |facts: &mut Facts| {
-            facts.failed_on = vec![1];
-            facts.workers.push(Workplace {
-                running: 2,
-                ..worker(2, "other", 16)
-            });
-        };
-        assert_eq!(
-            with(elsewhere),
-            Explanation::WorkersBusy { slots: 2, ahead: 3 }
-        );
-        assert_eq!(
-            with(|facts| facts.failed_on = vec![1]),
-            Explanation::NextInLine { ahead: 3 }
-        );
-    }
-
-    #[test]
-    fn what_keeps_it_from_being_handed_out_comes_first() {
-        let blocked = |facts: &mut Facts| {
-            facts.status = BuildStatus::Blocked;
-            facts.waits_for = 2;
-            facts.front = vec![neighbour(BuildStatus::Building)];
-        };
-        assert_eq!(
-            with(blocked),
-            Explanation::WaitsForBuilds {
-                count: 2,
-                front: vec![neighbour(BuildStatus::Building)]
-            }
-        );
-        assert_eq!(
-            with(|facts| facts.refers_to = Some("x86_64".to_owned())),
-            Explanation::WaitsForArchitecture {
-                architecture: "x86_64".to_owned()
-            }
-        );
-        let later = Timestamp::from_second(1_060).unwrap();
-        assert_eq!(
-            with(|facts| facts.not_before = Some(later)),
-            Explanation::PutOff {
-                until: later,
-                message: None
-            }
-        );
-        let earlier = Timestamp::from_second(940).unwrap();
-        assert_eq!(
-            with(|facts| facts.not_before = Some(earlier)),
-            Explanation::NextInLine { ahead: 3 }
-        );
-        assert_eq!(
-            with(|facts| facts.equal_input = Some(("other".to_owned(), 4))),
-            Explanation::WaitsForEqualInput {
-                namespace: "other".to_owned(),
-                iteration: 4
-            }
-        );
-        assert_eq!(
-            with(|facts| facts.namespace = NamespaceStatus::Paused),
-            Explanation::NotActive {
-                status: NamespaceStatus::Paused
-            }
-        );
-        assert_eq!(
-            with(|facts| facts.iteration = IterationStatus::Superseded),
-            Explanation::Superseded
-        );
-    }
-
-    #[test]
-    fn what_is_handed_out_or_over_says_so() {
-        let run = |publishing| {
-            Some(OpenRun {
-                worker: Some("w".to_owned()),
-                since: now(),
-                publishing,
-            })
-        };
-        let building = |publishing| {
-            with(|facts| {
-                facts.status = BuildStatus::Building;
-                facts.run = run(publishing);
-            })
-        };
-        assert_eq!(
-            building(false),
-            Explanation::Running {
-                worker: Some("w".to_owned()),
-                since: now()
-            }
-        );
-        assert_eq!(building(true), Explanation::Publishing);
-        assert_eq!(
-            with(|facts| facts.status = BuildStatus::Reused),
-            Explanation::Done {
-                status: BuildStatus::Reused,
-                message: None
-            }
-        );
-        let failed = |facts: &mut Facts| {
-            facts.status = BuildStatus::Failed;
-            facts.class = Some(OutcomeClass::Timeout);
-        };
-        assert_eq!(
-            with(failed),
-            Explanation::Failed {
-                class: Some(OutcomeClass::Timeout),
-                message: None
-            }
-        );
-        let dependency = |facts: &mut Facts| {
-            facts.status = BuildStatus::DependencyFailed;
-            facts.front = vec![
-                neighbour(BuildStatus::Building),
-                neighbour(BuildStatus::Failed),
-            ];
-        };
-        assert_eq!(
-            with(dependency),
-            Explanation::DependencyFailed {
-                causes: vec![neighbour(BuildStatus::Failed)]
-            }
-        );
-        assert_eq!(
-            with(|facts| facts.status = BuildStatus::Unbuildable),
-            Explanation::Unbuildable { message: None }
-        );
-    }
-
-    #[test]
-    fn a_cancelled_build_says_what_would_bring_it_back() {
-        let cancelled = |change: fn(&mut Facts)| {
-            with(|facts| {
-                facts.status = BuildStatus::Cancelled;
-                change(facts);
-            })
-        };
-        assert_eq!(
-            cancelled(|facts| facts.namespace = NamespaceStatus::Cancelled),
-            Explanation::NotActive {
-                status: NamespaceStatus::Cancelled
-            }
-        );
-        assert_eq!(
-            cancelled(|facts| facts.iteration = IterationStatus::Superseded),
-            Explanation::Superseded
-        );
-        assert_eq!(cancelled(|_| ()), Explanation::Cancelled { message: None });
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use buildbtw_api::BuildPlace;
 use buildbtw_graph::Architecture;
 
 use super::Workplace;
@@ -13,11 +14,15 @@ pub struct Requirements {
     pub labels: Vec<String>,
     /// Bytes of memory that the worker must have.
     pub memory: Option<u64>,
+    /// Who is to carry it out.
+    pub place: BuildPlace,
 }
 
 /// Why a worker cannot carry out a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misfit {
+    /// Others are to carry it out.
+    Place(BuildPlace),
     /// It builds for other architectures.
     Architecture(Architecture),
     /// It lacks a label.
@@ -35,6 +40,8 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gibibytes = |bytes: u64| bytes.div_ceil(1 << 30);
         match self {
+            Self::Place(BuildPlace::GitLab) => write!(f, "what is ready goes to GitLab"),
+            Self::Place(BuildPlace::Workers) => write!(f, "what is ready goes to workers"),
             Self::Architecture(architecture) => write!(f, "it does not build for {architecture}"),
             Self::Label(label) => write!(f, "it lacks the label {label}"),
             Self::Memory {
@@ -61,7 +68,7 @@ pub(super) fn closest(misfits: impl Iterator<Item = Misfit>) -> Option<String> {
     let (mut largest, mut short, mut label) = (None, None, None);
     for misfit in misfits {
         match misfit {
-            Misfit::Architecture(_) => {}
+            Misfit::Place(_) | Misfit::Architecture(_) => {}
             Misfit::Label(name) => label = Some(name),
             Misfit::Memory { needs, has } => {
                 short = Some(needs);
@@ -91,6 +98,9 @@ pub fn misfit(
     requirements: &Requirements,
     worker: &Workplace,
 ) -> Option<Misfit> {
+    if requirements.place != worker.place {
+        return Some(Misfit::Place(requirements.place));
+    }
     if !worker.architectures.contains(architecture) {
         return Some(Misfit::Architecture(architecture.clone()));
     }

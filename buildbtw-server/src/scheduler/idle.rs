@@ -12,6 +12,8 @@ pub struct IdleFacts<'a> {
     pub worker: &'a Workplace,
     /// Whether it was heard of lately.
     pub heard_of: bool,
+    /// Whether it is a runner of GitLab's.
+    pub runner: bool,
     /// Its mode, with what was said.
     pub mode: &'a WorkerModeNote,
     /// The server's mode, with what was said.
@@ -24,6 +26,9 @@ pub struct IdleFacts<'a> {
 /// Says why a worker gets no run now.
 pub fn why_idle(facts: IdleFacts<'_>) -> IdleReason {
     let worker = facts.worker;
+    if facts.runner {
+        return IdleReason::FromGitLab;
+    }
     if !facts.heard_of {
         return IdleReason::NotHeardOf;
     }
@@ -75,10 +80,12 @@ mod tests {
             memory: None,
             labels: Vec::new(),
             mode: WorkerMode::Active,
+            place: buildbtw_api::BuildPlace::Workers,
         };
         why_idle(IdleFacts {
             worker: &worker,
             heard_of,
+            runner: false,
             mode: &WorkerModeNote {
                 mode: WorkerMode::Paused,
                 note: note("a new disk"),

@@ -7,6 +7,7 @@ pub mod explain;
 mod fits;
 mod idle;
 mod outcomes;
+mod pipelines;
 mod share;
 mod suspicion;
 mod weights;
@@ -15,6 +16,9 @@ pub use choice::{Idle, ReadyBuild, Situation, Workplace};
 pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};
 pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
+pub use pipelines::{
+    CLAIMED_POLL, POLL, PipelineFacts, PipelineStep, backoff, next_step as next_pipeline_step,
+};
 pub use share::Share;
 pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
 pub use weights::{Weight, estimate, weights};

@@ -38,7 +38,7 @@ use reading::Read;
 pub use directory::{Fingerprint, Found};
 pub use error::{SourceError, SourcesError};
 pub use git::SourceCommit;
-pub use gitlab::Address;
+pub use gitlab::{Address, client as gitlab_client};
 pub use reading::{Place, Repository};
 pub use state::Heads;
 
@@ -373,8 +373,12 @@ impl OnGitLab<'_> {
         self.gitlab.notice(project);
     }
 
-    /// Takes a hook: whether it comes from GitLab, and if so, what it says is heeded.
-    pub fn hook(&self, shown: &crate::gitlab::hooks::Credentials<'_>, body: &[u8]) -> bool {
+    /// Takes a hook: what it says, if it comes from GitLab.
+    pub fn hook(
+        &self,
+        shown: &crate::gitlab::hooks::Credentials<'_>,
+        body: &[u8],
+    ) -> Option<crate::gitlab::hooks::News> {
         self.gitlab.hook(shown, body)
     }
 

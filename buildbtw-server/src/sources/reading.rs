@@ -64,7 +64,7 @@ impl Repository {
     }
 
     /// Where it is on GitLab.
-    pub(super) fn address(&self) -> Option<&Address> {
+    pub(crate) fn address(&self) -> Option<&Address> {
         match &self.place {
             Place::Directory(_) => None,
             Place::GitLab(address) => Some(address),

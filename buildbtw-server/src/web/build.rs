@@ -64,6 +64,11 @@ struct Cause {
 
 struct RunRow {
     run: RunSummary,
+    /// Where its pipeline is, and the job that carries it out.
+    pipeline_url: Option<String>,
+    job_url: Option<String>,
+    /// The commit of the pipeline, where it is not the one that is built.
+    other_commit: Option<String>,
     claimed: When,
     took: String,
 }
@@ -153,7 +158,10 @@ pub async fn show(
         rebuilt: rebuilt_lines(rebuilt(&mut tx, key).await?),
         flaky: flaky_lines(&flaky::of_build(&mut tx, key).await?),
         graph: graph(&mut tx, key, page).await?,
-        runs: rows.into_iter().map(run_row).collect(),
+        runs: rows
+            .into_iter()
+            .map(|run| run_row(run, &build.commit))
+            .collect(),
         steps: newest.as_ref().map(steps).unwrap_or_default(),
         provide: packages.iter().any(|package| !package.provides.is_empty()),
         packages,
@@ -192,9 +200,21 @@ fn painted(bytes: &[u8]) -> String {
     lines.join("\n")
 }
 
-fn run_row(run: RunSummary) -> RunRow {
+/// An address that may stand in a link: GitLab's word is not taken for more.
+fn link(address: Option<&String>) -> Option<String> {
+    let web = |address: &&String| address.starts_with("https://") || address.starts_with("http://");
+    address.filter(web).cloned()
+}
+
+fn run_row(run: RunSummary, built: &str) -> RunRow {
     let now = clock::now();
+    let pipeline = run.pipeline.as_ref();
     RunRow {
+        pipeline_url: link(pipeline.and_then(|pipeline| pipeline.url.as_ref())),
+        job_url: link(pipeline.and_then(|pipeline| pipeline.job_url.as_ref())),
+        other_commit: pipeline
+            .and_then(|pipeline| pipeline.commit.clone())
+            .filter(|commit| commit != built),
         claimed: When::new(&run.claimed_at),
         took: duration(
             run.started_at.as_ref().unwrap_or(&run.claimed_at),

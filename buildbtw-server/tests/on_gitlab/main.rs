@@ -11,4 +11,11 @@ mod followed;
 mod hooks;
 mod missed;
 mod packed;
+mod pipelines;
+mod pipelines_and_faults;
+mod runners;
+#[path = "../stage/mod.rs"]
+mod stage;
+mod template;
+mod told;
 mod world;

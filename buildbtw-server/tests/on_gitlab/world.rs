@@ -107,13 +107,7 @@ impl World {
     pub async fn open_only(&self) -> Open {
         let shutdown = CancellationToken::new();
         let db = Db::open(None, &self.config.data_dir).await.unwrap();
-        let mut settings = Settings::new(
-            self.fake.url().parse().unwrap(),
-            self.config.gitlab_token.clone().unwrap(),
-        );
-        settings.a_minute = 1_000_000;
-        let time = Arc::new(NoPauses(Instant::now(), Mutex::default()));
-        let client = GitLab::new(settings, time).unwrap();
+        let client = self.client();
         let sources = Sources::open_with_client(&self.config, client, db.clone(), shutdown.clone())
             .await
             .unwrap();
@@ -123,6 +117,17 @@ impl World {
             db,
             shutdown,
         }
+    }
+
+    /// A client whose pauses take no time.
+    pub fn client(&self) -> GitLab {
+        let mut settings = Settings::new(
+            self.fake.url().parse().unwrap(),
+            self.config.gitlab_token.clone().unwrap(),
+        );
+        settings.a_minute = 1_000_000;
+        let time = Arc::new(NoPauses(Instant::now(), Mutex::default()));
+        GitLab::new(settings, time).unwrap()
     }
 
     /// Opens the sources, and waits until they are read.

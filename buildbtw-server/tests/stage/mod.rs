@@ -234,6 +234,15 @@ impl Worker {
         }
     }
 
+    /// One that the server knows already.
+    pub fn known(client: Client, id: WorkerId) -> Self {
+        Self {
+            client,
+            id,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
     /// Waits for a run.
     pub async fn claim(&self) -> Assignment {
         loop {

@@ -16,7 +16,7 @@ use crate::failure::Outcome;
 use crate::output::Session;
 use crate::style;
 use crate::table::{Cell, Table};
-use crate::words::{between, commit, duration, moment, outcome, size};
+use crate::words::{between, commit, duration, harmless, moment, outcome, size};
 
 /// A build as `--json` prints it.
 #[derive(Serialize)]
@@ -167,6 +167,17 @@ fn runs(out: &mut dyn Write, runs: &[RunSummary], width: usize) -> io::Result<()
         }
         if let Some(worker) = &run.worker {
             line("worker", worker.clone());
+        }
+        if let Some(pipeline) = &run.pipeline {
+            let status = pipeline.status.as_deref().unwrap_or("not made yet");
+            let url = pipeline.url.as_deref().map(|url| format!(", {url}"));
+            line(
+                "pipeline",
+                harmless(&format!("{status}{}", url.unwrap_or_default())),
+            );
+            if let Some(problem) = &pipeline.problem {
+                line("GitLab", harmless(problem));
+            }
         }
         let started = run.started_at.unwrap_or(run.claimed_at);
         let took = between(started, run.ended_at.unwrap_or_else(Timestamp::now));

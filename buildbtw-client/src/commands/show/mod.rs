@@ -160,6 +160,9 @@ fn head(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Re
     if let Some(owner) = &namespace.owner {
         line("owner", owner.clone());
     }
+    if let Some(on) = namespace.options.on {
+        line("built on", on.to_string());
+    }
     if let Some(priority) = &namespace.priority {
         line("priority", priority::words(priority));
     }

@@ -166,17 +166,18 @@ impl GitLabSources {
         self.wake.notify_one();
     }
 
-    /// Takes a hook: whether it comes from GitLab, and if so, what it says is heeded. The same hook
-    /// twice, or two in the wrong order, make no difference: what they name is asked for.
-    pub fn hook(&self, shown: &Credentials<'_>, body: &[u8]) -> bool {
-        let fits = self
-            .secret
-            .as_ref()
-            .is_some_and(|secret| secret.fits(shown, body, clock::now()));
-        if fits && let Some(News::Project(project)) = hooks::read(body) {
+    /// Takes a hook: what it says, if it comes from GitLab. What it says of projects is heeded here. The
+    /// same hook twice, or two in the wrong order, make no difference: what they name is asked for.
+    pub fn hook(&self, shown: &Credentials<'_>, body: &[u8]) -> Option<News> {
+        let secret = self.secret.as_ref()?;
+        if !secret.fits(shown, body, clock::now()) {
+            return None;
+        }
+        let news = hooks::read(body).unwrap_or(News::Other);
+        if let News::Project(project) = news {
             self.notice(project);
         }
-        fits
+        Some(news)
     }
 
     /// The package bases by the projects they are known to be.
