@@ -24,4 +24,4 @@ pub use request::{
     BuildRequest, ExpectedPackage, Limits, NetworkMode, Repository, RequestError, RootMode,
 };
 pub use sandbox::enter_if_supervisor;
-pub use sweep::sweep;
+pub use sweep::{goes_on, sweep};

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::sandbox::{CGROUP_PREFIX, SANDBOX, remove_group, remove_tree};
 
@@ -18,6 +18,32 @@ const DEEPEST: usize = 4;
 /// When something cannot be removed.
 pub fn sweep(work_root: &Path) -> io::Result<usize> {
     let mut swept = 0;
+    for sandbox in sandboxes(work_root)? {
+        swept += usize::from(clear(&sandbox)?);
+    }
+    Ok(swept)
+}
+
+/// Whether a build under `work_root` goes on, or is being cleared away by its supervisor.
+///
+/// # Errors
+///
+/// When that cannot be found out.
+pub fn goes_on(work_root: &Path) -> io::Result<bool> {
+    for sandbox in sandboxes(work_root)? {
+        match fs::File::open(sandbox.join("lock")) {
+            Ok(lock) if lock.try_lock().is_err() => return Ok(true),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// The folders of sandboxes under a folder.
+fn sandboxes(work_root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     let mut waiting = vec![(work_root.to_owned(), 0)];
     while let Some((folder, depth)) = waiting.pop() {
         let entries = match fs::read_dir(&folder) {
@@ -27,17 +53,18 @@ pub fn sweep(work_root: &Path) -> io::Result<usize> {
         };
         for entry in entries {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() {
+            // A build that goes on may remove its folders at this moment.
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
             if entry.file_name() == SANDBOX {
-                swept += usize::from(clear(&entry.path())?);
+                found.push(entry.path());
             } else if depth < DEEPEST {
                 waiting.push((entry.path(), depth + 1));
             }
         }
     }
-    Ok(swept)
+    Ok(found)
 }
 
 /// Removes the files and control groups of one sandbox, unless its supervisor still has it; says
@@ -86,10 +113,12 @@ mod tests {
         let (dead, alive) = (made("dead"), made("alive"));
         let lock = fs::File::open(alive.join("lock")).unwrap();
         lock.lock().unwrap();
+        assert!(goes_on(scratch.path()).unwrap());
         assert_eq!(sweep(scratch.path()).unwrap(), 1);
         assert!(!dead.exists());
         assert!(alive.exists());
         drop(lock);
+        assert!(!goes_on(scratch.path()).unwrap());
         assert_eq!(sweep(scratch.path()).unwrap(), 1);
         assert_eq!(sweep(&scratch.path().join("nothing")).unwrap(), 0);
     }

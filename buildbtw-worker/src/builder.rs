@@ -1,71 +1,123 @@
-//! The builder: chosen, tried out, and what it can do is offered to the server.
+//! The builder: tried out, and what it can do is offered to the server.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
 use buildbtw_api::runs::RootMode;
 use buildbtw_api::workers::WorkerOffer;
-use buildbtw_build::{Builder, BuilderKind, Capabilities, FakeRules, Limits};
+use buildbtw_build::{Builder, BuilderKind, Capabilities, FakeRules, Limits, ProbeError, Storage};
 use sha2::{Digest, Sha256};
 
-use crate::config::{BuilderName, Config};
-use crate::folder::Folder;
 use crate::order;
 
-/// What one build may take.
-pub fn limits(config: &Config) -> Limits {
-    Limits {
-        time: config.build_timeout,
-        silence: config.silence_timeout,
-        memory: config.memory_limit,
-        disk: config.disk_limit,
-        log: config.log_limit,
-    }
+/// How a program builds, by its settings.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What builds.
+    pub kind: BuilderKind,
+    /// Where builds keep their files.
+    pub storage: Storage,
+    /// How many jobs make is told to run at once in one build.
+    pub jobs: Option<u32>,
+    /// For the fake builder: a file of rules by pkgbase (JSON).
+    pub fake_rules: Option<PathBuf>,
+    /// What one build may take.
+    pub limits: Limits,
+    /// How many runs are carried out at once.
+    pub slots: u32,
+    /// Labels that builds may ask for.
+    pub labels: Vec<String>,
+    /// The architectures to build for; this machine's own where there are none.
+    pub architectures: Vec<String>,
+    /// The root modes to offer; all that the builder can set up where there are none.
+    pub root_modes: Vec<RootMode>,
+    /// Files and folders that no build may see.
+    pub hidden: Vec<PathBuf>,
 }
 
-/// Clears away what an earlier worker left, tries the builder out, and says what to offer.
-/// `settings` is the file with the settings, if there is one.
+/// Why a program cannot build in the way that is wanted, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The builder does not work on this machine.
+    #[error("cannot build on this machine: {0}")]
+    Probe(#[from] ProbeError),
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The rules of the fake builder are something else.
+    #[error(
+        "{path} does not hold rules of the fake builder (for example {{\"libgreet\": {{\"duration_ms\": 500}}}}): {source}"
+    )]
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The architecture that is to be offered is no name of one.
+    #[error(
+        "cannot offer the architecture {name:?}: {reason}\n  hint: name others in the settings"
+    )]
+    Architecture {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The builder cannot set up the root mode that is to be offered.
+    #[error(
+        "the {builder} builder cannot set up root mode {mode:?} on this machine\n  \
+         hint: name no root modes in the settings, to offer what it can set up"
+    )]
+    RootMode {
+        /// The builder.
+        builder: &'static str,
+        /// The root mode.
+        mode: RootMode,
+    },
+}
+
+/// Tries the builder out, and says what to offer. `work_root` is where builds will be carried out.
 ///
 /// # Errors
 ///
 /// When this machine cannot build in the way that is wanted, with what to do about it.
 pub async fn prepare(
-    config: &Config,
-    folder: &Folder,
-    settings: Option<&Path>,
-) -> anyhow::Result<(Builder, WorkerOffer)> {
-    sweep(folder).await?;
-    let mut hidden = vec![folder.path().to_owned()];
-    for path in [Some(config.worker_token_file.as_path()), settings] {
-        // Nothing is where no file is; whoever made one there later would be no build of ours.
-        hidden.extend(path.and_then(|path| path.canonicalize().ok()));
-    }
-    let kind = BuilderKind::from(config.builder);
+    setup: &Setup,
+    work_root: &Path,
+) -> Result<(Builder, WorkerOffer), SetupError> {
+    let kind = setup.kind;
     let builder = Builder {
-        hidden,
-        jobs: config.build_jobs,
-        storage: config.build_storage.into(),
-        fake_rules: fake_rules(config)?,
+        hidden: setup.hidden.clone(),
+        jobs: setup.jobs,
+        storage: setup.storage,
+        fake_rules: fake_rules(setup)?,
         ..Builder::new(kind)
     };
-    let capabilities = buildbtw_build::probe(&builder, &folder.runs())
-        .await
-        .context("cannot build on this machine")?;
+    let capabilities = buildbtw_build::probe(&builder, work_root).await?;
     for remark in &capabilities.remarks {
         tracing::info!(builder = kind.as_str(), "{remark}");
     }
     let offer = WorkerOffer {
-        architectures: architectures(config)
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()
-            .context("cannot offer an architecture; WORKER_ARCHITECTURES names others")?,
-        slots: config.worker_slots,
-        memory: config.memory_limit.or_else(machine_memory),
-        labels: not_empty(&config.worker_labels),
+        architectures: architectures(setup)
+            .into_iter()
+            .map(|name| {
+                name.parse().map_err(|error| SetupError::Architecture {
+                    reason: format!("{error}"),
+                    name,
+                })
+            })
+            .collect::<Result<_, _>>()?,
+        slots: setup.slots,
+        memory: setup.limits.memory.or_else(machine_memory),
+        labels: not_empty(&setup.labels),
         builder: kind.as_str().to_owned(),
-        configuration: configuration(config)?,
-        root_modes: root_modes(config, &capabilities)?,
+        configuration: configuration(setup)?,
+        root_modes: root_modes(setup, &capabilities)?,
     };
     Ok((builder, offer))
 }
@@ -87,46 +139,29 @@ fn total_memory(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// Removes what an earlier worker in this folder had to leave when it was killed.
-async fn sweep(folder: &Folder) -> anyhow::Result<()> {
-    let folders = folder.run_folders()?;
-    // First what builds left, which may be more than files; then the files.
-    let builds = tokio::task::spawn_blocking(move || {
-        folders.iter().try_fold(0, |swept, run| {
-            buildbtw_build::sweep(run).map(|builds| swept + builds)
-        })
-    });
-    let builds = builds
-        .await?
-        .context("cannot clear away what an earlier worker's builds left")?;
-    let runs = folder.sweep()?;
-    if builds > 0 || runs > 0 {
-        tracing::info!(builds, runs, "cleared away what an earlier worker left");
-    }
-    Ok(())
-}
-
 /// The rules of the fake builder.
-fn fake_rules(config: &Config) -> anyhow::Result<FakeRules> {
-    let Some(path) = &config.fake_rules else {
+fn fake_rules(setup: &Setup) -> Result<FakeRules, SetupError> {
+    let Some(path) = &setup.fake_rules else {
         return Ok(FakeRules::default());
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the rules in {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} does not hold rules of the fake builder (for example {{\"libgreet\": {{\"duration_ms\": 500}}}})",
-            path.display()
-        )
+    let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
+    serde_json::from_str(&text).map_err(|source| SetupError::Rules {
+        path: path.clone(),
+        source,
     })
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
+    let path = path.to_owned();
+    move |source| SetupError::Unreadable { path, source }
 }
 
 /// A digest of the settings that shape packages, so that the server takes packages over only from
 /// builders with equal ones: the rules of the fake builder, or the machine's makepkg.conf(5).
-fn configuration(config: &Config) -> anyhow::Result<String> {
-    let mut files: Vec<PathBuf> = match config.builder {
-        BuilderName::Fake => config.fake_rules.iter().cloned().collect(),
-        BuilderName::Sandbox | BuilderName::Devtools => {
+fn configuration(setup: &Setup) -> Result<String, SetupError> {
+    let mut files: Vec<PathBuf> = match setup.kind {
+        BuilderKind::Fake => setup.fake_rules.iter().cloned().collect(),
+        BuilderKind::Sandbox | BuilderKind::Devtools => {
             let more = std::fs::read_dir("/etc/makepkg.conf.d")
                 .into_iter()
                 .flatten();
@@ -143,17 +178,15 @@ fn configuration(config: &Config) -> anyhow::Result<String> {
             Ok(bytes) => digest.update(bytes),
             // A machine without it builds with makepkg's own settings.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
+            Err(error) => return Err(unreadable(&path)(error)),
         }
     }
     Ok(hex::encode(digest.finalize()))
 }
 
-/// The architectures to offer: those of the settings, or this machine's by pacman's name.
-fn architectures(config: &Config) -> Vec<String> {
-    let given = not_empty(&config.worker_architectures);
+/// The architectures to offer: those of the settings, or this machine's.
+fn architectures(setup: &Setup) -> Vec<String> {
+    let given = not_empty(&setup.architectures);
     if !given.is_empty() {
         return given;
     }
@@ -176,28 +209,26 @@ fn not_empty(words: &[String]) -> Vec<String> {
 }
 
 /// The root modes to offer: what the builder can do, unless the settings want less.
-fn root_modes(config: &Config, capabilities: &Capabilities) -> anyhow::Result<Vec<RootMode>> {
+fn root_modes(setup: &Setup, capabilities: &Capabilities) -> Result<Vec<RootMode>, SetupError> {
     let possible: Vec<RootMode> = capabilities
         .root_modes
         .iter()
         .map(|mode| order::offered(*mode))
         .collect();
-    if config.worker_root_modes.is_empty() {
+    if setup.root_modes.is_empty() {
         return Ok(possible);
     }
-    let mut wanted = Vec::new();
-    for name in &config.worker_root_modes {
-        let mode = RootMode::from(*name);
-        if !possible.contains(&mode) {
-            bail!(
-                "the {} builder cannot set up root mode {name:?} on this machine\n  \
-                 hint: leave WORKER_ROOT_MODES out to offer what it can set up",
-                BuilderKind::from(config.builder).as_str()
-            );
-        }
-        wanted.push(mode);
+    match setup
+        .root_modes
+        .iter()
+        .find(|mode| !possible.contains(mode))
+    {
+        None => Ok(setup.root_modes.clone()),
+        Some(mode) => Err(SetupError::RootMode {
+            builder: setup.kind.as_str(),
+            mode: *mode,
+        }),
     }
-    Ok(wanted)
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use buildbtw_worker::retry::{Backoff, may_pass};
+use buildbtw_worker::run;
+
+use crate::Worker;
 use crate::registration::{self, RegistrationError};
-use crate::retry::{Backoff, may_pass};
-use crate::{Worker, run};
 
 /// An answer without a run that comes sooner is no long poll but a server that is stopping.
 const SHORT_POLL: Duration = Duration::from_millis(500);
@@ -36,8 +38,9 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
         answer = ask(worker, &slots, &mut runs) => answer,
         () = worker.stopping.drain.cancelled() => Ok(()),
     };
+    let why = format!("worker {} was shut down", worker.name);
     if worker.stopping.now.is_cancelled() {
-        worker.held.shut_down();
+        worker.place.held.shut_down(&why);
     }
     // The claim that was given up may have been answered: what came of it goes back at once.
     if asked.is_ok() && worker.registration.id().is_some() {
@@ -47,13 +50,13 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
         () = join(&mut runs) => return asked,
         () = worker.stopping.now.cancelled() => {}
     }
-    worker.held.shut_down();
+    worker.place.held.shut_down(&why);
     if tokio::time::timeout(LAST_REPORTS, join(&mut runs))
         .await
         .is_err()
     {
         tracing::warn!("not everything could be reported; the server will notice");
-        worker.held.abandon();
+        worker.place.held.abandon();
         // They only have to clear up.
         if tokio::time::timeout(CLEARING, join(&mut runs))
             .await
@@ -100,7 +103,7 @@ async fn ask(
                 Ok(()) => registered = true,
                 Err(error) if !registered && !is_passing(&error) => return Err(error),
                 Err(error) => {
-                    let wait = backoff.next();
+                    let wait = backoff.wait();
                     tracing::warn!(%error, "cannot register; trying again in {wait:.1?}");
                     tokio::time::sleep(wait).await;
                     continue;
@@ -111,17 +114,17 @@ async fn ask(
             continue;
         };
         let asked = Instant::now();
-        match worker.client.claim(id).await {
+        match worker.place.client.claim(id).await {
             Ok(Some(assignment)) => {
                 backoff = Backoff::default();
                 start(worker, runs, slot, assignment);
             }
-            Ok(None) if asked.elapsed() < SHORT_POLL => tokio::time::sleep(backoff.next()).await,
+            Ok(None) if asked.elapsed() < SHORT_POLL => tokio::time::sleep(backoff.wait()).await,
             Ok(None) => backoff = Backoff::default(),
             Err(error) => {
                 // Perhaps a run was handed out in the answer that did not come.
                 worker.registration.doubt();
-                let wait = backoff.next();
+                let wait = backoff.wait();
                 tracing::warn!(%error, "cannot ask for a run; trying again in {wait:.1?}");
                 tokio::time::sleep(wait).await;
             }
@@ -145,13 +148,13 @@ fn start(
     slot: OwnedSemaphorePermit,
     assignment: Assignment,
 ) {
-    let Some(hold) = worker.held.hold(assignment.run, assignment.fence) else {
+    let Some(hold) = worker.place.held.hold(assignment.run, assignment.fence) else {
         tracing::warn!(run = %assignment.run, "the server handed out a run that this worker has");
         return;
     };
     let worker = Arc::clone(worker);
     runs.spawn(async move {
-        run::carry_out(&worker, assignment, hold).await;
+        run::carry_out(&worker.place, assignment, hold, None).await;
         drop(slot);
     });
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use buildbtw_api::amounts::{size, time};
 use buildbtw_api::runs::RootMode;
-use buildbtw_build::{BuilderKind, Storage};
+use buildbtw_build::{BuilderKind, Limits, Storage};
+use buildbtw_worker::builder::Setup;
 use clap::{Parser, ValueEnum};
 
 /// What `--help` says at its end.
@@ -159,6 +160,32 @@ impl From<RootModeName> for RootMode {
 }
 
 impl Config {
+    /// How this worker builds. No build may see the files and folders in `hidden`.
+    pub fn setup(&self, hidden: Vec<PathBuf>) -> Setup {
+        Setup {
+            kind: self.builder.into(),
+            storage: self.build_storage.into(),
+            jobs: self.build_jobs,
+            fake_rules: self.fake_rules.clone(),
+            limits: Limits {
+                time: self.build_timeout,
+                silence: self.silence_timeout,
+                memory: self.memory_limit,
+                disk: self.disk_limit,
+                log: self.log_limit,
+            },
+            slots: self.worker_slots,
+            labels: self.worker_labels.clone(),
+            architectures: self.worker_architectures.clone(),
+            root_modes: self
+                .worker_root_modes
+                .iter()
+                .map(|mode| RootMode::from(*mode))
+                .collect(),
+            hidden,
+        }
+    }
+
     /// The worker's folder. `None` when none is given and there is no home folder to put it in.
     pub fn folder(&self) -> Option<PathBuf> {
         let absolute = |name: &str| {
@@ -178,11 +205,7 @@ impl Config {
         let given = self.worker_name.as_deref().map(str::trim);
         match given {
             Some(name) if !name.is_empty() => name.to_owned(),
-            _ => std::fs::read_to_string("/proc/sys/kernel/hostname")
-                .map(|name| name.trim().to_owned())
-                .ok()
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| "worker".to_owned()),
+            _ => buildbtw_worker::host_name().unwrap_or_else(|| "worker".to_owned()),
         }
     }
 }

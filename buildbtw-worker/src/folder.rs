@@ -1,4 +1,5 @@
-//! The worker's own folder: its id, a lock against a second worker, and one folder a run.
+//! The folder of a program that carries out runs: a lock against a second program, one folder a run,
+//! and a worker's id.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -10,11 +11,8 @@ use buildbtw_api::{RunId, WorkerId};
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Another worker works there.
-    #[error(
-        "another worker already works in {0}\n  \
-         hint: give each worker on this machine its own folder with --worker-dir or WORKER_DIR"
-    )]
+    /// Another program works there.
+    #[error("another program already works in {0}")]
     Taken(PathBuf),
     /// The file with the id holds something else.
     #[error(
@@ -22,9 +20,7 @@ pub enum FolderError {
     )]
     NoId(PathBuf),
     /// The system refused something.
-    #[error(
-        "cannot {what} {path}: {source}\n  hint: the worker's folder is set with --worker-dir or WORKER_DIR"
-    )]
+    #[error("cannot {what} {path}: {source}")]
     Io {
         /// What was tried.
         what: &'static str,
@@ -40,7 +36,7 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FolderE
     move |source| FolderError::Io { what, path, source }
 }
 
-/// The worker's folder, locked as long as this value lives.
+/// The folder, locked as long as this value lives.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -53,7 +49,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// When another worker has it, or when it cannot be written.
+    /// When another program has it, or when it cannot be written.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -92,6 +88,10 @@ impl Folder {
     }
 
     /// The id that the server gave this worker, if it has one yet.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
     pub fn id(&self) -> Result<Option<WorkerId>, FolderError> {
         let path = self.path.join("id");
         match std::fs::read_to_string(&path) {
@@ -105,6 +105,10 @@ impl Folder {
     }
 
     /// Keeps the id over restarts.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
     pub fn keep_id(&self, id: WorkerId) -> Result<(), FolderError> {
         let path = self.path.join("id");
         let write = || {
@@ -118,8 +122,8 @@ impl Folder {
         write().map_err(io("write", &path))
     }
 
-    /// The folders of runs that are there: after a start, those that an earlier worker left behind.
-    pub fn run_folders(&self) -> Result<Vec<PathBuf>, FolderError> {
+    /// The folders of runs that are there: after a start, those that an earlier program left behind.
+    fn run_folders(&self) -> Result<Vec<PathBuf>, FolderError> {
         let runs = self.runs();
         let entries = std::fs::read_dir(&runs).map_err(io("read", &runs))?;
         entries
@@ -128,18 +132,28 @@ impl Folder {
             .map_err(io("read", &runs))
     }
 
-    /// Removes them and hands back how many there were. What builds left elsewhere must be gone
-    /// already.
-    pub fn sweep(&self) -> Result<usize, FolderError> {
+    /// Removes what an earlier program in this folder had to leave when it was killed.
+    ///
+    /// # Errors
+    ///
+    /// When something stays.
+    pub fn sweep(&self) -> Result<Swept, FolderError> {
         let folders = self.run_folders()?;
+        let mut builds = 0;
         for path in &folders {
+            // First what builds left, which may be more than files; then the files.
+            builds += buildbtw_build::sweep(path)
+                .map_err(io("clear away what earlier builds left in", path))?;
             std::fs::remove_dir_all(path).map_err(io("remove", path))?;
         }
-        Ok(folders.len())
+        Ok(Swept {
+            builds,
+            runs: folders.len(),
+        })
     }
 
     /// Makes the folder of a run.
-    pub fn run(&self, run: RunId) -> std::io::Result<RunFolder> {
+    pub(crate) fn run(&self, run: RunId) -> std::io::Result<RunFolder> {
         let path = self.runs().join(run.to_string());
         let work = path.join("work");
         std::fs::DirBuilder::new()
@@ -150,9 +164,18 @@ impl Folder {
     }
 }
 
+/// What was cleared away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Builds that had been killed together with all that watched over them.
+    pub builds: usize,
+    /// Folders of runs.
+    pub runs: usize,
+}
+
 /// The folder of one run.
 #[derive(Debug)]
-pub struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
 }
 
@@ -212,10 +235,10 @@ mod tests {
     fn what_an_earlier_worker_left_is_swept() {
         let scratch = tempfile::tempdir().unwrap();
         let folder = Folder::open(scratch.path()).unwrap();
-        assert_eq!(folder.sweep().unwrap(), 0);
+        assert_eq!(folder.sweep().unwrap().runs, 0);
         let run = folder.run(RunId::generate()).unwrap();
         std::fs::write(run.log(), "half a log").unwrap();
-        assert_eq!(folder.sweep().unwrap(), 1);
+        assert_eq!(folder.sweep().unwrap(), Swept { builds: 0, runs: 1 });
         assert_eq!(std::fs::read_dir(folder.runs()).unwrap().count(), 0);
     }
 }

@@ -6,61 +6,68 @@ use buildbtw_api::client::ClientError;
 use buildbtw_api::workers::Heartbeat;
 use buildbtw_api::{ProblemType, WorkerId};
 
-use crate::Worker;
+use crate::Workplace;
 use crate::held::Stop;
-use crate::registration;
 
 /// How long one sign of life may take, at least; several fit into a lease all the same.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sends heartbeats for ever. Uploads and claims have connections of their own, so that none of
-/// them holds a heartbeat up.
-pub async fn beat(worker: &Worker) {
-    let registration = &worker.registration;
-    loop {
-        match registration.id() {
-            Some(id) => {
-                send(worker, id).await;
-                tokio::time::sleep(registration.heartbeat()).await;
-            }
-            None => registration.done().await,
-        }
-    }
+/// The shortest time between two of them, whatever a server says.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// The time between two signs of life, from the server's word in milliseconds.
+pub fn interval(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds).max(SHORTEST)
 }
 
-async fn send(worker: &Worker, id: WorkerId) {
+/// What came of a sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beaten {
+    /// The server heard it. `drain` says why this worker is to take no more runs, if it is.
+    Heard {
+        /// Why.
+        drain: Option<String>,
+    },
+    /// The server does not know this worker any more.
+    Unknown,
+    /// It did not come through.
+    Missed,
+}
+
+/// Sends one sign of life, and stops the runs that the server wants stopped. Uploads and claims have
+/// connections of their own, so that none of them holds it up.
+pub async fn send(place: &Workplace, worker: WorkerId, interval: Duration) -> Beaten {
     let beat = Heartbeat {
-        runs: worker.held.list(),
+        runs: place.held.list(),
     };
-    let patience = worker.registration.heartbeat().max(PATIENCE);
-    let answer = tokio::time::timeout(patience, worker.client.heartbeat(id, &beat)).await;
+    let patience = interval.max(PATIENCE);
+    let answer = tokio::time::timeout(patience, place.client.heartbeat(worker, &beat)).await;
     let why = match answer {
         Ok(Ok(answer)) => {
-            if worker.reach.regain() {
+            if place.reach.regain() {
                 tracing::info!("the server is back");
             }
             for stop in answer.stop {
-                worker.held.stop(stop.run, Stop::Lost(stop.reason));
+                place.held.stop(stop.run, Stop::Lost(stop.reason));
             }
-            if let Some(reason) = answer.drain {
-                worker
-                    .stopping
-                    .drain(&format!("the server drains this worker: {reason}"));
-            }
-            return;
+            return Beaten::Heard {
+                drain: answer.drain,
+            };
         }
         Ok(Err(error)) if is_unknown(&error) => {
             tracing::warn!("the server does not know this worker any more");
-            worker.registration.doubt();
-            match registration::register(worker).await {
-                Ok(()) => return,
-                Err(error) => error.to_string(),
-            }
+            return Beaten::Unknown;
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {patience:?}"),
     };
-    if worker.reach.lose() {
+    missed(place, &why);
+    Beaten::Missed
+}
+
+/// The server cannot be reached: says so, once.
+pub fn missed(place: &Workplace, why: &str) {
+    if place.reach.lose() {
         tracing::warn!(why, "no heartbeat came through; builds go on");
     }
 }

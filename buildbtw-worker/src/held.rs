@@ -1,4 +1,4 @@
-//! The runs that this worker holds: what heartbeats name, and how a run is stopped from outside.
+//! The runs that are carried out here: what heartbeats name, and how a run is stopped from outside.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Stop {
     /// It is not this worker's any more, in the server's words: nothing more is reported.
     Lost(String),
-    /// The worker ends: the run is given back.
-    Shutdown,
+    /// Whoever carries it out has to end: the run is given back. Why, in words for the server.
+    Shutdown(String),
 }
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct Entry {
     finishing: bool,
 }
 
-/// The runs that this worker holds.
+/// The runs that are carried out here.
 #[derive(Debug, Default)]
 pub struct HeldRuns {
     entries: Mutex<BTreeMap<RunId, Entry>>,
@@ -75,21 +75,21 @@ impl HeldRuns {
     }
 
     /// Stops one run. The first reason stays, but for one: a run that is taken away while the
-    /// worker ends need not be given back.
+    /// program ends need not be given back.
     pub fn stop(&self, run: RunId, why: Stop) {
         if let Some(entry) = self.entries().get_mut(&run) {
             entry.stop(why);
         }
     }
 
-    /// The worker ends: stops every run.
-    pub fn shut_down(&self) {
+    /// The program ends: stops every run.
+    pub fn shut_down(&self, why: &str) {
         for entry in self.entries().values_mut() {
-            entry.stop(Stop::Shutdown);
+            entry.stop(Stop::Shutdown(why.to_owned()));
         }
     }
 
-    /// The worker ends and the server cannot be reached: gives up every report, also the last one.
+    /// The program ends and the server cannot be reached: gives up every report, also the last one.
     pub fn abandon(&self) {
         for entry in self.entries().values_mut() {
             entry.finishing = false;
@@ -111,12 +111,12 @@ impl Entry {
             return;
         }
         match (&self.stop, &why) {
-            (None, _) | (Some(Stop::Shutdown), Stop::Lost(_)) => {}
+            (None, _) | (Some(Stop::Shutdown(_)), Stop::Lost(_)) => {}
             _ => return,
         }
         match why {
             Stop::Lost(_) => self.lost.cancel(),
-            Stop::Shutdown => self.build.cancel(),
+            Stop::Shutdown(_) => self.build.cancel(),
         }
         self.stop = Some(why);
     }
@@ -190,13 +190,13 @@ mod tests {
     fn a_shutdown_ends_the_build_but_not_the_reports() {
         let held = Arc::new(HeldRuns::default());
         let one = hold(&held);
-        held.shut_down();
+        held.shut_down("the end");
         assert!(one.build.is_cancelled());
         assert!(!one.lost.is_cancelled());
         held.stop(one.run, Stop::Lost("cancelled".into()));
         assert!(one.lost.is_cancelled());
         assert_eq!(one.stopped(), Some(Stop::Lost("cancelled".into())));
-        held.shut_down();
+        held.shut_down("the end");
         assert_eq!(one.stopped(), Some(Stop::Lost("cancelled".into())));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use buildbtw_api::runs::LogLength;
 use tokio::time::Instant;
 
-use crate::Worker;
+use crate::Workplace;
 use crate::held::Hold;
 use crate::retry::{Backoff, Undelivered, deliver};
 use crate::spool::SpoolReader;
@@ -25,7 +25,11 @@ const LARGEST_PART: u64 = 512 << 10;
 /// # Errors
 ///
 /// When the run is lost, the server refuses the log, or it cannot be read from the disk.
-pub async fn send(worker: &Worker, hold: &Hold, mut spool: SpoolReader) -> Result<(), Undelivered> {
+pub async fn send(
+    place: &Workplace,
+    hold: &Hold,
+    mut spool: SpoolReader,
+) -> Result<(), Undelivered> {
     let mut sent = 0;
     let mut open = true;
     let mut next = Instant::now();
@@ -47,8 +51,8 @@ pub async fn send(worker: &Worker, hold: &Hold, mut spool: SpoolReader) -> Resul
             .read(sent, LARGEST_PART)
             .await
             .map_err(Undelivered::Disk)?;
-        let answer = deliver("a part of a log", &hold.lost, &worker.reach, || {
-            worker
+        let answer = deliver("a part of a log", &hold.lost, &place.reach, || {
+            place
                 .client
                 .append_log(hold.run, hold.fence, sent, part.clone())
         })
@@ -65,7 +69,7 @@ pub async fn send(worker: &Worker, hold: &Hold, mut spool: SpoolReader) -> Resul
         let before = std::mem::replace(&mut sent, length.min(spool.length()));
         if sent == before {
             // An answer that asks for the very same again would make this loop spin.
-            tokio::time::sleep(standstill.next()).await;
+            tokio::time::sleep(standstill.wait()).await;
         } else {
             standstill = Backoff::default();
         }

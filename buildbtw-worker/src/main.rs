@@ -1,56 +1,34 @@
-//! The buildbtw worker: asks a server for runs and carries them out.
+//! The buildbtw worker: asks the server for runs and carries them out.
 //!
-//! [`claims`] asks for runs and starts them, [`run`] carries one out from the claim to the last
-//! report, [`heartbeat`] keeps their leases meanwhile. Whatever is sent is sent again until the
-//! server has it ([`retry`]), so that neither a restart of the server nor a bad network costs a
-//! build; only the server's word that a run was taken away ends one.
+//! [`claims`] asks for runs and starts them, [`registration`] introduces the worker and keeps the
+//! leases; how a run is carried out stands in the library of this package.
 
-mod builder;
 mod claims;
 mod config;
-mod folder;
-mod heartbeat;
-mod held;
-mod log;
-mod order;
-mod packages;
 mod registration;
-mod retry;
-mod run;
-mod source;
-mod spool;
-mod steps;
 mod stop;
-mod token;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use buildbtw_api::client::Client;
-use buildbtw_build::{Builder, Limits};
+use buildbtw_worker::folder::{Folder, FolderError};
+use buildbtw_worker::{Workplace, builder, token};
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use config::Config;
-use folder::Folder;
-use held::HeldRuns;
 use registration::Registration;
-use retry::Reach;
 use stop::Stopping;
 
 /// What everything in the worker shares.
 struct Worker {
     name: String,
     slots: usize,
-    limits: Limits,
-    client: Client,
-    builder: Builder,
-    folder: Folder,
+    place: Workplace,
     registration: Registration,
-    held: Arc<HeldRuns>,
-    reach: Reach,
     stopping: Stopping,
 }
 
@@ -91,32 +69,60 @@ fn start() -> anyhow::Result<()> {
 }
 
 async fn work(config: &Config, settings: Option<&Path>) -> anyhow::Result<()> {
-    let token = token::read(&config.worker_token_file)?;
+    let token = token::read(&config.worker_token_file)
+        .context("--worker-token-file or WORKER_TOKEN_FILE names no token")?;
     let client = Client::new(&config.server_url, Some(token))?;
     let path = config.folder().context(
         "there is no home folder to work in\n  hint: name a folder with --worker-dir or WORKER_DIR",
     )?;
-    let folder = Folder::open(&path)?;
+    let folder = Folder::open(&path).map_err(|error| match error {
+        FolderError::Taken(path) => anyhow!(
+            "another worker already works in {}\n  \
+             hint: give each worker on this machine its own folder with --worker-dir or WORKER_DIR",
+            path.display()
+        ),
+        other => {
+            anyhow!("{other}\n  hint: the worker's folder is set with --worker-dir or WORKER_DIR")
+        }
+    })?;
     let stopping = Stopping::default();
     stop::listen(stopping.clone()).context("cannot listen for signals")?;
-    let (builder, offer) = builder::prepare(config, &folder, settings).await?;
+    let folder = sweep(folder).await?;
+    let setup = config.setup(hidden(config, &folder, settings));
+    let (builder, offer) = builder::prepare(&setup, &folder.runs()).await?;
     let worker = Arc::new(Worker {
         name: config.name(),
         slots: usize::try_from(config.worker_slots).unwrap_or(1),
-        limits: builder::limits(config),
-        client,
-        builder,
-        folder,
+        place: Workplace::new(client, builder, setup.limits, folder),
         registration: Registration::new(offer),
-        held: Arc::default(),
-        reach: Reach::default(),
         stopping,
     });
     let beating = tokio::spawn({
         let worker = Arc::clone(&worker);
-        async move { heartbeat::beat(&worker).await }
+        async move { registration::stay_in_touch(&worker).await }
     });
     let taken = claims::take(&worker).await;
     beating.abort();
     Ok(taken?)
+}
+
+/// Removes what an earlier worker in this folder had to leave when it was killed.
+async fn sweep(folder: Folder) -> anyhow::Result<Folder> {
+    let sweeping = tokio::task::spawn_blocking(move || folder.sweep().map(|swept| (swept, folder)));
+    let (swept, folder) = sweeping.await??;
+    if swept.builds > 0 || swept.runs > 0 {
+        let (builds, runs) = (swept.builds, swept.runs);
+        tracing::info!(builds, runs, "cleared away what an earlier worker left");
+    }
+    Ok(folder)
+}
+
+/// What no build may see. `settings` is the file with the settings, if there is one.
+fn hidden(config: &Config, folder: &Folder, settings: Option<&Path>) -> Vec<PathBuf> {
+    let mut hidden = vec![folder.path().to_owned()];
+    for path in [Some(config.worker_token_file.as_path()), settings] {
+        // Nothing is where no file is; whoever made one there later would be no build of ours.
+        hidden.extend(path.and_then(|path| path.canonicalize().ok()));
+    }
+    hidden
 }

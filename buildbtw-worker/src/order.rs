@@ -6,11 +6,11 @@ use buildbtw_api::OutcomeClass;
 use buildbtw_api::runs::{BuildOrder, InstalledPackage, NetworkMode, RootMode};
 use buildbtw_build::{BuildRequest, ExpectedPackage, Repository};
 
-use crate::Worker;
+use crate::Workplace;
 
 /// What the builder is to carry out.
-pub fn request(worker: &Worker, order: &BuildOrder, source: PathBuf) -> BuildRequest {
-    let base = worker.client.base().as_str();
+pub fn request(place: &Workplace, order: &BuildOrder, source: PathBuf) -> BuildRequest {
+    let base = place.client.base().as_str();
     BuildRequest {
         pkgbase: order.pkgbase.to_string(),
         architecture: order.architecture.to_string(),
@@ -44,7 +44,7 @@ pub fn request(worker: &Worker, order: &BuildOrder, source: PathBuf) -> BuildReq
                 })
                 .collect(),
         ),
-        limits: worker.limits.clone(),
+        limits: place.limits.clone(),
         pkgnames: order.pkgnames.iter().map(ToString::to_string).collect(),
         makepkg_conf: None,
         fake: None,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use crate::Worker;
+use crate::Workplace;
 use crate::held::Hold;
 use crate::retry::{Attempt, Undelivered, deliver};
 
@@ -35,7 +35,7 @@ const CHUNK: usize = 256 << 10;
 /// # Errors
 ///
 /// When the run is lost, the server refuses the package, or it cannot be read.
-pub async fn send(worker: &Worker, hold: &Hold, path: &Path) -> Result<String, Undelivered> {
+pub async fn send(place: &Workplace, hold: &Hold, path: &Path) -> Result<String, Undelivered> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -44,7 +44,7 @@ pub async fn send(worker: &Worker, hold: &Hold, path: &Path) -> Result<String, U
             Undelivered::Disk(std::io::Error::other(what))
         })?;
     let (digest, size) = digest(path).await.map_err(Undelivered::Disk)?;
-    let limit = worker.registration.upload_limit();
+    let limit = place.upload_limit();
     if size > limit {
         let detail =
             format!("{name} has {size} bytes, and the server takes packages of {limit} at most");
@@ -58,11 +58,11 @@ pub async fn send(worker: &Worker, hold: &Hold, path: &Path) -> Result<String, U
     deliver(
         "a package",
         &hold.lost,
-        &worker.reach,
-        async || match attempt(worker, hold, path, name, &digest, size).await {
+        &place.reach,
+        async || match attempt(place, hold, path, name, &digest, size).await {
             Err(Attempt::Upload(UploadError::Client(
                 error @ (ClientError::Unreachable { .. } | ClientError::Broken { .. }),
-            ))) if !worker.reach.is_away() && breaks.fetch_add(1, Ordering::Relaxed) >= BREAKS => {
+            ))) if !place.reach.is_away() && breaks.fetch_add(1, Ordering::Relaxed) >= BREAKS => {
                 Err(Attempt::Hopeless(error))
             }
             answer => answer,
@@ -96,7 +96,7 @@ async fn digest(path: &Path) -> std::io::Result<(String, u64)> {
 }
 
 async fn attempt(
-    worker: &Worker,
+    place: &Workplace,
     hold: &Hold,
     path: &Path,
     name: &str,
@@ -118,13 +118,13 @@ async fn attempt(
             move |_| unreadable.store(true, Ordering::Relaxed)
         });
     let body = reqwest::Body::wrap_stream(stream);
-    let upload = worker
+    let upload = place
         .client
         .upload_package(hold.run, hold.fence, name, digest, size, body);
     let answer = tokio::select! {
         answer = upload => answer,
         () = stalled(&passed, size) => Err(UploadError::Client(ClientError::Broken {
-            url: worker.client.base().clone(),
+            url: place.client.base().clone(),
             reason: format!("the server took no more of {name}"),
         })),
     };

@@ -1,4 +1,4 @@
-//! How the worker introduces itself, and what it is told in return.
+//! How the worker introduces itself, what it is told in return, and how it stays in touch.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,11 +8,10 @@ use buildbtw_api::workers::{RegisterWorker, Registered, WorkerOffer};
 use buildbtw_api::{WORKER_PROTOCOL, WorkerId};
 use tokio::sync::{Mutex, watch};
 
-use crate::Worker;
-use crate::folder::FolderError;
+use buildbtw_worker::folder::FolderError;
+use buildbtw_worker::heartbeat::{self, Beaten};
 
-/// The shortest time between two heartbeats, whatever a server says.
-const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(50);
+use crate::Worker;
 
 /// Why the worker could not introduce itself.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +71,34 @@ impl Registration {
     pub fn heartbeat(&self) -> Duration {
         let answer = self.answer.borrow();
         let millis = answer.as_ref().map_or(1000, |answer| answer.heartbeat_ms);
-        Duration::from_millis(millis).max(SHORTEST_HEARTBEAT)
+        heartbeat::interval(millis)
     }
+}
 
-    /// The largest package the server takes, in bytes.
-    pub fn upload_limit(&self) -> u64 {
-        self.answer
-            .borrow()
-            .as_ref()
-            .map_or(u64::MAX, |answer| answer.upload_limit)
+/// Sends signs of life for ever, and introduces the worker anew to a server that lost it.
+pub async fn stay_in_touch(worker: &Worker) {
+    let registration = &worker.registration;
+    loop {
+        let Some(id) = registration.id() else {
+            registration.done().await;
+            continue;
+        };
+        match heartbeat::send(&worker.place, id, registration.heartbeat()).await {
+            Beaten::Heard { drain: None } | Beaten::Missed => {}
+            Beaten::Heard {
+                drain: Some(reason),
+            } => {
+                let why = format!("the server drains this worker: {reason}");
+                worker.stopping.drain(&why);
+            }
+            Beaten::Unknown => {
+                registration.doubt();
+                if let Err(error) = register(worker).await {
+                    heartbeat::missed(&worker.place, &error.to_string());
+                }
+            }
+        }
+        tokio::time::sleep(registration.heartbeat()).await;
     }
 }
 
@@ -94,8 +112,8 @@ impl Registration {
 pub async fn register(worker: &Worker) -> Result<(), RegistrationError> {
     let registration = &worker.registration;
     let _turn = registration.turn.lock().await;
-    let known = worker.folder.id()?;
-    let running = worker.held.list();
+    let known = worker.place.folder.id()?;
+    let running = worker.place.held.list();
     let request = RegisterWorker {
         id: known,
         name: worker.name.clone(),
@@ -103,19 +121,20 @@ pub async fn register(worker: &Worker) -> Result<(), RegistrationError> {
         offer: registration.offer.clone(),
         running: running.clone(),
     };
-    let answer = worker.client.register_worker(&request).await?;
+    let answer = worker.place.client.register_worker(&request).await?;
     if known != Some(answer.id) {
-        worker.folder.keep_id(answer.id)?;
+        worker.place.folder.keep_id(answer.id)?;
     }
-    tracing::info!(id = %answer.id, name = worker.name, server = %worker.client.base(), "registered");
+    tracing::info!(id = %answer.id, name = worker.name, server = %worker.place.client.base(), "registered");
     for held in running
         .iter()
         .filter(|held| !answer.carry_on.contains(&held.run))
     {
-        worker.held.give_up(held.run);
+        worker.place.held.give_up(held.run);
     }
     registration.stale.store(false, Ordering::Relaxed);
+    worker.place.limit_uploads(answer.upload_limit);
     registration.answer.send_replace(Some(answer));
-    worker.reach.regain();
+    worker.place.reach.regain();
     Ok(())
 }

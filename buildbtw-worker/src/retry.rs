@@ -29,7 +29,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next wait: between half and all of a span that doubles each time.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let span = self.next;
         self.next = (span * 2).min(LONGEST);
         span.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -158,7 +158,7 @@ where
         if !may_pass(&error) {
             return Err(Undelivered::Refused(error));
         }
-        let wait = backoff.next();
+        let wait = backoff.wait();
         tracing::warn!(%error, "cannot deliver {what}; trying again in {wait:.1?}");
         tokio::select! {
             () = lost.cancelled() => return Err(Undelivered::Lost),
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn waits_grow_to_a_limit() {
         let mut backoff = Backoff::default();
-        let waits: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.wait()).collect();
         assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST, "{waits:?}");
         assert!(waits[19] >= LONGEST / 2, "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= LONGEST), "{waits:?}");

@@ -14,46 +14,78 @@ use crate::held::{Hold, Stop};
 use crate::retry::{Undelivered, deliver};
 use crate::source::NoSource;
 use crate::spool::Spool;
-use crate::{Worker, log, order, packages, source, spool, steps};
+use crate::{Workplace, log, order, packages, source, spool, steps};
 
 /// How many events of a build may wait to be written down.
 const EVENTS: usize = 256;
 
-/// Carries out a run and reports how it ended, unless it is taken away meanwhile.
-pub async fn carry_out(worker: &Worker, assignment: Assignment, hold: Hold) {
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It ended like this, and the server knows.
+    Reported(Report),
+    /// It was taken away: why, in words.
+    Lost(String),
+    /// How it ended could not be reported. Its lease will end.
+    Unreported,
+}
+
+/// How a run ended, as it was reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Whose business it is.
+    pub class: buildbtw_api::OutcomeClass,
+    /// What happened, in words.
+    pub message: String,
+    /// The exit code of makepkg, where it ran to an end.
+    pub exit_code: Option<i32>,
+}
+
+/// Carries out a run and reports how it ended, unless it is taken away meanwhile. What the build says
+/// goes to `listener`, too, if there is one; the build waits for it as it does for the disk.
+pub async fn carry_out(
+    place: &Workplace,
+    assignment: Assignment,
+    hold: Hold,
+    listener: Option<mpsc::Sender<BuildEvent>>,
+) -> RunEnd {
     let build = &assignment.build;
     tracing::info!(
         run = %hold.run, namespace = %assignment.namespace, iteration = assignment.iteration,
         pkgbase = %build.pkgbase, version = %build.version, architecture = %build.architecture,
         "a run begins"
     );
-    let ended = match worker.folder.run(hold.run) {
+    let ended = match place.folder.run(hold.run) {
         Ok(folder) => {
-            let ended = in_folder(worker, &assignment, &hold, &folder).await;
+            let ended = in_folder(place, &assignment, &hold, &folder, listener).await;
             folder.remove().await;
             ended
         }
         Err(error) => {
             let outcome =
                 BuildOutcome::infrastructure(format!("cannot make the run's folder: {error}"));
-            finish(worker, &hold, Ending::of(outcome), Vec::new()).await
+            finish(place, &hold, Ending::of(outcome), Vec::new()).await
         }
     };
     match (ended, hold.stopped()) {
         (_, Some(Stop::Lost(reason))) => {
             tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, reason, "a run was taken away");
+            RunEnd::Lost(reason)
         }
         (Err(Undelivered::Lost), _) => {
             tracing::warn!(run = %hold.run, pkgbase = %build.pkgbase, "a run was taken away at its end");
+            RunEnd::Lost("the run was taken away at its end".to_owned())
         }
-        (Ok(class), _) => {
-            tracing::info!(run = %hold.run, pkgbase = %build.pkgbase, %class, "a run is over");
+        (Ok(report), _) => {
+            tracing::info!(run = %hold.run, pkgbase = %build.pkgbase, class = %report.class, "a run is over");
+            RunEnd::Reported(report)
         }
         (Err(error), _) => {
             tracing::error!(
                 run = %hold.run, pkgbase = %build.pkgbase, ?error,
                 "how a run ended could not be reported; its lease will end"
             );
+            RunEnd::Unreported
         }
     }
 }
@@ -74,24 +106,32 @@ impl Ending {
 }
 
 async fn in_folder(
-    worker: &Worker,
+    place: &Workplace,
     assignment: &Assignment,
     hold: &Hold,
     folder: &RunFolder,
-) -> Result<buildbtw_api::OutcomeClass, Undelivered> {
+    listener: Option<mpsc::Sender<BuildEvent>>,
+) -> Result<Report, Undelivered> {
     let (spool, reader) = match spool::create(&folder.log()).await {
         Ok(ends) => ends,
         Err(error) => {
             let outcome =
                 BuildOutcome::infrastructure(format!("cannot make the log's file: {error}"));
-            return finish(worker, hold, Ending::of(outcome), Vec::new()).await;
+            return finish(place, hold, Ending::of(outcome), Vec::new()).await;
         }
     };
     let (step_sender, step_receiver) = watch::channel(Vec::new());
     let (ending, log_end, steps_end) = tokio::join!(
-        build(worker, assignment, hold, folder, spool, step_sender),
-        or_lose(hold, log::send(worker, hold, reader)),
-        or_lose(hold, steps::send(worker, hold, step_receiver)),
+        async {
+            let story = Story {
+                spool,
+                steps: step_sender,
+                listener,
+            };
+            build(place, assignment, hold, folder, story).await
+        },
+        or_lose(hold, log::send(place, hold, reader)),
+        or_lose(hold, steps::send(place, hold, step_receiver)),
     );
     for (what, end) in [("log", log_end), ("steps", steps_end)] {
         match end {
@@ -103,9 +143,9 @@ async fn in_folder(
             }
         }
     }
-    match send_packages(worker, hold, &ending.outcome).await? {
-        Ok(names) => finish(worker, hold, ending, names).await,
-        Err(outcome) => finish(worker, hold, Ending { outcome, ..ending }, Vec::new()).await,
+    match send_packages(place, hold, &ending.outcome).await? {
+        Ok(names) => finish(place, hold, ending, names).await,
+        Err(outcome) => finish(place, hold, Ending { outcome, ..ending }, Vec::new()).await,
     }
 }
 
@@ -121,36 +161,52 @@ async fn or_lose(
     sent
 }
 
-/// Fetches the source and has it built. Dropping the spool and the steps at the end lets their
-/// senders end, too.
+/// Where it is written down what a build says. Dropping it at the end lets those end who send it on.
+struct Story {
+    spool: Spool,
+    steps: watch::Sender<Vec<Step>>,
+    listener: Option<mpsc::Sender<BuildEvent>>,
+}
+
+impl Story {
+    /// Passes something on to the listener, as long as it listens.
+    async fn tell(&mut self, event: &BuildEvent) {
+        if let Some(listener) = &self.listener
+            && listener.send(event.clone()).await.is_err()
+        {
+            self.listener = None;
+        }
+    }
+}
+
+/// Fetches the source and has it built.
 async fn build(
-    worker: &Worker,
+    place: &Workplace,
     assignment: &Assignment,
     hold: &Hold,
     folder: &RunFolder,
-    mut spool: Spool,
-    steps: watch::Sender<Vec<Step>>,
+    mut story: Story,
 ) -> Ending {
     let began = Instant::now();
     let fetched = tokio::select! {
-        fetched = fetch(worker, assignment, hold, folder) => fetched,
+        fetched = fetch(place, assignment, hold, folder) => fetched,
         () = hold.build.cancelled() => Err(BuildOutcome::failure(OutcomeClass::Cancelled, "stopped")),
     };
     let mut result = match fetched {
         Ok(()) => {
-            let request = order::request(worker, &assignment.build, folder.source());
+            let request = order::request(place, &assignment.build, folder.source());
             let work = folder.work();
             let since_start = began.elapsed();
             let (sender, events) = mpsc::channel(EVENTS);
             let (result, written) = tokio::join!(
                 buildbtw_build::carry_out(
-                    &worker.builder,
+                    &place.builder,
                     &request,
                     &work,
                     sender,
                     hold.build.clone()
                 ),
-                write_down(hold, events, &mut spool, &steps, since_start),
+                write_down(hold, events, &mut story, since_start),
             );
             match written {
                 Ok(()) => result,
@@ -161,31 +217,32 @@ async fn build(
         }
         Err(outcome) => outcome,
     };
-    if result.class == OutcomeClass::Cancelled && hold.stopped() == Some(Stop::Shutdown) {
-        result = BuildOutcome::infrastructure(format!("worker {} was shut down", worker.name));
+    if let (OutcomeClass::Cancelled, Some(Stop::Shutdown(why))) = (result.class, hold.stopped()) {
+        result = BuildOutcome::infrastructure(why);
     }
     if result.class != OutcomeClass::Success {
         let last = format!("==> {}: {}\n", order::class(result.class), result.message);
         // The outcome itself is reported all the same.
-        if let Err(error) = spool.append(last.as_bytes()).await {
+        if let Err(error) = story.spool.append(last.as_bytes()).await {
             tracing::warn!(run = %hold.run, %error, "cannot write the last line of a log");
         }
+        story.tell(&BuildEvent::Log(last.into())).await;
     }
     Ending {
         outcome: result,
-        steps: steps.borrow().clone(),
+        steps: story.steps.borrow().clone(),
     }
 }
 
 async fn fetch(
-    worker: &Worker,
+    place: &Workplace,
     assignment: &Assignment,
     hold: &Hold,
     folder: &RunFolder,
 ) -> Result<(), BuildOutcome> {
-    let limit = worker.limits.disk;
+    let limit = place.limits.disk;
     let (from, to) = (&assignment.build.source, folder.source());
-    let (class, message) = match source::fetch(worker, hold, from, &to, limit).await {
+    let (class, message) = match source::fetch(place, hold, from, &to, limit).await {
         Ok(()) => return Ok(()),
         Err(NoSource::Missing(error)) => (
             OutcomeClass::Sources,
@@ -216,8 +273,7 @@ async fn fetch(
 async fn write_down(
     hold: &Hold,
     mut events: mpsc::Receiver<BuildEvent>,
-    spool: &mut Spool,
-    steps: &watch::Sender<Vec<Step>>,
+    story: &mut Story,
     since_start: Duration,
 ) -> std::io::Result<()> {
     let mut written = Ok(());
@@ -226,18 +282,20 @@ async fn write_down(
     // To the end, even when nothing can be written any more: the builder must not wait for us.
     while events.recv_many(&mut waiting, EVENTS).await > 0 {
         for event in waiting.drain(..) {
+            story.tell(&event).await;
             match event {
                 // Many small writes at once become one.
                 BuildEvent::Log(more) => part.extend_from_slice(&more),
                 BuildEvent::Step(step) => {
-                    steps.send_modify(|steps| steps::enter(steps, step, since_start));
+                    let enter = |steps: &mut Vec<Step>| steps::enter(steps, step, since_start);
+                    story.steps.send_modify(enter);
                 }
                 // The outcome has it again; it is reported once.
                 BuildEvent::Installed(_) => {}
             }
         }
         if written.is_ok() && !part.is_empty() {
-            written = spool.append(&part).await;
+            written = story.spool.append(&part).await;
             if written.is_err() {
                 hold.build.cancel();
             }
@@ -250,7 +308,7 @@ async fn write_down(
 /// Sends the packages of a build that succeeded and hands back their file names. The inner error
 /// is how the run ends when the server or the disk refuses one.
 async fn send_packages(
-    worker: &Worker,
+    place: &Workplace,
     hold: &Hold,
     outcome: &BuildOutcome,
 ) -> Result<Result<Vec<String>, BuildOutcome>, Undelivered> {
@@ -259,7 +317,7 @@ async fn send_packages(
         return Ok(Ok(names));
     }
     for path in &outcome.packages {
-        match packages::send(worker, hold, path).await {
+        match packages::send(place, hold, path).await {
             Ok(name) => names.push(name),
             Err(Undelivered::Refused(error)) => {
                 let class = if blames_package(&error) {
@@ -308,11 +366,11 @@ fn blames_package(error: &ClientError) -> bool {
 
 /// Reports how the run ended.
 async fn finish(
-    worker: &Worker,
+    place: &Workplace,
     hold: &Hold,
     ending: Ending,
     packages: Vec<String>,
-) -> Result<buildbtw_api::OutcomeClass, Undelivered> {
+) -> Result<Report, Undelivered> {
     if hold.lost.is_cancelled() {
         return Err(Undelivered::Lost);
     }
@@ -328,8 +386,13 @@ async fn finish(
         installed: order::installed(ending.outcome.installed),
         packages,
     };
-    let delivered = deliver("the end of a run", &hold.lost, &worker.reach, || {
-        worker.client.finish_run(hold.run, &report)
+    let delivered = deliver("the end of a run", &hold.lost, &place.reach, || {
+        place.client.finish_run(hold.run, &report)
     });
-    delivered.await.map(|()| class)
+    delivered.await?;
+    Ok(Report {
+        class,
+        message: report.message,
+        exit_code: report.exit_code,
+    })
 }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use crate::Worker;
+use crate::Workplace;
 use crate::held::Hold;
 use crate::retry::{Attempt, Undelivered, deliver};
 
@@ -25,7 +25,7 @@ pub enum NoSource {
 
 /// Writes the tarball to a file, at most `limit` bytes, beginning anew when the connection breaks.
 pub async fn fetch(
-    worker: &Worker,
+    place: &Workplace,
     hold: &Hold,
     path: &str,
     to: &Path,
@@ -34,20 +34,20 @@ pub async fn fetch(
     deliver(
         "the wish for a source tarball",
         &hold.lost,
-        &worker.reach,
-        || attempt(worker, path, to, limit),
+        &place.reach,
+        || attempt(place, path, to, limit),
     )
     .await
     .map_err(NoSource::Undelivered)?
 }
 
 async fn attempt(
-    worker: &Worker,
+    place: &Workplace,
     path: &str,
     to: &Path,
     limit: u64,
 ) -> Result<Result<(), NoSource>, Attempt> {
-    let (length, stream) = match worker.client.file(path).await {
+    let (length, stream) = match place.client.file(path).await {
         // Not the run but its source is not there: that is an outcome, and no reason to fall silent.
         Err(error)
             if error

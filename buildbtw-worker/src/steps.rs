@@ -6,7 +6,7 @@ use buildbtw_api::runs::{Step, StepsReport};
 use buildbtw_build::{StepEvent, StepResult};
 use tokio::sync::watch;
 
-use crate::Worker;
+use crate::Workplace;
 use crate::held::Hold;
 use crate::retry::{Undelivered, deliver};
 
@@ -40,7 +40,7 @@ pub fn enter(steps: &mut Vec<Step>, event: StepEvent, since_start: Duration) {
 ///
 /// When the run is lost or the server refuses the report.
 pub async fn send(
-    worker: &Worker,
+    place: &Workplace,
     hold: &Hold,
     mut steps: watch::Receiver<Vec<Step>>,
 ) -> Result<(), Undelivered> {
@@ -49,8 +49,8 @@ pub async fn send(
             fence: hold.fence,
             steps: steps.borrow_and_update().clone(),
         };
-        deliver("the steps of a run", &hold.lost, &worker.reach, || {
-            worker.client.report_steps(hold.run, &report)
+        deliver("the steps of a run", &hold.lost, &place.reach, || {
+            place.client.report_steps(hold.run, &report)
         })
         .await?;
         if steps.changed().await.is_err() {

@@ -15,7 +15,7 @@ pub enum TokenError {
     #[error(
         "cannot read the token file {path}: {source}\n  \
          hint: the server makes one at its first start (`worker-token` in its data folder); \
-         copy it here and name it with --worker-token-file or WORKER_TOKEN_FILE"
+         copy it here"
     )]
     Unreadable {
         /// The file.

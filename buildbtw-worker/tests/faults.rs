@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod double;
+mod home;
 
 use buildbtw_api::runs::FinishReport;
 use buildbtw_api::{OutcomeClass, RunId};
 use nix::sys::signal::Signal;
 
-use double::worker::{Home, Running};
 use double::{Double, KeptRun, order, source};
+use home::{Home, Running};
 
 /// A build that writes much and takes a while.
 const CHATTY: &str = r#"{"chatty": {"duration_ms": 500, "log_lines": 20000}}"#;

@@ -1,12 +1,13 @@
 //! Runs from the claim to the last report, with the real worker and the fake builder.
 
 mod double;
+mod home;
 
 use buildbtw_api::{OutcomeClass, ProblemType};
 use nix::sys::signal::Signal;
 
-use double::worker::Home;
 use double::{Double, order, source};
+use home::Home;
 
 #[tokio::test]
 async fn a_run_is_carried_out_and_reported_in_full() {

@@ -1,13 +1,14 @@
 //! What a worker says when it cannot work.
 
 mod double;
+mod home;
 
 use std::process::Stdio;
 
 use buildbtw_api::ProblemType;
 
 use double::Double;
-use double::worker::Home;
+use home::Home;
 
 #[tokio::test]
 async fn a_token_file_that_others_can_read_is_refused() {

@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use buildbtw_api::jobs::{ClaimedRun, JobClaim};
 use buildbtw_api::problem::PROBLEM_JSON;
 use buildbtw_api::runs::{
     DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, StepsReport,
@@ -46,6 +47,7 @@ pub fn router(state: Held) -> Router {
         .route("/api/v1/workers", post(register))
         .route("/api/v1/workers/{id}/claim", post(claim))
         .route("/api/v1/workers/{id}/heartbeat", post(heartbeat))
+        .route("/api/v1/runs/{id}/claim", post(claim_job))
         .route("/api/v1/runs/{id}/source", get(source))
         .route("/api/v1/runs/{id}/log", put(log))
         .route("/api/v1/runs/{id}/steps", put(steps))
@@ -142,12 +144,48 @@ async fn claim(Shared(state): Shared<Held>, Path(id): Path<WorkerId>) -> Answer<
     }
 }
 
+async fn claim_job(
+    Shared(state): Shared<Held>,
+    Path(run): Path<RunId>,
+    Json(claim): Json<JobClaim>,
+) -> Answer<Json<ClaimedRun>> {
+    assert_eq!(claim.protocol, WORKER_PROTOCOL);
+    let mut kept = state.kept();
+    let worker = *kept.worker.get_or_insert_with(WorkerId::generate);
+    let upload_limit = kept.upload_limit.unwrap_or(1 << 30);
+    let run = kept
+        .runs
+        .get_mut(&run)
+        .ok_or_else(|| refuse(ProblemType::UnknownRun, "there is no such run"))?;
+    run.claims.push(claim.clone());
+    if let Some((kind, detail)) = run.refuse_claims {
+        return Err(refuse(kind, detail));
+    }
+    if run.finish.is_some() {
+        return Err(refuse(ProblemType::RunOver, "the run has ended"));
+    }
+    if run.job.is_some_and(|job| job != claim.job) {
+        return Err(refuse(ProblemType::RunTaken, "another job has the run"));
+    }
+    run.job = Some(claim.job);
+    run.claimed = true;
+    Ok(Json(ClaimedRun {
+        worker,
+        heartbeat_ms: 100,
+        upload_limit,
+        assignment: run.assignment.clone().unwrap(),
+    }))
+}
+
 async fn heartbeat(
     Shared(state): Shared<Held>,
-    Path(_id): Path<WorkerId>,
+    Path(id): Path<WorkerId>,
     Json(beat): Json<Heartbeat>,
-) -> Json<HeartbeatAnswer> {
+) -> Answer<Json<HeartbeatAnswer>> {
     let mut kept = state.kept();
+    if kept.worker != Some(id) {
+        return Err(refuse(ProblemType::NotFound, "there is no such worker"));
+    }
     let mut stop = Vec::new();
     for held in &beat.runs {
         let run = kept.runs.get_mut(&held.run).unwrap();
@@ -165,7 +203,7 @@ async fn heartbeat(
     kept.heartbeats += 1;
     kept.heartbeat = Some(beat);
     let drain = kept.drain.map(str::to_owned);
-    Json(HeartbeatAnswer { stop, drain })
+    Ok(Json(HeartbeatAnswer { stop, drain }))
 }
 
 /// The run that a report is about, if it comes under the right number.

@@ -6,13 +6,13 @@
 
 mod endpoints;
 mod network;
-pub mod worker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use buildbtw_api::jobs::JobClaim;
 use buildbtw_api::runs::{
     Assignment, BuildOrder, Fence, FinishReport, NetworkMode, RootMode, StepsReport,
 };
@@ -35,6 +35,14 @@ pub struct KeptRun {
     pub claimed: bool,
     /// The number that reports must carry; none when the run was taken away.
     pub fence: Option<Fence>,
+    /// The job of GitLab that claimed it.
+    pub job: Option<u64>,
+    /// Every claim of a job.
+    pub claims: Vec<JobClaim>,
+    /// What a job is told that claims it.
+    pub assignment: Option<Assignment>,
+    /// Claims are refused with this problem.
+    pub refuse_claims: Option<(ProblemType, &'static str)>,
     /// The source tarball.
     pub source: Bytes,
     /// How often the source was fetched.
@@ -170,29 +178,38 @@ impl Double {
 
     /// Puts a run in the queue.
     pub fn offer(&self, order: BuildOrder, source: Vec<u8>) -> RunId {
+        let run = self.keep(order, source);
+        let mut kept = self.kept();
+        let assignment = kept.runs[&run].assignment.clone().unwrap();
+        kept.queue.push_back(assignment);
+        drop(kept);
+        self.state.touch();
+        run
+    }
+
+    /// Keeps a run for a job of GitLab; no worker gets it.
+    pub fn keep(&self, order: BuildOrder, source: Vec<u8>) -> RunId {
         let run = RunId::generate();
         let fence = Fence(7);
         let mut order = order;
         order.source = format!("/api/v1/runs/{run}/source");
-        let mut kept = self.kept();
-        kept.runs.insert(
-            run,
-            KeptRun {
-                fence: Some(fence),
-                source: source.into(),
-                ..KeptRun::default()
-            },
-        );
-        kept.queue.push_back(Assignment {
+        let assignment = Assignment {
             run,
             fence,
             lease_seconds: 60,
             namespace: "trial".parse().unwrap(),
             iteration: 1,
             build: order,
-        });
-        drop(kept);
-        self.state.touch();
+        };
+        self.kept().runs.insert(
+            run,
+            KeptRun {
+                fence: Some(fence),
+                assignment: Some(assignment),
+                source: source.into(),
+                ..KeptRun::default()
+            },
+        );
         run
     }
 

@@ -1,5 +1,8 @@
 //! The real worker, as a process.
 
+#![allow(dead_code, reason = "every test program uses another part")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -9,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use super::{PATIENCE, TOKEN};
+use crate::double::{PATIENCE, TOKEN};
 
 /// The folder in which workers of one test live, with their token and rules.
 pub struct Home {
