@@ -1,4 +1,12 @@
 //! The runners' side: which jobs wait, who takes one, and how it ends.
+//!
+//! A test plays a runner by hand with [`FakeGitLab::take_job`], or has a [`custom::CustomRunner`]
+//! drive a program as GitLab Runner's custom executor does.
+
+pub mod custom;
+mod job;
+pub mod program;
+mod told;
 
 use crate::pipelines::{self, Job, Status};
 use crate::state::State;

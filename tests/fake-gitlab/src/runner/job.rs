@@ -1,0 +1,545 @@
+//! How a Runner with the custom executor carries a job out.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::custom::{Call, CustomRunner, Exec, Worked};
+use super::program::{Exit, Order, Sink, call};
+use super::{JobEnd, told};
+use crate::pipelines::{Job, Status};
+use crate::{FakeGitLab, Shared};
+
+/// How often a job is prepared before it is given up.
+const ATTEMPTS: u32 = 3;
+
+/// Why a call failed, as the Runner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    /// The build's own, with the exit code of the job.
+    Build(i32),
+    /// The system's: these words stand in the job's log.
+    System(String),
+    /// Neither can be said.
+    Unknown(String),
+}
+
+/// Why a job is not carried to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// A person cancelled it: the script is ended, the stages after it are not.
+    Cancelled,
+    /// GitLab does not know the job as running any more.
+    Dropped,
+    /// Its time is up.
+    TimeUp,
+    /// The Runner is shut down.
+    Shutdown,
+}
+
+struct Carrying<'a> {
+    runner: &'a CustomRunner,
+    job: &'a Job,
+    variables: Vec<(String, String)>,
+    job_env: Vec<(String, String)>,
+    calls: Vec<Call>,
+    own_log: String,
+    ended: watch::Receiver<Option<Ended>>,
+    trace: Sink,
+    number: u32,
+}
+
+/// Carries a job out to its end, whatever that is, and tells GitLab.
+pub async fn carry_out(
+    runner: &CustomRunner,
+    fake: &FakeGitLab,
+    job: &Job,
+    stop: impl Future<Output = ()>,
+) -> Worked {
+    let (sender, ended) = watch::channel(None);
+    let shared = Arc::clone(fake.shared());
+    let id = job.id;
+    let trace: Sink = Arc::new(move |text| write(&shared, id, text));
+    let mut carrying = Carrying {
+        runner,
+        job,
+        variables: told::variables(runner, fake, job),
+        job_env: Vec::new(),
+        calls: Vec::new(),
+        own_log: String::new(),
+        ended,
+        trace,
+        number: 0,
+    };
+    let deadline = Instant::now() + runner.job_timeout;
+    let end = tokio::select! {
+        end = carrying.conduct() => end,
+        never = listen(fake, id, deadline, stop, sender) => match never {},
+    };
+    carrying.log(match &end {
+        JobEnd::Success => "Job succeeded\n".to_owned(),
+        JobEnd::ScriptFailure(code) => format!("ERROR: Job failed: exit status {code}\n"),
+        JobEnd::Failure(reason) => format!("ERROR: Job failed ({reason})\n"),
+        JobEnd::Canceled => "WARNING: Job canceled\n".to_owned(),
+    });
+    // The job was there, and nothing removes jobs.
+    let _ = fake.end_job(id, &end);
+    Worked {
+        job: id,
+        calls: carrying.calls,
+        own_log: carrying.own_log,
+        end,
+    }
+}
+
+fn write(shared: &Shared, job: u64, text: &str) {
+    if let Some(job) = shared.state().jobs.get_mut(&job) {
+        job.trace.push_str(text);
+    }
+    shared.changes.send_modify(|change| *change += 1);
+}
+
+/// Hears what ends the job before its time. The last word counts: a cancel may become more.
+async fn listen(
+    fake: &FakeGitLab,
+    job: u64,
+    deadline: Instant,
+    stop: impl Future<Output = ()>,
+    sender: watch::Sender<Option<Ended>>,
+) -> std::convert::Infallible {
+    let mut changes = fake.shared().changes.subscribe();
+    let mut stop = std::pin::pin!(stop);
+    let mut running = true;
+    loop {
+        let heard = match fake.job(job).map(|job| job.status) {
+            Some(Status::Canceling) => Some(Ended::Cancelled),
+            Some(Status::Running) => None,
+            _ => Some(Ended::Dropped),
+        };
+        if let Some(heard) = heard {
+            sender.send_if_modified(|ended| {
+                let news =
+                    ended.is_none() || (*ended == Some(Ended::Cancelled) && *ended != Some(heard));
+                if news {
+                    *ended = Some(heard);
+                }
+                news
+            });
+        }
+        tokio::select! {
+            // The sender lives as long as the fake.
+            _ = changes.changed() => {}
+            () = sleep_until(deadline), if running => {
+                running = false;
+                sender.send_replace(Some(Ended::TimeUp));
+            }
+            () = &mut stop, if running => {
+                running = false;
+                sender.send_replace(Some(Ended::Shutdown));
+            }
+        }
+    }
+}
+
+impl Carrying<'_> {
+    fn log(&self, text: String) {
+        (self.trace)(&text);
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        *self.ended.borrow()
+    }
+
+    async fn conduct(&mut self) -> JobEnd {
+        self.log(format!(
+            "Running with gitlab-runner 19.4.0\n  on {}\n",
+            self.runner.name
+        ));
+        let mut attempt = 1;
+        let folder = loop {
+            let folder = match self.temporary() {
+                Ok(folder) => folder,
+                Err(error) => {
+                    self.log(format!("ERROR: {error}\n"));
+                    return JobEnd::Failure("runner_system_failure");
+                }
+            };
+            let failure = match self.prepare(folder.path()).await {
+                Ok(()) => break folder,
+                Err(failure) => failure,
+            };
+            if let Some(ended) = self.ended() {
+                self.clean_up(folder.path()).await;
+                return end_of(ended);
+            }
+            match failure {
+                Failure::Build(code) => {
+                    self.clean_up(folder.path()).await;
+                    return JobEnd::ScriptFailure(code);
+                }
+                Failure::System(words) | Failure::Unknown(words) => {
+                    self.log(format!("ERROR: Preparation failed: {words}\n"));
+                }
+            }
+            self.clean_up(folder.path()).await;
+            if attempt == ATTEMPTS {
+                return JobEnd::Failure("runner_system_failure");
+            }
+            attempt += 1;
+            self.log(format!(
+                "Will be retried in {:?} ...\n",
+                self.runner.retry_delay
+            ));
+            sleep(self.runner.retry_delay).await;
+        };
+        let end = self.stages(folder.path()).await;
+        self.clean_up(folder.path()).await;
+        end
+    }
+
+    /// A fresh folder with the file that tells of the job.
+    fn temporary(&self) -> std::io::Result<TempDir> {
+        let folder = tempfile::Builder::new()
+            .prefix("custom-executor")
+            .tempdir_in(&self.runner.temporary)?;
+        told::write_response(
+            &folder.path().join("response.json"),
+            self.job,
+            &self.variables,
+        )?;
+        Ok(folder)
+    }
+
+    async fn prepare(&mut self, folder: &Path) -> Result<(), Failure> {
+        let runner = self.runner;
+        self.job_env.clear();
+        if let Some(exec) = &runner.config {
+            let errors = Some(Arc::clone(&self.trace));
+            let limit = Some(runner.config_timeout);
+            let done = self
+                .call("config", exec, Vec::new(), folder, (None, errors), limit)
+                .await;
+            self.judge(&done, folder)?;
+            self.configure(&done.stdout)?;
+        }
+        if let Some(exec) = &runner.prepare {
+            let trace = || Some(Arc::clone(&self.trace));
+            let sinks = (trace(), trace());
+            let limit = Some(runner.prepare_timeout);
+            let done = self
+                .call("prepare", exec, Vec::new(), folder, sinks, limit)
+                .await;
+            self.judge(&done, folder)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what `config` printed; the types of what it knows are checked strictly.
+    fn configure(&mut self, text: &str) -> Result<(), Failure> {
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        let wrong = |what: String| {
+            Failure::System(format!("error while parsing JSON from config_exec: {what}"))
+        };
+        let said: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let Some(said) = said.as_object() else {
+            return Err(wrong("it is no object".to_owned()));
+        };
+        for name in ["hostname", "builds_dir", "cache_dir", "shell"] {
+            if said.get(name).is_some_and(|value| !value.is_string()) {
+                return Err(wrong(format!("{name} is no string")));
+            }
+        }
+        if said
+            .get("builds_dir_is_shared")
+            .is_some_and(|value| !value.is_boolean())
+        {
+            return Err(wrong("builds_dir_is_shared is no boolean".to_owned()));
+        }
+        for (name, value) in said
+            .get("job_env")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let value = value.as_str();
+            let value = value.ok_or_else(|| wrong(format!("job_env.{name} is no string")))?;
+            self.job_env.push((name.clone(), value.to_owned()));
+        }
+        let driver = |key: &str| said.get("driver").and_then(|driver| driver[key].as_str());
+        self.log(match (driver("name"), driver("version")) {
+            (Some(name), Some(version)) => {
+                format!("Using Custom executor with driver {name} {version}...\n")
+            }
+            _ => "Using Custom executor...\n".to_owned(),
+        });
+        Ok(())
+    }
+
+    async fn stages(&mut self, folder: &Path) -> JobEnd {
+        let (before, after) = self.runner.more_stages.clone();
+        let mut result = self.stage("prepare_script", folder, None).await;
+        if result.is_ok() {
+            result = self.sources(folder).await;
+        }
+        for stage in before {
+            if result.is_ok() {
+                result = self.stage(&stage, folder, None).await;
+            }
+        }
+        if result.is_ok() && self.ended().is_none() {
+            let stage = self.runner.script_stage.clone();
+            result = self.stage(&stage, folder, None).await;
+        }
+        // Only a cancel by a person leaves the stages after the script their turn.
+        let goes_on = |carrying: &Self| matches!(carrying.ended(), None | Some(Ended::Cancelled));
+        if self.runner.after_script && goes_on(self) {
+            let status = match (&result, self.ended()) {
+                (_, Some(_)) => "canceled",
+                (Ok(()), None) => "success",
+                (Err(_), None) => "failed",
+            };
+            // How it ends does not count.
+            let _ = self.stage("after_script", folder, Some(status)).await;
+        }
+        for stage in after {
+            let wanted =
+                stage.ends_with("_on_failure") == (result.is_err() || self.ended().is_some());
+            if wanted && goes_on(self) {
+                let done = self.stage(&stage, folder, None).await;
+                result = result.and(done);
+            }
+        }
+        if goes_on(self) {
+            let _ = self.stage("cleanup_file_variables", folder, None).await;
+        }
+        match (self.ended(), result) {
+            (Some(ended), _) => end_of(ended),
+            (None, Ok(())) => JobEnd::Success,
+            (None, Err(Failure::Build(code))) => JobEnd::ScriptFailure(code),
+            (None, Err(Failure::System(words))) => {
+                self.log(format!("ERROR: Job failed (system failure): {words}\n"));
+                JobEnd::Failure("runner_system_failure")
+            }
+            (None, Err(Failure::Unknown(words))) => {
+                self.log(format!("ERROR: Job failed: {words}\n"));
+                JobEnd::Failure("unknown_failure")
+            }
+        }
+    }
+
+    async fn sources(&mut self, folder: &Path) -> Result<(), Failure> {
+        for attempt in 1.. {
+            let done = self.stage("get_sources", folder, None).await;
+            match done {
+                Err(Failure::System(_)) if attempt < self.runner.get_sources_attempts => {
+                    let _ = self.stage("clear_worktree", folder, None).await;
+                }
+                done => return done,
+            }
+        }
+        Ok(())
+    }
+
+    async fn stage(
+        &mut self,
+        stage: &str,
+        folder: &Path,
+        status: Option<&str>,
+    ) -> Result<(), Failure> {
+        let script = self
+            .script(stage, folder)
+            .map_err(|error| Failure::System(error.to_string()))?;
+        if let Some(status) = status {
+            self.variables
+                .push(("CI_JOB_STATUS".to_owned(), status.to_owned()));
+        }
+        let exec = self.runner.run.clone();
+        let trace = || Some(Arc::clone(&self.trace));
+        let sinks = (trace(), trace());
+        let more = vec![script.display().to_string(), stage.to_owned()];
+        let done = self.call(stage, &exec, more, folder, sinks, None).await;
+        self.judge(&done, folder)
+    }
+
+    /// The script of a stage, as the Runner generates it.
+    fn script(&mut self, stage: &str, folder: &Path) -> std::io::Result<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        self.number += 1;
+        let place = folder.join(format!("script{}", self.number));
+        std::fs::create_dir(&place)?;
+        let path = place.join("script");
+        let lines = match stage {
+            stage if stage == self.runner.script_stage => self.job.template.script.join("\n"),
+            _ => format!("echo {stage}"),
+        };
+        std::fs::write(
+            &path,
+            format!("#!/usr/bin/env bash\nset -eo pipefail\n{lines}\n"),
+        )?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
+        Ok(path)
+    }
+
+    async fn clean_up(&mut self, folder: &Path) {
+        let Some(exec) = self.runner.cleanup.clone() else {
+            return;
+        };
+        let own = Arc::new(Mutex::new(String::new()));
+        let sink = |level: &'static str| -> Option<Sink> {
+            let own = Arc::clone(&own);
+            Some(Arc::new(move |text: &str| {
+                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+                own.push_str(&format!("{level}: {text}"));
+            }))
+        };
+        // It is not ended by what ends the job: only its own time ends it.
+        let limit = self.runner.cleanup_timeout;
+        let environment = self.environment(folder);
+        let done = call(
+            self.order("cleanup", &exec, Vec::new(), folder, &environment),
+            sink("debug"),
+            sink("warning"),
+            sleep(limit),
+        )
+        .await;
+        if done.exit != Exit::Code(0) {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.push_str("error: Cleanup script failed\n");
+        }
+        self.calls.push(done);
+        self.own_log
+            .push_str(&own.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn environment(&self, folder: &Path) -> Vec<(String, String)> {
+        told::environment(self.runner, folder, &self.job_env, &self.variables)
+    }
+
+    fn order<'b>(
+        &self,
+        word: &'b str,
+        exec: &'b Exec,
+        more: Vec<String>,
+        folder: &'b Path,
+        environment: &'b [(String, String)],
+    ) -> Order<'b> {
+        Order {
+            word,
+            program: &exec.program,
+            arguments: exec.arguments.iter().cloned().chain(more).collect(),
+            environment,
+            folder,
+            graceful: self.runner.graceful_kill,
+            force: self.runner.force_kill,
+        }
+    }
+
+    /// Calls a program that is ended with the job. An aborted one that does not end is left to itself
+    /// after a while, and ended in the background: cleaning up begins meanwhile.
+    async fn call(
+        &mut self,
+        word: &str,
+        exec: &Exec,
+        more: Vec<String>,
+        folder: &Path,
+        (stdout, stderr): (Option<Sink>, Option<Sink>),
+        limit: Option<std::time::Duration>,
+    ) -> Call {
+        let environment = self.environment(folder);
+        let (exec, folder, word) = (exec.clone(), folder.to_owned(), word.to_owned());
+        let (graceful, force) = (self.runner.graceful_kill, self.runner.force_kill);
+        let began = Instant::now();
+        // A cancel that came before a stage after the script began does not end that stage.
+        let known = self.ended();
+        let wait = |mut ended: watch::Receiver<Option<Ended>>| async move {
+            let news = |ended: &Option<Ended>| ended.is_some() && *ended != known;
+            let nobody_says_it = ended.wait_for(news).await.is_err();
+            if nobody_says_it {
+                std::future::pending::<()>().await;
+            }
+        };
+        let abort = wait(self.ended.clone());
+        let calling = {
+            let (folder, word, exec) = (folder.clone(), word.clone(), exec.clone());
+            tokio::spawn(async move {
+                let order = Order {
+                    word: &word,
+                    program: &exec.program,
+                    arguments: exec.arguments.iter().cloned().chain(more).collect(),
+                    environment: &environment,
+                    folder: &folder,
+                    graceful,
+                    force,
+                };
+                let abort = async {
+                    match limit {
+                        Some(limit) => {
+                            // Whichever is first.
+                            let _ = timeout(limit, abort).await;
+                        }
+                        None => abort.await,
+                    }
+                };
+                call(order, stdout, stderr, abort).await
+            })
+        };
+        let patience = self.runner.abort_patience;
+        let aborted = wait(self.ended.clone());
+        let done = tokio::select! {
+            done = calling => done.ok(),
+            () = async { aborted.await; sleep(patience).await } => None,
+        };
+        let done = done.unwrap_or_else(|| Call {
+            word,
+            exit: Exit::Dormant,
+            stdout: String::new(),
+            stderr: String::new(),
+            folder,
+            took: began.elapsed(),
+        });
+        self.calls.push(done.clone());
+        done
+    }
+
+    /// What the Runner makes of the end of a call.
+    fn judge(&self, done: &Call, folder: &Path) -> Result<(), Failure> {
+        let (build, system) = self.runner.codes;
+        match &done.exit {
+            Exit::Code(0) => Ok(()),
+            Exit::Code(code) if *code == build => {
+                match std::fs::read_to_string(folder.join("build_exit_code")) {
+                    Err(_) => Err(Failure::Build(*code)),
+                    Ok(text) => {
+                        let first = text.lines().next().unwrap_or_default().trim();
+                        match first.parse() {
+                            Ok(code) => Err(Failure::Build(code)),
+                            Err(_) => Err(Failure::Unknown(format!(
+                                "the exit code {first:?} is no number"
+                            ))),
+                        }
+                    }
+                }
+            }
+            Exit::Code(code) if *code == system => {
+                Err(Failure::System(format!("exit status {code}")))
+            }
+            other => Err(Failure::System(format!(
+                "unknown Custom executor executable exit: {other:?}"
+            ))),
+        }
+    }
+}
+
+fn end_of(ended: Ended) -> JobEnd {
+    match ended {
+        Ended::Cancelled | Ended::Dropped => JobEnd::Canceled,
+        Ended::TimeUp => JobEnd::Failure("job_execution_timeout"),
+        Ended::Shutdown => JobEnd::Failure("runner_system_failure"),
+    }
+}
