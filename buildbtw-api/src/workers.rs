@@ -41,7 +41,7 @@ pub struct WorkerOffer {
     /// Labels that builds may ask for.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Which program builds: `sandbox`, `devtools` or `fake`.
+    /// Which program builds: `sandbox`, `devtools`, `vmexec` or `fake`.
     pub builder: String,
     /// A digest of those of the builder's settings that shape packages: those of another
     /// configuration are not taken over.

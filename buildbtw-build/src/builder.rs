@@ -19,6 +19,8 @@ pub enum BuilderKind {
     Sandbox,
     /// Arch's devtools, on an Arch host.
     Devtools,
+    /// The same in a virtual machine that is thrown away.
+    Vmexec,
     /// Packages without content, in no time.
     Fake,
 }
@@ -29,6 +31,7 @@ impl BuilderKind {
         match self {
             Self::Sandbox => "sandbox",
             Self::Devtools => "devtools",
+            Self::Vmexec => "vmexec",
             Self::Fake => "fake",
         }
     }
@@ -152,6 +155,9 @@ pub async fn carry_out(
         BuilderKind::Devtools => {
             crate::devtools::carry_out(builder, request, work_dir, events, cancel).await
         }
+        BuilderKind::Vmexec => {
+            crate::vmexec::carry_out(builder, request, work_dir, events, cancel).await
+        }
         BuilderKind::Fake => {
             crate::fake::carry_out(builder, request, work_dir, events, cancel).await
         }
@@ -168,6 +174,7 @@ pub async fn probe(builder: &Builder, work_root: &Path) -> Result<Capabilities, 
     match builder.kind {
         BuilderKind::Sandbox => crate::sandbox::probe(builder, work_root).await,
         BuilderKind::Devtools => crate::devtools::probe(builder),
+        BuilderKind::Vmexec => crate::vmexec::probe(),
         BuilderKind::Fake => Ok(Capabilities {
             root_modes: vec![RootMode::Packages, RootMode::Host],
             remarks: vec!["the packages have no content".to_owned()],

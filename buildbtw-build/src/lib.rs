@@ -16,6 +16,7 @@ mod report;
 mod request;
 mod sandbox;
 mod sweep;
+mod vmexec;
 
 pub use builder::{Builder, BuilderKind, Capabilities, ProbeError, Storage, carry_out, probe};
 pub use fake::{FakeFailure, FakeRule, FakeRules};

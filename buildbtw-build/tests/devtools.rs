@@ -1,6 +1,7 @@
 //! The `devtools` builder, with stand-ins for the programs of devtools: they take the same command
 //! lines and do the same with the real pacman and makepkg, without containers. Where devtools itself
-//! is installed, it is what the worker's probe finds.
+//! is installed, it is what the worker's probe finds. And the `vmexec` builder, with a stand-in that
+//! gives its command the machine's folders and no machine.
 
 // A test that cannot go on should say where.
 #![allow(clippy::unwrap_used)]
@@ -50,6 +51,20 @@ BUILDDIR=$PKGDEST/../startdir setpriv --reuid="$user" --clear-groups --inh-caps=
   makepkg --config "$chroots/../makepkg.conf" --nodeps --holdver "$@" || exit 255
 "#;
 
+const VMEXEC: &str = r#"#!/bin/bash
+# vmexec run archlinux --pmem DISK:SIZE --volume FROM:TO -- COMMAND...
+set -eu
+[[ $1 == run && $2 == archlinux && $3 == --pmem && $5 == --volume && $7 == -- && -w $HOME ]]
+mount -t tmpfs none /srv
+mkdir "${4%:*}" "${6#*:}"
+mount --bind "${6%:*}" "${6#*:}"
+# The stand-in of makechrootpkg looks for it there.
+cp "${6#*:}/makepkg.conf" /srv/
+shift 7
+echo "in the machine"
+"$@"
+"#;
+
 /// Starts a build, with the stand-ins where this machine has programs of its own.
 fn start(workshop: &Workshop, request: &BuildRequest) -> Building {
     let folder = workshop.path("programs");
@@ -58,11 +73,18 @@ fn start(workshop: &Workshop, request: &BuildRequest) -> Building {
         ("mkarchroot", MKARCHROOT),
         ("arch-nspawn", ARCH_NSPAWN),
         ("makechrootpkg", MAKECHROOTPKG),
+        ("vmexec", VMEXEC),
     ] {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+    start_again(workshop, request)
+}
+
+/// Starts a build with the stand-ins that are there.
+fn start_again(workshop: &Workshop, request: &BuildRequest) -> Building {
+    let folder = workshop.path("programs");
     workshop.start_with(request, "build", |program| {
         let mut command = Command::new("unshare");
         let script = "mount --bind \"$0\" /usr/local/sbin && exec \"$@\"";
@@ -173,5 +195,92 @@ fn a_build_that_is_cancelled_or_whose_worker_is_killed_is_gone() {
     kill(building.pid(), Signal::SIGKILL).unwrap();
     building.end();
     lock.lock().unwrap();
+    workshop.assert_nothing_left("build");
+}
+
+#[test]
+fn a_package_is_built_in_a_machine() {
+    let Some((mut workshop, base, mut request)) =
+        prepare("echo by $(id -un) at $SOURCE_DATE_EPOCH")
+    else {
+        return;
+    };
+    workshop.builder.kind = BuilderKind::Vmexec;
+    let expected = [
+        base.expect("base-devel", "1-1"),
+        base.expect("greeting", "2-1"),
+    ];
+    request.expected = Some(expected.to_vec());
+    let run = start(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Success);
+    workshop.assert_nothing_left("build");
+    for words in [
+        "in the machine",
+        "in the copy: base-devel\ngreeting",
+        "by nobody at 1700000000",
+    ] {
+        assert!(run.log.contains(words), "{}", run.log);
+    }
+    assert_eq!(run.step_names(), ["dependencies", "build", "package"]);
+    assert_eq!(run.outcome.installed.len(), 2);
+    let info = workshop.read_packaged(&run.outcome.packages[0], ".PKGINFO");
+    let packager = format!("packager = {}", request.packager);
+    assert!(info.contains(&packager), "{info}");
+
+    request.expected.as_mut().unwrap()[1].version = "3-1".into();
+    let run = start(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Dependencies);
+    let run = run.says(&["greeting 3-1 from base was expected, but 2-1 is installed"]);
+    assert!(!run.log.contains("by nobody"), "it was built all the same");
+    request.expected = None;
+    request.install.push("nowhere".into());
+    start(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Dependencies);
+    request.root_mode = RootMode::Host;
+    start(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Infrastructure)
+        .says(&["root mode"]);
+}
+
+#[test]
+fn what_ends_a_machine_is_told_from_what_fails_a_package() {
+    let Some((mut workshop, _base, request)) = prepare("false") else {
+        return;
+    };
+    workshop.builder.kind = BuilderKind::Vmexec;
+    let run = start(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Package);
+    assert_eq!(run.outcome.failed_step.as_deref(), Some("build"));
+    workshop.assert_nothing_left("build");
+
+    // A machine that dies says nothing about the package.
+    let folder = workshop.path("programs");
+    std::fs::write(
+        folder.join("vmexec"),
+        "#!/bin/bash\necho no memory; exit 1\n",
+    )
+    .unwrap();
+    start_again(&workshop, &request)
+        .finish()
+        .expect(OutcomeClass::Infrastructure)
+        .says(&["ended before its work was done"]);
+    workshop.assert_nothing_left("build");
+}
+
+#[test]
+fn a_machine_is_gone_when_its_build_is_cancelled() {
+    let Some((mut workshop, _base, request)) = prepare("echo asleep; sleep 1000") else {
+        return;
+    };
+    workshop.builder.kind = BuilderKind::Vmexec;
+    let mut building = start(&workshop, &request);
+    building.wait_for("asleep");
+    kill(building.pid(), Signal::SIGTERM).unwrap();
+    building.finish().expect(OutcomeClass::Cancelled);
     workshop.assert_nothing_left("build");
 }

@@ -157,7 +157,9 @@ fn folder(host: &Host) -> Vec<Finding> {
     let mut findings = vec![Finding::Well(format!("{} can be used", folder.display()))];
     let needed = host.setup().limits.disk;
     if let Ok(system) = statvfs(&folder) {
-        let free = system.blocks_available().saturating_mul(system.fragment_size());
+        let free = system
+            .blocks_available()
+            .saturating_mul(system.fragment_size());
         let gib = |bytes: u64| bytes as f64 / f64::from(1u32 << 30);
         findings.push(if free < needed {
             odd(

@@ -161,7 +161,7 @@ fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> SetupError {
 fn configuration(setup: &Setup) -> Result<String, SetupError> {
     let mut files: Vec<PathBuf> = match setup.kind {
         BuilderKind::Fake => setup.fake_rules.iter().cloned().collect(),
-        BuilderKind::Sandbox | BuilderKind::Devtools => {
+        BuilderKind::Sandbox | BuilderKind::Devtools | BuilderKind::Vmexec => {
             let more = std::fs::read_dir("/etc/makepkg.conf.d")
                 .into_iter()
                 .flatten();

@@ -109,6 +109,8 @@ pub enum BuilderName {
     Sandbox,
     /// Arch's devtools, on an Arch host.
     Devtools,
+    /// Arch's devtools in a virtual machine that is thrown away.
+    Vmexec,
     /// Packages without content, in no time: to try out the rest.
     Fake,
 }
@@ -118,6 +120,7 @@ impl From<BuilderName> for BuilderKind {
         match name {
             BuilderName::Sandbox => Self::Sandbox,
             BuilderName::Devtools => Self::Devtools,
+            BuilderName::Vmexec => Self::Vmexec,
             BuilderName::Fake => Self::Fake,
         }
     }

@@ -12,22 +12,28 @@ pub const PROGRAMS: [&str; 4] = ["mkarchroot", "arch-nspawn", "makechrootpkg", "
 pub struct Folders {
     /// The folder of all of it; absolute.
     pub top: PathBuf,
+    /// The folder of the chroots, as makechrootpkg has it: one named `root`, and copies of it.
+    pub chroots: PathBuf,
 }
 
 impl Folders {
+    /// All below one folder.
+    pub fn below(top: impl Into<PathBuf>) -> Self {
+        let top = top.into();
+        Self {
+            chroots: top.join("chroots"),
+            top,
+        }
+    }
+
     /// The package source.
     pub fn startdir(&self) -> PathBuf {
         self.top.join("startdir")
     }
 
-    /// The folder of the chroots, as makechrootpkg has it: one named `root`, and copies of it.
-    pub fn chroots(&self) -> PathBuf {
-        self.top.join("chroots")
-    }
-
     /// The chroot that the copy is made of.
     pub fn root(&self) -> PathBuf {
-        self.chroots().join("root")
+        self.chroots.join("root")
     }
 
     /// The folders that makepkg writes to, with their variables.
@@ -112,7 +118,7 @@ pub fn commands(
         as_user: false,
         purpose,
     };
-    let (chroots, root) = (text(&folders.chroots()), text(&folders.root()));
+    let (chroots, root) = (text(&folders.chroots), text(&folders.root()));
     let (pacman_conf, makepkg_conf) = (text(&folders.pacman_conf()), text(&folders.makepkg_conf()));
     let words = |words: &[&str]| -> Vec<String> { words.iter().map(|w| (*w).to_owned()).collect() };
 
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_command_lines_are_these() {
-        let folders = Folders { top: "/w".into() };
+        let folders = Folders::below("/w");
         let shown: Vec<String> = commands(&request(), &folders, "nobody", 4)
             .iter()
             .map(|command| {
@@ -234,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_this() {
-        let folders = Folders { top: "/w".into() };
+        let folders = Folders::below("/w");
         let commands = commands(&request(), &folders, "nobody", 4);
         let shown: Vec<String> = commands[0]
             .environment

@@ -9,6 +9,9 @@
 mod commands;
 mod supervise;
 
+pub(crate) use commands::{CommandLine, Folders, Purpose, commands};
+pub(crate) use supervise::{collect, prepare, run};
+
 use std::path::Path;
 
 use tokio::sync::mpsc::Sender;

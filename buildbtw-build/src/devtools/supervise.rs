@@ -36,15 +36,13 @@ pub(crate) fn supervise(
     user: &str,
     settings: &Settings,
 ) -> Result<(), SetupError> {
-    let folders = Folders {
-        top: appear_at(request)?,
-    };
+    let folders = Folders::below(appear_at(request)?);
     let result = build(wire, request, user, settings, &folders);
     // What root made on behalf of an ordinary user, only root can remove.
     if !geteuid().is_root() {
         let _ = Command::new("sudo")
             .args(["-n", "rm", "-rf", "--one-file-system", "--"])
-            .arg(folders.chroots())
+            .arg(folders.chroots)
             .status();
     }
     let end = result?;
@@ -86,15 +84,7 @@ fn build(
     };
     step(wire, "dependencies", false)?;
     if let Err(error) = prepare(request, folders, owner) {
-        return match error {
-            Unprepared::Source(error) if error.is_of_the_package() => {
-                Ok(End::of(OutcomeClass::Package, error.to_string()))
-            }
-            Unprepared::Source(error) => {
-                Ok(End::of(OutcomeClass::Infrastructure, error.to_string()))
-            }
-            Unprepared::Setup(error) => Err(error),
-        };
+        return error.end();
     }
     let mut before = Purpose::Dependencies;
     for command in commands(request, folders, user, settings.jobs) {
@@ -165,9 +155,23 @@ fn owner(user: &str) -> Result<Option<(u32, u32)>, SetupError> {
     Ok(Some((user.uid.as_raw(), user.gid.as_raw())))
 }
 
-enum Unprepared {
+/// Why there is nothing to build with.
+pub(crate) enum Unprepared {
     Source(crate::sandbox::SourceError),
     Setup(SetupError),
+}
+
+impl Unprepared {
+    /// How the build ends with it.
+    pub(crate) fn end(self) -> Result<End, SetupError> {
+        match self {
+            Self::Source(error) if error.is_of_the_package() => {
+                Ok(End::of(OutcomeClass::Package, error.to_string()))
+            }
+            Self::Source(error) => Ok(End::of(OutcomeClass::Infrastructure, error.to_string())),
+            Self::Setup(error) => Err(error),
+        }
+    }
 }
 
 impl From<SetupError> for Unprepared {
@@ -176,14 +180,15 @@ impl From<SetupError> for Unprepared {
     }
 }
 
-fn prepare(
+/// Unpacks the source and makes everything else that the commands expect.
+pub(crate) fn prepare(
     request: &BuildRequest,
     folders: &Folders,
     owner: Option<(u32, u32)>,
 ) -> Result<(), Unprepared> {
     let what = || trying("make the folders of the build");
     // The user that makepkg runs as has to walk to the source.
-    for folder in [&folders.top, &folders.chroots()] {
+    for folder in [&folders.top, &folders.chroots] {
         fs::create_dir_all(folder).map_err(what())?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(what())?;
     }
@@ -226,7 +231,7 @@ fn prepare(
 }
 
 /// Runs one command to its end; `None` when the worker wanted the build to stop, or is gone.
-fn run(
+pub(crate) fn run(
     wire: &mut Wire,
     line: &CommandLine,
     owner: Option<(u32, u32)>,
@@ -311,7 +316,7 @@ fn listen(wire: &mut Wire, open: bool) -> Result<Heard, SetupError> {
 }
 
 /// Moves the packages to where the supervisor expects them.
-fn collect(folders: &Folders) -> Result<Vec<String>, SetupError> {
+pub(crate) fn collect(folders: &Folders) -> Result<Vec<String>, SetupError> {
     let what = || trying("take the packages");
     let [(_, pkgdest), ..] = folders.destinations();
     let target = folders.top.join(PACKAGES);

@@ -93,9 +93,9 @@ fn work(
     match &inner.order.task {
         Task::Trial => inside.try_out(),
         // The supervisor does that itself.
-        Task::Devtools { .. } => Err(trying("build with devtools")(io::Error::other(
-            "not in here",
-        ))),
+        Task::Devtools { .. } | Task::Vmexec(_) => Err(trying("build without a sandbox")(
+            io::Error::other("not in here"),
+        )),
         Task::Build(request) => {
             let end = inside.build(request)?;
             Ok(News::Ended(End {

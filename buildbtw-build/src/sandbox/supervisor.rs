@@ -24,7 +24,7 @@ use super::mounts::{SetupError, trying};
 use super::remove::remove_tree;
 use super::wire::{Facts, News, Order, Task, Wire, Wish, receive_byte};
 use super::{NAMESPACES, PACKAGES, SANDBOX, reexecute};
-use crate::devtools;
+use crate::{devtools, vmexec};
 
 /// What is said while the namespaces are set up.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub fn main() -> i32 {
     };
     let mut facts = Facts::default();
     let users = match &order.task {
-        Task::Devtools { .. } => Users::alone(),
+        Task::Devtools { .. } | Task::Vmexec(_) => Users::alone(),
         Task::Build(_) | Task::Trial => Users::choose(),
     };
     // The lock is held until everything is cleared away.
@@ -97,6 +97,7 @@ pub fn main() -> i32 {
             Task::Devtools { request, user } => {
                 devtools::supervise(&mut wire, request, user, &order.settings)
             }
+            Task::Vmexec(request) => vmexec::supervise(&mut wire, request, &order.settings),
             Task::Build(_) | Task::Trial => supervise(&mut wire, order, users, lock, &mut facts),
         },
         Err(error) => Err(trying("set up the sandbox")(io::Error::other(

@@ -37,6 +37,8 @@ pub enum Task {
         /// The user that makepkg runs as.
         user: String,
     },
+    /// A build in a virtual machine.
+    Vmexec(Box<BuildRequest>),
     /// Nothing but setting everything up, to see whether it works.
     Trial,
 }
