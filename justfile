@@ -75,6 +75,12 @@ demo *ARGS:
     cargo build --workspace --bins
     demo/run "$@"
 
+# Show builds on GitLab, from a push to an installed program; GitLab and the Runners are played (--keep leaves it running)
+[group('check')]
+demo-gitlab *ARGS:
+    cargo build --workspace --bins
+    cargo run -q -p buildbtw-tests --example demo-gitlab -- "$@"
+
 # Run all tests; BUILDBTW_CORPUS names a folder or archive of .SRCINFO files for those that can use one
 [group('check')]
 test *ARGS:

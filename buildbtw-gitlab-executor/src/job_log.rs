@@ -82,6 +82,7 @@ impl<W: AsyncWrite + Unpin> JobLog<W> {
                 self.close(now, text);
                 self.begin(step, now, text);
             }
+            BuildEvent::Installed(packages) if packages.is_empty() => {}
             BuildEvent::Installed(packages) => {
                 self.begin_line(text);
                 text.extend_from_slice(

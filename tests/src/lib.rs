@@ -9,6 +9,7 @@
 
 pub mod aftermath;
 pub mod corpus;
+pub mod fleet;
 pub mod git;
 pub mod pacman;
 pub mod programs;
