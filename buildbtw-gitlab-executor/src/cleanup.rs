@@ -54,6 +54,9 @@ pub fn call(config: &Path) -> anyhow::Result<Verdict> {
         bail!("job {number} is still at work, and cannot be ended");
     }
     // A build that lost its master is ended by its guard, which then clears up.
+    if buildbtw_build::goes_on(&folder)? {
+        println!("a build of job {number} is being cleared away; waiting for that");
+    }
     if !until(CLEARING, || Ok(!buildbtw_build::goes_on(&folder)?))? {
         bail!(
             "a build of job {number} is still being cleared away; a later job removes what is left"
