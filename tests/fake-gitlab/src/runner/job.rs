@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::custom::{Call, CustomRunner, Exec, Worked};
+use super::ended::{Ended, end_of, listen};
 use super::program::{Exit, Order, Sink, call};
 use super::{JobEnd, told};
-use crate::pipelines::{Job, Status};
+use crate::pipelines::Job;
 use crate::{FakeGitLab, Shared};
 
 /// How often a job is prepared before it is given up.
@@ -26,19 +27,6 @@ enum Failure {
     System(String),
     /// Neither can be said.
     Unknown(String),
-}
-
-/// Why a job is not carried to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// A person cancelled it: the script is ended, the stages after it are not.
-    Cancelled,
-    /// GitLab does not know the job as running any more.
-    Dropped,
-    /// Its time is up.
-    TimeUp,
-    /// The Runner is shut down.
-    Shutdown,
 }
 
 struct Carrying<'a> {
@@ -101,48 +89,6 @@ fn write(shared: &Shared, job: u64, text: &str) {
         job.trace.push_str(text);
     }
     shared.changes.send_modify(|change| *change += 1);
-}
-
-/// Hears what ends the job before its time. The last word counts: a cancel may become more.
-async fn listen(
-    fake: &FakeGitLab,
-    job: u64,
-    deadline: Instant,
-    stop: impl Future<Output = ()>,
-    sender: watch::Sender<Option<Ended>>,
-) -> std::convert::Infallible {
-    let mut changes = fake.shared().changes.subscribe();
-    let mut stop = std::pin::pin!(stop);
-    let mut running = true;
-    loop {
-        let heard = match fake.job(job).map(|job| job.status) {
-            Some(Status::Canceling) => Some(Ended::Cancelled),
-            Some(Status::Running) => None,
-            _ => Some(Ended::Dropped),
-        };
-        if let Some(heard) = heard {
-            sender.send_if_modified(|ended| {
-                let news =
-                    ended.is_none() || (*ended == Some(Ended::Cancelled) && *ended != Some(heard));
-                if news {
-                    *ended = Some(heard);
-                }
-                news
-            });
-        }
-        tokio::select! {
-            // The sender lives as long as the fake.
-            _ = changes.changed() => {}
-            () = sleep_until(deadline), if running => {
-                running = false;
-                sender.send_replace(Some(Ended::TimeUp));
-            }
-            () = &mut stop, if running => {
-                running = false;
-                sender.send_replace(Some(Ended::Shutdown));
-            }
-        }
-    }
 }
 
 impl Carrying<'_> {
@@ -533,13 +479,5 @@ impl Carrying<'_> {
                 "unknown Custom executor executable exit: {other:?}"
             ))),
         }
-    }
-}
-
-fn end_of(ended: Ended) -> JobEnd {
-    match ended {
-        Ended::Cancelled | Ended::Dropped => JobEnd::Canceled,
-        Ended::TimeUp => JobEnd::Failure("job_execution_timeout"),
-        Ended::Shutdown => JobEnd::Failure("runner_system_failure"),
     }
 }

@@ -4,6 +4,7 @@
 //! drive a program as GitLab Runner's custom executor does.
 
 pub mod custom;
+mod ended;
 mod job;
 pub mod program;
 mod told;
