@@ -218,6 +218,29 @@ async fn a_stopped_server_takes_its_runs_back_and_blames_nobody() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn what_workers_give_back_in_order_counts_against_nothing() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    // More often than the machinery may fail.
+    for _ in 0..6 {
+        let run = worker.claim().await;
+        worker.fail(&run, OutcomeClass::Cancelled).await;
+        assert_eq!(
+            statuses(&stage, "n").await,
+            [("a".to_owned(), BuildStatus::Pending)]
+        );
+    }
+    let run = worker.claim().await;
+    worker.succeed(&run).await;
+    until(&stage, || async {
+        statuses(&stage, "n").await[0].1 == BuildStatus::Built
+    })
+    .await;
+    stage.stop().await;
+}
+
 /// The statuses of the builds of a namespace, by package base.
 async fn statuses(stage: &Stage, namespace: &str) -> Vec<(String, BuildStatus)> {
     let (client, query) = (stage.client(), BuildQuery::default());

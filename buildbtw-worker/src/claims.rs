@@ -40,7 +40,7 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
     };
     let why = format!("worker {} was shut down", worker.name);
     if worker.stopping.now.is_cancelled() {
-        worker.place.held.shut_down(&why);
+        worker.place.held.give_back(&why);
     }
     // The claim that was given up may have been answered: what came of it goes back at once.
     if asked.is_ok() && worker.registration.id().is_some() {
@@ -50,7 +50,7 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
         () = join(&mut runs) => return asked,
         () = worker.stopping.now.cancelled() => {}
     }
-    worker.place.held.shut_down(&why);
+    worker.place.held.give_back(&why);
     if tokio::time::timeout(LAST_REPORTS, join(&mut runs))
         .await
         .is_err()

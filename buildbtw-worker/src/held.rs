@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 pub enum Stop {
     /// It is not this worker's any more, in the server's words: nothing more is reported.
     Lost(String),
-    /// Whoever carries it out has to end: the run is given back. Why, in words for the server.
+    /// Whoever carries it out ends in order: the run is given back, and that is nobody's failure. Why,
+    /// in words for the server.
+    GivenBack(String),
+    /// Whoever carries it out was made to end: the machinery failed. Why, in words for the server.
     Shutdown(String),
 }
 
@@ -82,7 +85,14 @@ impl HeldRuns {
         }
     }
 
-    /// The program ends: stops every run.
+    /// The program ends in order: stops every run, to be built elsewhere or later.
+    pub fn give_back(&self, why: &str) {
+        for entry in self.entries().values_mut() {
+            entry.stop(Stop::GivenBack(why.to_owned()));
+        }
+    }
+
+    /// The program is made to end: stops every run.
     pub fn shut_down(&self, why: &str) {
         for entry in self.entries().values_mut() {
             entry.stop(Stop::Shutdown(why.to_owned()));
@@ -111,12 +121,12 @@ impl Entry {
             return;
         }
         match (&self.stop, &why) {
-            (None, _) | (Some(Stop::Shutdown(_)), Stop::Lost(_)) => {}
+            (None, _) | (Some(Stop::GivenBack(_) | Stop::Shutdown(_)), Stop::Lost(_)) => {}
             _ => return,
         }
         match why {
             Stop::Lost(_) => self.lost.cancel(),
-            Stop::Shutdown(_) => self.build.cancel(),
+            Stop::GivenBack(_) | Stop::Shutdown(_) => self.build.cancel(),
         }
         self.stop = Some(why);
     }
@@ -190,7 +200,7 @@ mod tests {
     fn a_shutdown_ends_the_build_but_not_the_reports() {
         let held = Arc::new(HeldRuns::default());
         let one = hold(&held);
-        held.shut_down("the end");
+        held.give_back("the end");
         assert!(one.build.is_cancelled());
         assert!(!one.lost.is_cancelled());
         held.stop(one.run, Stop::Lost("cancelled".into()));

@@ -217,8 +217,12 @@ async fn build(
         }
         Err(outcome) => outcome,
     };
-    if let (OutcomeClass::Cancelled, Some(Stop::Shutdown(why))) = (result.class, hold.stopped()) {
-        result = BuildOutcome::infrastructure(why);
+    if result.class == OutcomeClass::Cancelled {
+        match hold.stopped() {
+            Some(Stop::GivenBack(why)) => result.message = why,
+            Some(Stop::Shutdown(why)) => result = BuildOutcome::infrastructure(why),
+            Some(Stop::Lost(_)) | None => {}
+        }
     }
     if result.class != OutcomeClass::Success {
         let last = format!("==> {}: {}\n", order::class(result.class), result.message);

@@ -187,7 +187,7 @@ async fn a_worker_that_is_asked_to_end_gives_its_runs_back() {
             .finish
             .clone()
             .expect("the run was not given back");
-        assert_eq!(report.class, OutcomeClass::Infrastructure);
+        assert_eq!(report.class, OutcomeClass::Cancelled);
         assert_eq!(report.message, "worker trial-worker was shut down");
         assert!(
             kept.runs[&run]

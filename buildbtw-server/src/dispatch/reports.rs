@@ -238,17 +238,10 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
             }
             runs::await_publishing(&mut tx, state.key).await?;
         }
-        // A run is called off by the server; a worker that stops one for reasons of its own did
-        // not finish its job.
-        OutcomeClass::Cancelled => {
-            outcome.class = OutcomeClass::Infrastructure;
-            steps::end_run(
-                &mut tx,
-                &state,
-                &outcome,
-                server.config.infrastructure_tries,
-            )
-            .await?;
+        // A worker that ends in order gives back what it has: nobody failed, so it counts against
+        // nobody and nothing, however often that happens.
+        OutcomeClass::Cancelled if !state.canary => {
+            steps::give_back(&mut tx, &state, &outcome.message).await?;
         }
         _ => {
             steps::end_run(

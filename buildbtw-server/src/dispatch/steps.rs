@@ -2,6 +2,7 @@
 //! for it, for the namespace. All within the caller's transaction.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId};
@@ -13,6 +14,9 @@ use crate::db::keys::{BuildKey, IterationKey};
 use crate::db::runs::{self, RunState};
 use crate::db::{DbResult, namespaces, suspicions};
 use crate::scheduler::{Verdict, verdict};
+
+/// How long a build waits that a worker gave back.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
 
 /// Ends a run without packages and decides what becomes of its build: the machinery's failures are
 /// tried again within a budget, everything else is a failure of the build.
@@ -51,6 +55,14 @@ pub async fn end_run(
             fail(db, &build, &outcome.message).await
         }
     }
+}
+
+/// Takes a run from a worker that gives it back: its build waits a moment, so that a worker that does
+/// nothing else does not do that as fast as it can.
+pub async fn give_back(db: &mut SqliteConnection, run: &RunState, reason: &str) -> DbResult<()> {
+    take_back(&mut *db, run, reason).await?;
+    let micros = i64::try_from(GIVEN_BACK.as_micros()).unwrap_or(i64::MAX);
+    builds::delay(db, run.build, crate::db::now().saturating_add(micros)).await
 }
 
 /// Takes a run away from its worker without blaming anybody: its build waits to be handed out again.
