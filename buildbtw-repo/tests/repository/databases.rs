@@ -301,9 +301,13 @@ proptest! {
     fn the_dbs_hold_what_was_put_in(steps in steps()) {
         let mut repository = Repository::default();
         let mut model = BTreeMap::new();
+        // A package that does not go into what is left of the last frame closes it, however small that
+        // frame is; and it stays small when such a package leaves again.
+        let mut closed = 0;
         for step in steps {
             match step {
                 Step::Add(packages) => {
+                    closed += packages.iter().filter(|(.., kib)| *kib >= 300).count() as u64;
                     let packages: BTreeMap<_, _> = packages
                         .into_iter()
                         .map(|(name, version, kib)| (name, imagined(&format!("p{name}"), version, kib)))
@@ -334,7 +338,8 @@ proptest! {
 
             let frames = &repository.state.frames.0;
             let total: u64 = frames.values().map(|frame| frame.unpacked).sum();
-            prop_assert!(frames.len() as u64 <= 3 * total / FRAME_SIZE + 2, "{} frames for {total}", frames.len());
+            let most = 3 * total / FRAME_SIZE + 2 + closed;
+            prop_assert!(frames.len() as u64 <= most, "{} frames for {total}", frames.len());
             // Each package lies where it is said to lie, and no frame is without one.
             let mut places = BTreeMap::new();
             for (place, frame) in frames {
