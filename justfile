@@ -93,7 +93,8 @@ test *ARGS:
     log=$(mktemp)
     trap 'rm -f -- "$log"' EXIT
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --workspace "$@" 2>&1 | tee -a "$log"
+        profile=${CI:+ci}
+        cargo nextest run --profile "${profile:-default}" --workspace "$@" 2>&1 | tee -a "$log"
     else
         cargo test --workspace --lib --bins --tests "$@" 2>&1 | tee -a "$log"
     fi

@@ -68,7 +68,7 @@ pub struct GitLabState {
 /// How the server is: `GET /api/v1/health`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok` when it works.
+    /// `ok` when it works, `disk nearly full` when it soon can keep nothing more.
     pub status: String,
     /// The server's version.
     pub version: String,
@@ -89,6 +89,18 @@ pub struct Health {
     /// The pipelines on GitLab, where builds may go there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipelines: Option<PipelinesState>,
+    /// The room on the disk of its data, where that could be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskSpace>,
+}
+
+/// The room on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiskSpace {
+    /// What is free for the server, in bytes.
+    pub free: u64,
+    /// All of it, in bytes.
+    pub total: u64,
 }
 
 /// How the pipelines on GitLab are.

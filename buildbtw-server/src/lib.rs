@@ -6,6 +6,7 @@ pub mod bases;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod disk;
 pub mod dispatch;
 pub mod feed;
 pub mod gitlab;

@@ -190,8 +190,15 @@ async fn a_database_on_a_full_disk_writes_again_as_soon_as_there_is_room() {
         assert!(Instant::now() < end, "the server did not start");
         tokio::task::yield_now().await;
     }
+    let health = client.health().await.unwrap();
+    assert_eq!(health.status, "ok");
+    assert_eq!(health.disk.unwrap().total, 6 << 20);
     let filler = path("data/filler");
     shell.run(&format!("cat /dev/zero > {filler}"));
+    // Whoever watches the server learns it before a build does.
+    let health = client.health().await.unwrap();
+    assert_eq!(health.status, "disk nearly full");
+    assert_eq!(health.disk.unwrap().free, 0);
     let mut full = 0;
     for number in 0..3 {
         let name = format!("full{number}");
@@ -210,5 +217,5 @@ async fn a_database_on_a_full_disk_writes_again_as_soon_as_there_is_room() {
         .create_namespace(&create(Some("room"), &["lib/main"], Scope::None))
         .await
         .unwrap();
-    client.health().await.unwrap();
+    assert_eq!(client.health().await.unwrap().status, "ok");
 }

@@ -7,7 +7,7 @@ use super::extract::Json;
 use crate::db::modes;
 use crate::dispatch::fleet;
 use crate::problems::HttpResult;
-use crate::{Server, clock};
+use crate::{Server, clock, disk};
 
 /// How the server is.
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses((status = 200, body = Health)))]
@@ -17,8 +17,13 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
     drop(server.db.write().await?);
     let pipelines = fleet::shown(&server).await?;
     let (sources, problems) = server.sources.counts();
+    let space = disk::space(&server.config.data_dir).ok();
+    let status = match space {
+        Some(space) if disk::is_nearly_full(&space) => "disk nearly full",
+        _ => "ok",
+    };
     Ok(Json(Health {
-        status: "ok".to_owned(),
+        status: status.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sources: sources as u64,
         source_problems: problems as u64,
@@ -26,6 +31,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
         mode,
         gitlab: server.sources.gitlab().map(|gitlab| gitlab.state()),
         pipelines,
+        disk: space,
         workers: server.dispatch.leases.workers_alive(clock::instant()),
     }))
 }

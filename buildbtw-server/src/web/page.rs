@@ -158,12 +158,8 @@ pub fn bytes(count: u64) -> String {
 
 /// What is free on the disk of a folder, in words.
 pub fn disk(folder: &Path) -> String {
-    match nix::sys::statvfs::statvfs(folder) {
-        Ok(disk) => {
-            let unit = disk.fragment_size();
-            let (free, all) = (disk.blocks_available() * unit, disk.blocks() * unit);
-            format!("{} of {} free", bytes(free), bytes(all))
-        }
+    match crate::disk::space(folder) {
+        Ok(space) => format!("{} of {} free", bytes(space.free), bytes(space.total)),
         Err(error) => format!("cannot be asked: {error}"),
     }
 }
