@@ -88,8 +88,9 @@ test *ARGS:
     set -euo pipefail
     corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
     [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
-    # Tests across crates start the programs as they are built here.
-    cargo build --workspace --bins
+    # Tests across crates start the programs as they are built here. Built together with the tests, a third of all
+    # dependencies is compiled once, and not twice with other features.
+    cargo build --workspace --bins --tests
     log=$(mktemp)
     trap 'rm -f -- "$log"' EXIT
     if cargo nextest --version >/dev/null 2>&1; then
@@ -132,8 +133,8 @@ bench *ARGS:
     set -euo pipefail
     corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
     [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
-    # The benchmark of the whole program starts the programs as they are built here.
-    cargo build --release --workspace --bins
+    # The benchmark of the whole program starts the programs as they are built here; together, as in `test`.
+    cargo build --release --workspace --bins --benches
     cargo bench --workspace --benches "$@"
 
 # Check formatting, and let clippy look at everything

@@ -60,7 +60,11 @@ async fn whole_program(measure: bool) {
     for pkgbase in changed {
         plan(&mut stage, pkgbase).await;
     }
-    // The last plan's namespace, worked on by a worker that makes empty packages at once.
+    // The last plan's namespace, worked on by a worker that makes empty packages at once. There is no base repository
+    // from which the first builds could install base-devel, so the host has it.
+    stop_server(&mut stage);
+    let mut stage = stage.with("ROOT_MODE", "host");
+    start_server(&mut stage, &texts, "start with the tools of the host").await;
     let largest = changed[changed.len() - 1];
     let start = Instant::now();
     stage.bbtw_ok(&[
