@@ -193,6 +193,8 @@ async fn begin(host: &Host, job: &Job) -> anyhow::Result<Begun> {
         }
         other => other.into(),
     })?;
+    // `cleanup` waits for the lock, and removes what it finds then.
+    folder.stay_locked()?;
     let setup = host.setup();
     let (builder, offer) = buildbtw_worker::builder::prepare(setup, &folder.runs()).await?;
     let claim = claim_of(host, job, offer);

@@ -41,7 +41,7 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FolderE
 pub struct Folder {
     path: PathBuf,
     /// Holds the lock; the kernel gives it up when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -71,10 +71,22 @@ impl Folder {
             TryLockError::WouldBlock => FolderError::Taken(path.clone()),
             TryLockError::Error(source) => io("lock", &lock_path)(source),
         })?;
-        let folder = Self { path, _lock: lock };
+        let folder = Self { path, lock };
         let runs = folder.runs();
         std::fs::create_dir_all(&runs).map_err(io("make", &runs))?;
         Ok(folder)
+    }
+
+    /// Keeps the folder locked until this process ends, whatever becomes of this value. Threads that write
+    /// files may outlive it, and whoever waits for the lock takes it that nobody writes any more.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many open files.
+    pub fn stay_locked(&self) -> Result<(), FolderError> {
+        let lock = self.lock.try_clone().map_err(io("lock", &self.path))?;
+        std::mem::forget(lock);
+        Ok(())
     }
 
     /// Where the folder is; an absolute path without links.
@@ -216,7 +228,10 @@ mod tests {
         let first = Folder::open(&path).unwrap();
         assert!(matches!(Folder::open(&path), Err(FolderError::Taken(_))));
         drop(first);
-        Folder::open(&path).unwrap();
+        let second = Folder::open(&path).unwrap();
+        second.stay_locked().unwrap();
+        drop(second);
+        assert!(matches!(Folder::open(&path), Err(FolderError::Taken(_))));
     }
 
     #[test]

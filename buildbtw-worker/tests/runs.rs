@@ -110,7 +110,7 @@ async fn a_run_that_the_server_stops_ends_at_once_and_reports_nothing_more() {
     let _worker = home.start(&server.url(), slow);
     let run = server.offer(order("slow"), source("slow"));
     server
-        .until_run(run, "the build", |run| (!run.log.is_empty()).then_some(()))
+        .until_run(run, "a silent build", |run| run.is_silent().then_some(()))
         .await;
     server.change(run, |run| run.stop = Some("the namespace was cancelled"));
     let next = server.offer(order("quick"), source("quick"));

@@ -38,10 +38,8 @@ async fn a_cancelled_job_ends_its_build_and_the_stages_after_it_have_their_turn(
     let cancel = async {
         let job = world.until_traced(BEGUN).await;
         world.cancel(job, false).await;
-        tokio::time::Instant::now()
     };
-    let (worked, cancelled) = tokio::join!(world.work(&runner), cancel);
-    assert!(cancelled.elapsed() < Duration::from_secs(10));
+    let (worked, ()) = tokio::join!(world.work(&runner), cancel);
     assert_eq!(worked.end, JobEnd::Canceled);
     assert_eq!(
         worked.words()[4..],
@@ -76,11 +74,12 @@ async fn a_job_that_gitlab_dropped_is_aborted() {
 async fn a_job_whose_time_is_up_is_aborted() {
     let world = World::new(SLOW).await;
     let run = world.dispatched("hello").await;
-    let runner = CustomRunner {
-        job_timeout: Duration::from_secs(3),
-        ..world.runner()
+    let runner = world.runner();
+    let time_up = async {
+        world.until_traced(BEGUN).await;
+        runner.time_is_up.notify_one();
     };
-    let worked = world.work(&runner).await;
+    let (worked, ()) = tokio::join!(world.work(&runner), time_up);
     assert_eq!(worked.end, JobEnd::Failure("job_execution_timeout"));
     check_reported(&world, run, &worked).await;
 }
@@ -152,7 +151,6 @@ async fn a_cancel_while_the_server_is_away_ends_in_time_all_the_same() {
     world.fake = fake;
     let script = worked.call("build_script").unwrap();
     assert_eq!(script.exit, Exit::Code(2), "{script:#?}");
-    assert!(script.took < Duration::from_secs(25), "{:?}", script.took);
     assert_eq!(world.server.kept().runs[&run].finish, None);
     world.assert_nothing_left();
 }

@@ -98,8 +98,10 @@ async fn a_server_that_stays_away_ends_the_job_after_the_hosts_patience() {
 
 #[tokio::test]
 async fn a_server_that_forgot_the_worker_is_asked_again() {
-    let world = World::new(r#"{"hello": {"duration_ms": 600}}"#).await;
+    let world = World::new("{}").await;
     let run = world.dispatched("hello").await;
+    // It stays at work until its packages are taken.
+    world.server.change(run, |run| run.hold_packages = true);
     let forget = async {
         let server = &world.server;
         server
@@ -108,6 +110,7 @@ async fn a_server_that_forgot_the_worker_is_asked_again() {
         server.kept().worker = None;
         let again = |run: &crate::double::KeptRun| (run.claims.len() == 2).then_some(());
         server.until_run(run, "a second claim", again).await;
+        server.change(run, |run| run.hold_packages = false);
     };
     let runner = world.runner();
     let (worked, ()) = tokio::join!(world.work(&runner), forget);

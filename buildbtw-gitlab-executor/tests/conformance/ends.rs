@@ -4,6 +4,7 @@ use buildbtw_api::OutcomeClass;
 use buildbtw_fake_gitlab::runner::JobEnd;
 use buildbtw_fake_gitlab::runner::program::Exit;
 
+use crate::double::KeptRun;
 use crate::world::World;
 
 /// Rules for a package that fails in a class.
@@ -100,11 +101,10 @@ async fn a_run_that_the_server_takes_away_ends_at_once() {
     let world = World::new(r#"{"hello": {"duration_ms": 3600000}}"#).await;
     let run = world.dispatched("hello").await;
     let take = async {
-        let server = &world.server;
-        server
-            .until_run(run, "a sign of life", |run| run.beaten.then_some(()))
-            .await;
-        server.change(run, |run| run.stop = Some("the namespace was cancelled"));
+        let silent = |run: &KeptRun| run.is_silent().then_some(());
+        world.server.until_run(run, "a silent build", silent).await;
+        let stop = Some("the namespace was cancelled");
+        world.server.change(run, |run| run.stop = stop);
     };
     let runner = world.runner();
     let (worked, ()) = tokio::join!(world.work(&runner), take);

@@ -26,7 +26,7 @@ use network::Proxy;
 pub const TOKEN: &str = "a-token-of-the-tests";
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What the double keeps of a run.
 #[derive(Debug, Default)]
@@ -78,6 +78,15 @@ pub struct KeptRun {
 }
 
 impl KeptRun {
+    /// Whether a build of the fake builder sleeps in its longest step, and all that it said before has come: from
+    /// here on nothing is on its way but signs of life. A report that was sent before the server's word came
+    /// would be no mistake.
+    pub fn is_silent(&self) -> bool {
+        let last = self.steps.last().and_then(|report| report.steps.last());
+        let sleeps = last.is_some_and(|step| step.name == "build" && step.ended_ms.is_none());
+        self.beaten && sleeps && self.log_text().ends_with("Starting build()...\n")
+    }
+
     /// The log as text.
     pub fn log_text(&self) -> String {
         String::from_utf8_lossy(&self.log).into_owned()

@@ -5,7 +5,10 @@
 //! with the next part of the job's log; and every time it waits is a setting.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::program::Exit;
 use super::{JobEnd, job};
@@ -61,6 +64,8 @@ pub struct CustomRunner {
     pub abort_patience: Duration,
     /// The job's timeout.
     pub job_timeout: Duration,
+    /// Says that the job's time is up, whatever has passed of it: no test has to wait for that.
+    pub time_is_up: Arc<Notify>,
     /// The environment of the Runner's own process: nothing else is handed on from the test's.
     pub environment: Vec<(String, String)>,
     /// Variables of every job, beside those of its configuration: `environment` of config.toml, and
@@ -100,6 +105,7 @@ impl CustomRunner {
             retry_delay: Duration::from_secs(3),
             abort_patience: Duration::from_secs(300),
             job_timeout: Duration::from_secs(3600),
+            time_is_up: Arc::default(),
             environment: Vec::new(),
             variables: Vec::new(),
             more_stages: (Vec::new(), Vec::new()),

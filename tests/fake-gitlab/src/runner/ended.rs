@@ -1,7 +1,6 @@
 //! What ends a job before its time: GitLab's word, the job's timeout, the Runner's end.
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use super::JobEnd;
 use crate::FakeGitLab;
@@ -24,12 +23,12 @@ pub enum Ended {
 pub async fn listen(
     fake: &FakeGitLab,
     job: u64,
-    deadline: Instant,
+    time_up: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
     sender: watch::Sender<Option<Ended>>,
 ) -> std::convert::Infallible {
     let mut changes = fake.shared().changes.subscribe();
-    let mut stop = std::pin::pin!(stop);
+    let (mut stop, mut time_up) = (std::pin::pin!(stop), std::pin::pin!(time_up));
     let mut running = true;
     loop {
         let heard = match fake.job(job).map(|job| job.status) {
@@ -50,7 +49,7 @@ pub async fn listen(
         tokio::select! {
             // The sender lives as long as the fake.
             _ = changes.changed() => {}
-            () = sleep_until(deadline), if running => {
+            () = &mut time_up, if running => {
                 running = false;
                 sender.send_replace(Some(Ended::TimeUp));
             }

@@ -63,10 +63,13 @@ pub async fn carry_out(
         trace,
         number: 0,
     };
-    let deadline = Instant::now() + runner.job_timeout;
+    let time_up = async {
+        // Whichever is first.
+        let _ = timeout(runner.job_timeout, runner.time_is_up.notified()).await;
+    };
     let end = tokio::select! {
         end = carrying.conduct() => end,
-        never = listen(fake, id, deadline, stop, sender) => match never {},
+        never = listen(fake, id, time_up, stop, sender) => match never {},
     };
     carrying.log(match &end {
         JobEnd::Success => "Job succeeded\n".to_owned(),
