@@ -16,6 +16,7 @@ mod job;
 mod job_log;
 mod jobs;
 mod prepare;
+mod published;
 mod stage;
 
 use std::io::Write;

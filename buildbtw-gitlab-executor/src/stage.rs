@@ -23,7 +23,7 @@ use crate::codes::Verdict;
 use crate::host::Host;
 use crate::job::Job;
 use crate::job_log::JobLog;
-use crate::jobs;
+use crate::{jobs, published};
 
 /// How many events of a build may wait for the job's log.
 const EVENTS: usize = 256;
@@ -149,10 +149,18 @@ async fn work(host: &Host, job: &Job) -> anyhow::Result<Verdict> {
             }
         }
     };
-    Ok(end.map_or_else(
+    let verdict = end.map_or_else(
         || Verdict::System("not everything could be cleared away; `cleanup` does it".to_owned()),
         verdict,
-    ))
+    );
+    if verdict != Verdict::Good {
+        return Ok(verdict);
+    }
+    Ok(tokio::select! {
+        verdict = published::verdict(&place.client, job.run) => verdict,
+        // What was built is not lost by that, and the job is cancelled whatever is said here.
+        () = abort.wanted() => Verdict::Good,
+    })
 }
 
 /// What the Runner is to think of a run: only what is the package's own is a fault of the build.

@@ -147,3 +147,36 @@ async fn a_server_that_is_away_for_a_while_costs_nothing() {
     let report = world.server.finished(run).await;
     assert_eq!(report.class, OutcomeClass::Success);
 }
+
+#[tokio::test]
+async fn a_job_is_not_green_whose_packages_the_server_refused() {
+    for (class, end) in [
+        (OutcomeClass::Success, JobEnd::Success),
+        (OutcomeClass::Package, JobEnd::ScriptFailure(1)),
+        (
+            OutcomeClass::Infrastructure,
+            JobEnd::Failure("runner_system_failure"),
+        ),
+    ] {
+        let world = World::new("{}").await;
+        let run = world.dispatched("hello").await;
+        world.server.change(run, |run| {
+            run.publishing = 2;
+            run.disbelieve = Some((class, "its packages were looked at"));
+        });
+        let worked = world.work(&world.runner()).await;
+        let trace = world.trace(worked.job);
+        assert_eq!(worked.end, end, "{trace}");
+        if class == OutcomeClass::Success {
+            assert!(trace.contains("Its packages are published."), "{trace}");
+        } else {
+            assert!(trace.contains("its packages were looked at"), "{trace}");
+        }
+        let kept = world.server.kept();
+        assert_eq!(kept.runs[&run].asked_about, 3);
+        let report = kept.runs[&run].finish.as_ref().unwrap();
+        assert_eq!(report.class, OutcomeClass::Success);
+        drop(kept);
+        world.assert_nothing_left();
+    }
+}

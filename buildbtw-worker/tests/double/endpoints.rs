@@ -13,10 +13,11 @@ use axum::{Json, Router};
 use buildbtw_api::jobs::{ClaimedRun, JobClaim};
 use buildbtw_api::problem::PROBLEM_JSON;
 use buildbtw_api::runs::{
-    DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, StepsReport,
+    DIGEST_HEADER, FENCE_HEADER, Fence, FinishReport, LogLength, Outcome, RunDetails, RunSummary,
+    StepsReport,
 };
 use buildbtw_api::workers::{Heartbeat, HeartbeatAnswer, RegisterWorker, Registered, StopRun};
-use buildbtw_api::{Problem, ProblemType, RunId, WORKER_PROTOCOL, WorkerId};
+use buildbtw_api::{Problem, ProblemType, RunId, RunStatus, WORKER_PROTOCOL, WorkerId};
 use sha2::{Digest, Sha256};
 
 use super::{Kept, KeptRun, State, TOKEN};
@@ -47,6 +48,7 @@ pub fn router(state: Held) -> Router {
         .route("/api/v1/workers", post(register))
         .route("/api/v1/workers/{id}/claim", post(claim))
         .route("/api/v1/workers/{id}/heartbeat", post(heartbeat))
+        .route("/api/v1/runs/{id}", get(details))
         .route("/api/v1/runs/{id}/claim", post(claim_job))
         .route("/api/v1/runs/{id}/source", get(source))
         .route("/api/v1/runs/{id}/log", put(log))
@@ -174,6 +176,57 @@ async fn claim_job(
         heartbeat_ms: 100,
         upload_limit,
         assignment: run.assignment.clone().unwrap(),
+    }))
+}
+
+async fn details(Shared(state): Shared<Held>, Path(id): Path<RunId>) -> Answer<Json<RunDetails>> {
+    let mut kept = state.kept();
+    let run = kept
+        .runs
+        .get_mut(&id)
+        .ok_or_else(|| refuse(ProblemType::NotFound, "there is no such run"))?;
+    run.asked_about += 1;
+    let mut outcome = run.finish.as_ref().map(|report| Outcome {
+        class: report.class,
+        message: report.message.clone(),
+        exit_code: report.exit_code,
+        failed_step: report.failed_step.clone(),
+    });
+    if let (Some(outcome), Some((class, message))) = (&mut outcome, run.disbelieve) {
+        outcome.class = class;
+        outcome.message = message.to_owned();
+    }
+    if run.asked_about <= run.publishing {
+        outcome = None;
+    }
+    let assignment = run.assignment.as_ref().unwrap();
+    let status = match (&run.finish, &outcome) {
+        (None, _) => RunStatus::Running,
+        (Some(_), None) => RunStatus::Publishing,
+        (Some(_), Some(_)) => RunStatus::Ended,
+    };
+    Ok(Json(RunDetails {
+        run: RunSummary {
+            id,
+            attempt: 1,
+            status,
+            outcome,
+            canary: false,
+            worker: None,
+            claimed_at: jiff::Timestamp::UNIX_EPOCH,
+            started_at: None,
+            ended_at: None,
+            pipeline: None,
+        },
+        namespace: assignment.namespace.clone(),
+        iteration: assignment.iteration,
+        architecture: assignment.build.architecture.clone(),
+        pkgbase: assignment.build.pkgbase.clone(),
+        pass: assignment.build.pass,
+        steps: Vec::new(),
+        installed: Vec::new(),
+        packages: Vec::new(),
+        log_length: run.log.len() as u64,
     }))
 }
 

@@ -17,7 +17,7 @@ use buildbtw_api::runs::{
     Assignment, BuildOrder, Fence, FinishReport, NetworkMode, RootMode, StepsReport,
 };
 use buildbtw_api::workers::{Heartbeat, RegisterWorker};
-use buildbtw_api::{ProblemType, RunId, WorkerId};
+use buildbtw_api::{OutcomeClass, ProblemType, RunId, WorkerId};
 use tokio::sync::watch;
 
 use network::Proxy;
@@ -67,6 +67,12 @@ pub struct KeptRun {
     pub refuse_packages: Option<(ProblemType, &'static str)>,
     /// How it ended.
     pub finish: Option<FinishReport>,
+    /// How the server lets a success end that it does not believe.
+    pub disbelieve: Option<(OutcomeClass, &'static str)>,
+    /// So many questions after it ended it is said how.
+    pub publishing: usize,
+    /// How often people and executors asked about it.
+    pub asked_about: usize,
     /// Told to the worker at its next heartbeat.
     pub stop: Option<&'static str>,
     /// The stop was told.
