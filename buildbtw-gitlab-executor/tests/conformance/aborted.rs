@@ -12,6 +12,12 @@ use crate::world::World;
 /// A build that nobody waits for.
 const SLOW: &str = r#"{"hello": {"duration_ms": 3600000}}"#;
 
+/// What comes after the script of a job that failed or was cancelled, and what does not.
+const AFTERWARDS: &str = "  after_script: [echo afterwards]
+  cache: {paths: [a], when: always}
+  artifacts: {paths: [b]}
+";
+
 /// What the job's log says as soon as the build has begun.
 const BEGUN: &str = "section_start:";
 
@@ -28,13 +34,9 @@ async fn check_reported(world: &World, run: buildbtw_api::RunId, worked: &Worked
 
 #[tokio::test]
 async fn a_cancelled_job_ends_its_build_and_the_stages_after_it_have_their_turn() {
-    let world = World::new(SLOW).await;
+    let world = World::with_job(SLOW, AFTERWARDS).await;
     let run = world.dispatched("hello").await;
-    let mut runner = world.runner();
-    runner.after_script = true;
-    runner.more_stages.1 = ["archive_cache_on_failure", "upload_artifacts_on_success"]
-        .map(str::to_owned)
-        .to_vec();
+    let runner = world.runner();
     let cancel = async {
         let job = world.until_traced(BEGUN).await;
         world.cancel(job, false).await;
@@ -42,7 +44,7 @@ async fn a_cancelled_job_ends_its_build_and_the_stages_after_it_have_their_turn(
     let (worked, ()) = tokio::join!(world.work(&runner), cancel);
     assert_eq!(worked.end, JobEnd::Canceled);
     assert_eq!(
-        worked.words()[4..],
+        worked.words()[5..],
         [
             "build_script",
             "after_script",
@@ -56,17 +58,16 @@ async fn a_cancelled_job_ends_its_build_and_the_stages_after_it_have_their_turn(
 
 #[tokio::test]
 async fn a_job_that_gitlab_dropped_is_aborted() {
-    let world = World::new(SLOW).await;
+    let world = World::with_job(SLOW, AFTERWARDS).await;
     let run = world.dispatched("hello").await;
     let drop_it = async {
         let job = world.until_traced(BEGUN).await;
         world.cancel(job, false).await;
         world.cancel(job, true).await;
     };
-    let mut runner = world.runner();
-    runner.after_script = true;
+    let runner = world.runner();
     let (worked, ()) = tokio::join!(world.work(&runner), drop_it);
-    assert_eq!(worked.words()[4..], ["build_script", "cleanup"]);
+    assert_eq!(worked.words()[5..], ["build_script", "cleanup"]);
     check_reported(&world, run, &worked).await;
 }
 

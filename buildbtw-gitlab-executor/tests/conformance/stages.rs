@@ -61,31 +61,93 @@ async fn config_prints_json_and_nothing_else() {
     assert!(world.trace(worked.job).contains(&line));
 }
 
+/// A job that has everything that brings stages, and one in a stage before it whose artifacts it fetches.
+const EVERYTHING: &str = "  before_script: [echo before]
+  after_script: [echo afterwards]
+  cache:
+    - {key: one, paths: [a, 'b c'], when: always}
+    - {key: two, paths: [d], policy: pull}
+  artifacts: {paths: [dist/], when: always}
+  release: {tag_name: v1}
+  stage: test
+first:
+  stage: build
+  tags: [another-runner]
+  script: [make]
+  artifacts: {paths: [dist/]}
+";
+
+/// A runner of another kind carries the first job out, and leaves artifacts.
+fn first_job(world: &World) {
+    let job = world
+        .fake
+        .take_job("another", &["another-runner"])
+        .expect("the first job waits");
+    let mut state = world.fake.state();
+    let kept = state.jobs.get_mut(&job.id).unwrap();
+    kept.artifacts = Some("artifacts.zip".to_owned());
+    drop(state);
+    world.fake.end_job(job.id, &JobEnd::Success).unwrap();
+}
+
 #[tokio::test]
 async fn other_stages_and_unknown_ones_do_nothing() {
-    let world = World::new("{}").await;
+    let world = World::with_job("{}", EVERYTHING).await;
     let run = world.dispatched("hello").await;
-    let stages = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    first_job(&world);
     let mut runner = world.runner();
-    runner.more_stages = (
-        stages(&["restore_cache", "download_artifacts"]),
-        stages(&[
-            "step_release",
-            "archive_cache",
-            "upload_artifacts_on_success",
-            "a_stage_of_the_future",
-        ]),
-    );
-    runner.after_script = true;
+    runner.future_stages = vec!["a_stage_of_the_future".to_owned()];
     let worked = world.work(&runner).await;
     assert_eq!(worked.end, JobEnd::Success, "{:#?}", worked.calls);
-    assert_eq!(worked.calls.len(), 14);
+    let words = [
+        "config",
+        "prepare",
+        "prepare_script",
+        "get_sources",
+        "restore_cache",
+        "download_artifacts",
+        "build_script",
+        "step_release",
+        "after_script",
+        "archive_cache",
+        "upload_artifacts_on_success",
+        "a_stage_of_the_future",
+        "cleanup_file_variables",
+        "cleanup",
+    ];
+    assert_eq!(worked.words(), words);
     for call in &worked.calls {
         assert_eq!(call.exit, Exit::Code(0), "{call:#?}");
         let speaks = matches!(call.word.as_str(), "config" | "prepare" | "build_script");
         assert_eq!(call.stdout.is_empty(), !speaks, "{call:#?}");
+        // Not even the scripts with the job's token are carried out, and nothing complains.
+        assert_eq!(call.stderr, "", "{call:#?}");
     }
     assert_eq!(world.server.kept().runs[&run].claims.len(), 1);
+    world.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_failure_does_not_make_it_another() {
+    let rules = r#"{"hello": {"failure": {"class": "package"}}}"#;
+    let world = World::with_job(rules, EVERYTHING).await;
+    let run = world.dispatched("hello").await;
+    first_job(&world);
+    let worked = world.work(&world.runner()).await;
+    let code = world.server.finished(run).await.exit_code.unwrap();
+    assert_eq!(worked.end, JobEnd::ScriptFailure(code));
+    assert_eq!(
+        worked.words()[6..],
+        [
+            "build_script",
+            "after_script",
+            "archive_cache_on_failure",
+            "upload_artifacts_on_failure",
+            "cleanup_file_variables",
+            "cleanup"
+        ]
+    );
+    world.assert_nothing_left();
 }
 
 #[tokio::test]

@@ -51,12 +51,17 @@ pub struct World {
 impl World {
     /// A world whose host builds with the fake builder.
     pub async fn new(rules: &str) -> Self {
+        Self::with_job(rules, "").await
+    }
+
+    /// The same, with more said of the job in its CI configuration.
+    pub async fn with_job(rules: &str, more: &str) -> Self {
         let server = Double::start().await;
         let fake = FakeGitLab::start().await.unwrap();
         fake.group(GROUP);
         fake.token("glpat-maintainer", &[Scope::Api], Role::Maintainer);
         let project = fake.project(GROUP, "hello", "hello").unwrap();
-        let files = [(".gitlab-ci.yml", NewFile::Text(CI.to_owned()))];
+        let files = [(".gitlab-ci.yml", NewFile::Text(format!("{CI}{more}")))];
         fake.push(project, "main", "upgpkg", &files).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let world = Self {

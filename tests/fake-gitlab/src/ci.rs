@@ -3,6 +3,7 @@
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use crate::keeping::{self, Artifacts, Cache};
 use crate::state::{Project, State};
 
 /// Words at the top of a configuration that are no jobs.
@@ -42,6 +43,16 @@ pub struct JobTemplate {
     pub manual: bool,
     /// The longest it may take, as it is written.
     pub timeout: Option<String>,
+    /// What is run after the script, however that ended.
+    pub after_script: Vec<String>,
+    /// Its caches.
+    pub caches: Vec<Cache>,
+    /// Its artifacts.
+    pub artifacts: Option<Artifacts>,
+    /// The jobs whose artifacts it fetches; all of earlier stages where none are named.
+    pub dependencies: Option<Vec<String>>,
+    /// Whether it makes a release.
+    pub release: bool,
 }
 
 /// What a configuration makes with some inputs.
@@ -239,6 +250,11 @@ fn read_job(
             .unwrap_or(false),
         manual: job.get("when").and_then(Value::as_str) == Some("manual"),
         timeout: of("timeout").map(plain),
+        after_script: list(of("after_script")),
+        caches: keeping::caches(of("cache"))?,
+        artifacts: keeping::artifacts(of("artifacts"))?,
+        dependencies: job.get("dependencies").map(|names| list(Some(names))),
+        release: job.get("release").is_some(),
     })
 }
 

@@ -138,6 +138,8 @@ pub struct Job {
     pub retried: bool,
     /// The runner that took it.
     pub runner: Option<String>,
+    /// The file with its artifacts, if it has left some.
+    pub artifacts: Option<String>,
     /// What it wrote.
     pub trace: String,
     /// When it was made.
@@ -243,6 +245,7 @@ pub fn create(shared: &Shared, project: u64, role: Role, new: NewPipeline) -> Re
             exit_code: None,
             retried: false,
             runner: None,
+            artifacts: None,
             trace: String::new(),
             created_at: now,
             started_at: None,

@@ -71,14 +71,10 @@ pub struct CustomRunner {
     /// Variables of every job, beside those of its configuration: `environment` of config.toml, and
     /// what GitLab adds, such as secrets.
     pub variables: Vec<(String, String)>,
-    /// Stages that a job's cache, dependencies and artifacts would bring, before and after the script.
-    pub more_stages: (Vec<String>, Vec<String>),
-    /// Whether the job has an `after_script`.
-    pub after_script: bool,
+    /// Stages of a later Runner, which come after the script.
+    pub future_stages: Vec<String>,
     /// What the stage of the script is called: `step_script` by the Runner's own plans.
     pub script_stage: String,
-    /// `GET_SOURCES_ATTEMPTS`
-    pub get_sources_attempts: u32,
     /// What it says which exit code means a failed build, and which one a failed system.
     pub codes: (i32, i32),
     /// Where it makes its temporary folders.
@@ -108,10 +104,8 @@ impl CustomRunner {
             time_is_up: Arc::default(),
             environment: Vec::new(),
             variables: Vec::new(),
-            more_stages: (Vec::new(), Vec::new()),
-            after_script: false,
+            future_stages: Vec::new(),
             script_stage: "build_script".to_owned(),
-            get_sources_attempts: 1,
             codes: (1, 2),
             temporary: temporary.into(),
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::custom::{Call, CustomRunner, Exec, Worked};
 use super::ended::{Ended, end_of, listen};
 use super::program::{Exit, Order, Sink, call};
+use super::stages::{self, Dependency};
 use super::{JobEnd, told};
 use crate::pipelines::Job;
 use crate::{FakeGitLab, Shared};
@@ -34,6 +35,8 @@ struct Carrying<'a> {
     job: &'a Job,
     variables: Vec<(String, String)>,
     job_env: Vec<(String, String)>,
+    dependencies: Vec<Dependency>,
+    url: String,
     calls: Vec<Call>,
     own_log: String,
     ended: watch::Receiver<Option<Ended>>,
@@ -57,6 +60,8 @@ pub async fn carry_out(
         job,
         variables: told::variables(runner, fake, job),
         job_env: Vec::new(),
+        dependencies: stages::dependencies(&fake.state(), job),
+        url: fake.url(),
         calls: Vec::new(),
         own_log: String::new(),
         ended,
@@ -159,6 +164,7 @@ impl Carrying<'_> {
             &folder.path().join("response.json"),
             self.job,
             &self.variables,
+            &self.dependencies,
         )?;
         Ok(folder)
     }
@@ -231,41 +237,49 @@ impl Carrying<'_> {
     }
 
     async fn stages(&mut self, folder: &Path) -> JobEnd {
-        let (before, after) = self.runner.more_stages.clone();
-        let mut result = self.stage("prepare_script", folder, None).await;
+        let template = self.job.template.clone();
+        let mut result = self.stage("prepare_script", folder).await;
         if result.is_ok() {
-            result = self.sources(folder).await;
+            result = self
+                .tried("get_sources", "GET_SOURCES_ATTEMPTS", folder)
+                .await;
         }
-        for stage in before {
-            if result.is_ok() {
-                result = self.stage(&stage, folder, None).await;
+        for (stage, attempts) in stages::before(&template, &self.dependencies) {
+            if result.is_ok() && self.ended().is_none() {
+                result = self.tried(stage, attempts, folder).await;
             }
         }
         if result.is_ok() && self.ended().is_none() {
             let stage = self.runner.script_stage.clone();
-            result = self.stage(&stage, folder, None).await;
+            result = self.stage(&stage, folder).await;
+        }
+        if result.is_ok() && self.ended().is_none() && template.release {
+            result = self.stage("step_release", folder).await;
         }
         // Only a cancel by a person leaves the stages after the script their turn.
         let goes_on = |carrying: &Self| matches!(carrying.ended(), None | Some(Ended::Cancelled));
-        if self.runner.after_script && goes_on(self) {
+        if !template.after_script.is_empty() && goes_on(self) {
             let status = match (&result, self.ended()) {
                 (_, Some(_)) => "canceled",
                 (Ok(()), None) => "success",
                 (Err(_), None) => "failed",
             };
+            let status = ("CI_JOB_STATUS".to_owned(), status.to_owned());
+            self.variables.push(status);
             // How it ends does not count.
-            let _ = self.stage("after_script", folder, Some(status)).await;
+            let _ = self.stage("after_script", folder).await;
         }
-        for stage in after {
-            let wanted =
-                stage.ends_with("_on_failure") == (result.is_err() || self.ended().is_some());
-            if wanted && goes_on(self) {
-                let done = self.stage(&stage, folder, None).await;
+        let succeeded = result.is_ok() && self.ended().is_none();
+        let future = self.runner.future_stages.clone();
+        let keeping = stages::keeping(&template, succeeded).into_iter();
+        for stage in keeping.map(str::to_owned).chain(future) {
+            if goes_on(self) {
+                let done = self.stage(&stage, folder).await;
                 result = result.and(done);
             }
         }
         if goes_on(self) {
-            let _ = self.stage("cleanup_file_variables", folder, None).await;
+            let _ = self.stage("cleanup_file_variables", folder).await;
         }
         match (self.ended(), result) {
             (Some(ended), _) => end_of(ended),
@@ -282,32 +296,26 @@ impl Carrying<'_> {
         }
     }
 
-    async fn sources(&mut self, folder: &Path) -> Result<(), Failure> {
-        for attempt in 1.. {
-            let done = self.stage("get_sources", folder, None).await;
-            match done {
-                Err(Failure::System(_)) if attempt < self.runner.get_sources_attempts => {
-                    let _ = self.stage("clear_worktree", folder, None).await;
+    /// A stage that is tried again when the system fails, as often as a variable says.
+    async fn tried(&mut self, stage: &str, variable: &str, folder: &Path) -> Result<(), Failure> {
+        let mut left = stages::attempts(&self.variables, variable);
+        loop {
+            left -= 1;
+            match self.stage(stage, folder).await {
+                Err(Failure::System(_)) if left > 0 && self.ended().is_none() => {
+                    if stage == "get_sources" {
+                        let _ = self.stage("clear_worktree", folder).await;
+                    }
                 }
                 done => return done,
             }
         }
-        Ok(())
     }
 
-    async fn stage(
-        &mut self,
-        stage: &str,
-        folder: &Path,
-        status: Option<&str>,
-    ) -> Result<(), Failure> {
+    async fn stage(&mut self, stage: &str, folder: &Path) -> Result<(), Failure> {
         let script = self
             .script(stage, folder)
             .map_err(|error| Failure::System(error.to_string()))?;
-        if let Some(status) = status {
-            self.variables
-                .push(("CI_JOB_STATUS".to_owned(), status.to_owned()));
-        }
         let exec = self.runner.run.clone();
         let trace = || Some(Arc::clone(&self.trace));
         let sinks = (trace(), trace());
@@ -323,14 +331,14 @@ impl Carrying<'_> {
         let place = folder.join(format!("script{}", self.number));
         std::fs::create_dir(&place)?;
         let path = place.join("script");
-        let lines = match stage {
-            stage if stage == self.runner.script_stage => self.job.template.script.join("\n"),
-            _ => format!("echo {stage}"),
+        let text = match stage {
+            stage if stage == self.runner.script_stage => {
+                let lines = self.job.template.script.join("\n");
+                format!("#!/usr/bin/env bash\nset -eo pipefail\n{lines}\n")
+            }
+            _ => stages::script(stage, self.job, &self.url, &self.dependencies),
         };
-        std::fs::write(
-            &path,
-            format!("#!/usr/bin/env bash\nset -eo pipefail\n{lines}\n"),
-        )?;
+        std::fs::write(&path, text)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?;
         Ok(path)
     }

@@ -7,6 +7,7 @@ pub mod custom;
 mod ended;
 mod job;
 pub mod program;
+mod stages;
 mod told;
 
 use crate::pipelines::{self, Job, Status};

@@ -7,7 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::custom::CustomRunner;
+use super::stages::Dependency;
 use crate::FakeGitLab;
+use crate::keeping::{artifacts_told, caches_told};
 use crate::pipelines::Job;
 
 /// All variables of a job, in the order in which later ones count.
@@ -55,6 +57,7 @@ pub fn write_response(
     path: &Path,
     job: &Job,
     variables: &[(String, String)],
+    dependencies: &[Dependency],
 ) -> std::io::Result<()> {
     let get = |wanted: &str| {
         let found = variables.iter().rev().find(|(name, _)| name == wanted);
@@ -67,6 +70,23 @@ pub fn write_response(
             json!({"key": key, "value": value, "public": !masked, "file": false, "masked": masked, "raw": true})
         })
         .collect();
+    let mut steps = vec![
+        json!({"name": "script", "script": job.template.script, "timeout": 3600, "when": "on_success",
+               "allow_failure": false}),
+    ];
+    if !job.template.after_script.is_empty() {
+        steps.push(
+            json!({"name": "after_script", "script": job.template.after_script, "timeout": 300, "when": "always",
+                   "allow_failure": true}),
+        );
+    }
+    let dependencies: Vec<Value> = dependencies
+        .iter()
+        .map(|other| {
+            json!({"id": other.id, "name": other.name, "token": format!("glcbt-{}", other.id),
+                   "artifacts_file": {"filename": other.file, "size": 1000}})
+        })
+        .collect();
     let response = json!({
         "id": job.id, "token": get("CI_JOB_TOKEN"), "allow_git_fetch": true,
         "job_info": {
@@ -75,10 +95,9 @@ pub fn write_response(
         },
         "git_info": {"sha": get("CI_COMMIT_SHA"), "ref": get("CI_COMMIT_REF_NAME"), "ref_type": "branch"},
         "runner_info": {"timeout": 3600}, "inputs": [], "variables": listed,
-        "steps": [{"name": "script", "script": job.template.script, "timeout": 3600, "when": "on_success",
-                   "allow_failure": false}],
-        "image": {"name": ""}, "services": [], "artifacts": [], "cache": [], "credentials": [],
-        "dependencies": [], "features": {"trace_sections": true}, "secrets": {},
+        "steps": steps, "image": {"name": ""}, "services": [], "credentials": [],
+        "artifacts": artifacts_told(job.template.artifacts.as_ref()),
+        "cache": caches_told(&job.template.caches), "dependencies": dependencies, "features": {"trace_sections": true}, "secrets": {},
     });
     let mut file = std::fs::File::options()
         .write(true)

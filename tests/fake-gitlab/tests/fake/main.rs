@@ -9,5 +9,6 @@ mod pipelines;
 mod projects;
 mod python;
 mod repositories;
+mod runner;
 mod statuses;
 mod world;
