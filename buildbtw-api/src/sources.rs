@@ -7,6 +7,22 @@ use utoipa::ToSchema;
 
 use crate::modes::ServerModeNote;
 
+/// Whether a `.SRCINFO` says the version of the PKGBUILD beside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SrcinfoState {
+    /// It does.
+    Fresh,
+    /// It says another one: it was not made anew when the PKGBUILD changed. Plans go by it all the same.
+    Stale,
+    /// There is none that can be planned with; `problem` says why.
+    Unusable,
+    /// It is not known what the PKGBUILD says: its text alone does not tell, and it is not run.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
 /// The source repository of one pkgbase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRepository {
@@ -20,6 +36,13 @@ pub struct SourceRepository {
     /// The version there.
     #[schema(value_type = Option<String>)]
     pub version: Option<Version>,
+    /// The version that the PKGBUILD there states, if its text alone tells.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub pkgbuild_version: Option<Version>,
+    /// Whether the `.SRCINFO` says that version.
+    #[serde(default)]
+    pub srcinfo: SrcinfoState,
     /// Why it cannot be planned with.
     pub problem: Option<String>,
     /// What was passed over in reading it.

@@ -39,6 +39,7 @@ INSERT INTO generation VALUES
     (4, 1, 4, 4, '{"frames":[{"db_digest":"d2","files_digest":"e2","db_len":1,"files_len":2,"unpacked":3,"packages":["app"]},
         {"db_digest":"d4","files_digest":"e4","db_len":1,"files_len":2,"unpacked":3,"packages":["other","lib"]}]}', 'd');
 INSERT INTO published_package VALUES (1, 'f', 1, 1, 1, 3), (1, 'g', 2, 2, 2, NULL), (1, 'h', 3, 1, 4, NULL);
+INSERT INTO source_repository (id, pkgbase, provider, location, srcinfo, read_at) VALUES (1, 'lib', 'directory', '/l', 's', 1);
 INSERT INTO event (at, kind, namespace_id) VALUES (1, 'namespace_created', 1);
 "#;
 
@@ -125,6 +126,13 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
         let refused = sqlx::raw_sql(impossible).execute(&db).await;
         assert!(refused.is_err(), "{impossible}");
     }
+    // Of what was read before it is not known what its PKGBUILD states.
+    let source: (String, Option<String>) =
+        sqlx::query_as("SELECT srcinfo, stated_version FROM source_repository WHERE id = 1")
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!(source, ("s".to_owned(), None));
     // And what it now is can be used.
     let status: String =
         sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")

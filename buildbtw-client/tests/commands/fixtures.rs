@@ -13,7 +13,7 @@ use buildbtw_api::namespaces::{
     NamespaceOptions, PinnedBase, PinnedChangeset,
 };
 use buildbtw_api::runs::{Outcome, RunDetails, RunPackage, RunSummary, Step};
-use buildbtw_api::sources::SourceRepository;
+use buildbtw_api::sources::{SourceRepository, SrcinfoState};
 use buildbtw_api::workers::{RunningBuild, Worker, WorkerOffer};
 use buildbtw_api::{
     BuildStatus, Changeset, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass, RunId,
@@ -421,6 +421,8 @@ pub fn source(pkgbase: &str) -> SourceRepository {
         default_branch: Some("main".to_owned()),
         commit: Some(COMMIT.to_owned()),
         version: Some(parse("1.0.0-1")),
+        pkgbuild_version: Some(parse("1.0.0-1")),
+        srcinfo: SrcinfoState::Fresh,
         problem: None,
         warnings: Vec::new(),
     }

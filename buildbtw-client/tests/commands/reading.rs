@@ -1,6 +1,7 @@
 //! `bbtw list`, `show`, `sources`, `workers` and the commands that move a namespace.
 
 use buildbtw_api::idle::IdleReason;
+use buildbtw_api::sources::SrcinfoState;
 use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass, WorkerMode};
 
 use crate::fixtures::{
@@ -330,6 +331,7 @@ fn problematic() -> World {
     world.sources = vec![source("aardvark"), source("libgreet"), source("shout")];
     world.sources[1].problem = Some("its .SRCINFO cannot be read: line 3 has no `=`".to_owned());
     world.sources[1].version = None;
+    world.sources[1].srcinfo = SrcinfoState::Unusable;
     world.sources[2].warnings = vec!["line 12: `url` was passed over: it is not a URL".to_owned()];
     world
 }

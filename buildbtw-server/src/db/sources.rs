@@ -27,6 +27,8 @@ pub struct StoredSource {
     pub committed_at: Option<i64>,
     /// The text of its `.SRCINFO`.
     pub srcinfo: Option<String>,
+    /// The version that its PKGBUILD states, if its text alone tells.
+    pub stated_version: Option<String>,
     /// Why it cannot be planned with.
     pub problem: Option<String>,
 }
@@ -34,7 +36,8 @@ pub struct StoredSource {
 /// All source repositories of a provider.
 pub async fn all(db: &mut SqliteConnection, provider: &str) -> DbResult<Vec<StoredSource>> {
     Ok(sqlx::query_as(
-        "SELECT pkgbase, location, fingerprint, default_branch, commit_id, tree_id, committed_at, srcinfo, problem \
+        "SELECT pkgbase, location, fingerprint, default_branch, commit_id, tree_id, committed_at, srcinfo, \
+         stated_version, problem \
          FROM source_repository WHERE provider = ? ORDER BY pkgbase",
     )
     .bind(provider)
@@ -46,11 +49,11 @@ pub async fn all(db: &mut SqliteConnection, provider: &str) -> DbResult<Vec<Stor
 pub async fn put(db: &mut SqliteConnection, provider: &str, source: &StoredSource) -> DbResult<()> {
     sqlx::query(
         "INSERT INTO source_repository (pkgbase, provider, location, fingerprint, default_branch, commit_id, tree_id, \
-         committed_at, srcinfo, problem, read_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         committed_at, srcinfo, stated_version, problem, read_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (pkgbase) DO UPDATE SET provider = excluded.provider, location = excluded.location, \
          fingerprint = excluded.fingerprint, default_branch = excluded.default_branch, commit_id = excluded.commit_id, \
          tree_id = excluded.tree_id, committed_at = excluded.committed_at, srcinfo = excluded.srcinfo, \
-         problem = excluded.problem, read_at = excluded.read_at",
+         stated_version = excluded.stated_version, problem = excluded.problem, read_at = excluded.read_at",
     )
     .bind(&source.pkgbase)
     .bind(provider)
@@ -61,6 +64,7 @@ pub async fn put(db: &mut SqliteConnection, provider: &str, source: &StoredSourc
     .bind(&source.tree_id)
     .bind(source.committed_at)
     .bind(&source.srcinfo)
+    .bind(&source.stated_version)
     .bind(&source.problem)
     .bind(now())
     .execute(db)

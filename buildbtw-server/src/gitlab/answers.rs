@@ -3,7 +3,7 @@
 use super::GitLab;
 use super::error::GitLabError;
 use super::files::{Entry, Mode, tree_id};
-use super::projects::{ProjectId, Text, seconds};
+use super::projects::{Cost, Files, ProjectId, Text, cost, seconds};
 use super::queries::{CommitFiles as Query, commit_files};
 
 /// What is needed of a commit.
@@ -19,6 +19,8 @@ pub struct CommitFiles {
     pub pkgbuild: Text,
     /// The id of its tree; none if the top folder has more than a hundred entries of a kind.
     pub tree: Option<String>,
+    /// What the query cost.
+    pub cost: Option<Cost>,
     /// Submodules of the top folder, which no archive holds.
     pub submodules: Vec<(String, String)>,
 }
@@ -40,6 +42,7 @@ impl GitLab {
             commit: commit.to_owned(),
         };
         let answered = self.query::<Query>(WHAT, variables).await?;
+        let cost = cost!(answered.data);
         let garbled = |reason: &str| GitLabError::Garbled {
             what: WHAT,
             reason: reason.to_owned(),
@@ -59,16 +62,9 @@ impl GitLab {
         if found.sha != commit {
             return Err(garbled("it is about another commit"));
         }
-        let (mut srcinfo, mut pkgbuild) = (Text::Missing, Text::Missing);
         let blobs = repository.blobs.and_then(|blobs| blobs.nodes);
-        for blob in blobs.into_iter().flatten().flatten() {
-            let text = blob.raw_text_blob.map_or(Text::Binary, Text::Text);
-            match blob.path.as_str() {
-                ".SRCINFO" => srcinfo = text,
-                "PKGBUILD" => pkgbuild = text,
-                _ => {}
-            }
-        }
+        let blobs = blobs.into_iter().flatten().flatten();
+        let files = Files::read(blobs.map(|blob| (blob.path, blob.raw_text_blob)));
         let mut tree = None;
         let mut submodules = Vec::new();
         if let Some(listed) = repository.tree {
@@ -77,9 +73,10 @@ impl GitLab {
         Ok(Some(CommitFiles {
             authored_at: seconds(found.authored_date.as_deref()),
             commit: found.sha,
-            srcinfo,
-            pkgbuild,
+            srcinfo: files.srcinfo,
+            pkgbuild: files.pkgbuild,
             tree,
+            cost,
             submodules,
         }))
     }

@@ -80,6 +80,39 @@ pub struct Project {
     pub head: Option<Head>,
     /// Its `.SRCINFO`.
     pub srcinfo: Text,
+    /// Its PKGBUILD.
+    pub pkgbuild: Text,
+}
+
+/// The two files that are read of a project.
+pub(super) struct Files {
+    pub srcinfo: Text,
+    pub pkgbuild: Text,
+}
+
+impl Files {
+    /// Neither was asked for.
+    const NOT_ASKED: Self = Self {
+        srcinfo: Text::NotAsked,
+        pkgbuild: Text::NotAsked,
+    };
+
+    /// From the files that are there, by name; a file that is no text has none.
+    pub fn read(found: impl IntoIterator<Item = (String, Option<String>)>) -> Self {
+        let mut files = Self {
+            srcinfo: Text::Missing,
+            pkgbuild: Text::Missing,
+        };
+        for (path, text) in found {
+            let text = text.map_or(Text::Binary, Text::Text);
+            match path.as_str() {
+                ".SRCINFO" => files.srcinfo = text,
+                "PKGBUILD" => files.pkgbuild = text,
+                _ => {}
+            }
+        }
+        files
+    }
 }
 
 /// A page of projects.
@@ -120,6 +153,8 @@ pub struct Reference {
     pub commit: Option<String>,
     /// Some branches of the project, if there is no such commit.
     pub branches: Vec<String>,
+    /// What the query cost.
+    pub cost: Option<Cost>,
 }
 
 /// Whose token it is, on which GitLab.
@@ -145,12 +180,12 @@ macro_rules! project_from {
             )]
             fn $module(fields: $module::ProjectFields) -> Option<Self> {
                 let repository = fields.repository;
-                let (default_branch, last, srcinfo) = match repository {
+                let (default_branch, last, files) = match repository {
                     Some(repository) => {
-                        let srcinfo = ($blobs)(repository.blobs);
-                        (repository.root_ref, repository.last_commit, srcinfo)
+                        let files = ($blobs)(repository.blobs);
+                        (repository.root_ref, repository.last_commit, files)
                     }
-                    None => (None, None, Text::Missing),
+                    None => (None, None, Files::read([])),
                 };
                 let head = last.map(|commit| Head {
                     commit: commit.sha,
@@ -165,50 +200,48 @@ macro_rules! project_from {
                     last_activity_at: fields.last_activity_at.and_then(|time| time.parse().ok()),
                     default_branch,
                     head,
-                    srcinfo,
+                    srcinfo: files.srcinfo,
+                    pkgbuild: files.pkgbuild,
                 })
             }
         }
     };
 }
 
-/// The text of the only file that was asked for.
-macro_rules! only_text {
-    ($blobs:expr) => {
-        match $blobs
-            .and_then(|blobs| blobs.nodes)
-            .and_then(|nodes| nodes.into_iter().flatten().next())
-        {
-            None => Text::Missing,
-            Some(blob) => blob.raw_text_blob.map_or(Text::Binary, Text::Text),
-        }
-    };
+/// The texts of the files that were asked for.
+macro_rules! texts {
+    ($blobs:expr) => {{
+        let nodes = $blobs.and_then(|blobs| blobs.nodes).unwrap_or_default();
+        let nodes = nodes.into_iter().flatten();
+        Files::read(nodes.map(|blob| (blob.path, blob.raw_text_blob)))
+    }};
 }
 
 project_from!(projects_page, |blobs: Option<
     projects_page::ProjectFieldsRepositoryBlobs,
 >| match blobs {
-    None => Text::NotAsked,
-    blobs => only_text!(blobs),
+    None => Files::NOT_ASKED,
+    blobs => texts!(blobs),
 });
 project_from!(projects_by_id, |blobs: Option<
     projects_by_id::ProjectFieldsRepositoryBlobs,
->| only_text!(blobs));
+>| texts!(blobs));
 project_from!(project_by_path, |blobs: Option<
     project_by_path::ProjectFieldsRepositoryBlobs,
->| only_text!(blobs));
+>| texts!(blobs));
 
 /// What a query says of its own cost.
 macro_rules! cost {
     ($data:expr) => {
         $data.query_complexity.and_then(|cost| {
-            Some(Cost {
+            Some($crate::gitlab::Cost {
                 score: cost.score?,
                 limit: cost.limit?,
             })
         })
     };
 }
+pub(super) use cost;
 
 /// Seconds since 1970; zero where there is no time.
 pub(super) fn seconds(time: Option<&str>) -> i64 {
@@ -344,6 +377,7 @@ impl GitLab {
             commit: commit.to_owned(),
         };
         let answered = self.query::<ResolveReference>(WHAT, variables).await?;
+        let cost = cost!(answered.data);
         let nodes = answered.data.projects.and_then(|projects| projects.nodes);
         let node = nodes.and_then(|nodes| nodes.into_iter().flatten().next());
         let Some(node) = node else {
@@ -363,6 +397,7 @@ impl GitLab {
         Ok(Reference {
             commit: found,
             branches,
+            cost,
         })
     }
 

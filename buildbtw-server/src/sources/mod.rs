@@ -13,6 +13,7 @@ mod near_names;
 pub mod pkgrel_edit;
 mod reading;
 mod state;
+mod stated_version;
 mod stored;
 mod tarball;
 
@@ -473,7 +474,8 @@ fn read_changeset(
 ) -> Result<ResolvedChangeset, SourceError> {
     let described = git.describe(commit)?;
     let text = reading::srcinfo(git, &changeset.pkgbase, commit)?;
-    let understood = reading::understand(&changeset.pkgbase, &described.commit, &text)?;
+    let understood = reading::understand(&changeset.pkgbase, &described.commit, &text)?
+        .beside(reading::stated(git, commit)?.as_ref());
     Ok(ResolvedChangeset {
         changeset,
         commit: described,

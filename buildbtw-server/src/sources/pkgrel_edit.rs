@@ -71,7 +71,7 @@ pub fn edit_pkgbuild(pkgbuild: &str, pkgrel: &str) -> Result<String, EditError> 
     check(pkgrel)?;
     let mut found: Option<usize> = None;
     for (number, line) in pkgbuild.lines().enumerate() {
-        if !sets_pkgrel(line) {
+        if !sets(line, "pkgrel") {
             continue;
         }
         if let Some(first) = found {
@@ -205,20 +205,19 @@ fn plain_rest(line: &str) -> Option<&str> {
     (is_number(number) && ends).then_some(rest)
 }
 
-/// Whether a line may set the variable `pkgrel`: better once too often than once too rarely.
-fn sets_pkgrel(line: &str) -> bool {
-    const NAME: &str = "pkgrel";
+/// Whether a line may set a variable: better once too often than once too rarely.
+pub(super) fn sets(line: &str, name: &str) -> bool {
     if line.trim_start().starts_with('#') {
         return false;
     }
-    line.match_indices(NAME).any(|(at, _)| {
+    line.match_indices(name).any(|(at, _)| {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let before = line[..at].chars().next_back();
         if before.is_some_and(|c| is_word(c) || c == '$' || c == '{') {
             return false;
         }
-        let after = line[at + NAME.len()..].trim_start_matches([' ', '\t']);
-        let directly = &line[at + NAME.len()..];
+        let after = line[at + name.len()..].trim_start_matches([' ', '\t']);
+        let directly = &line[at + name.len()..];
         // `pkgrel=`, `pkgrel+=`; `pkgrel = 1`, `pkgrel++` and the like inside of (( )).
         let assigned = ["=", "+=", "-=", "*=", "/=", "%=", "++", "--"]
             .iter()

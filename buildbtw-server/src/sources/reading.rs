@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use buildbtw_graph::{MAX_SRCINFO_LENGTH, PkgBase, SourcePackage, read_srcinfo};
+use buildbtw_api::sources::SrcinfoState;
+use buildbtw_graph::{MAX_SRCINFO_LENGTH, PkgBase, SourcePackage, Version, read_srcinfo};
 use gix::ObjectId;
 
 use super::directory::{Fingerprint, Found};
 use super::error::SourceError;
 use super::git::{GitRepository, SourceCommit};
 use super::gitlab::Address;
+use super::stated_version;
+use super::tarball::LARGEST_PKGBUILD;
 
 /// Where a source repository is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +35,11 @@ pub struct Repository {
     pub commit: Option<SourceCommit>,
     /// What the `.SRCINFO` there says.
     pub package: Option<Arc<SourcePackage>>,
+    /// The version that the PKGBUILD there states, if its text alone tells.
+    pub stated: Option<Version>,
     /// Why it cannot be planned with.
     pub problem: Option<String>,
-    /// What was passed over in reading it.
+    /// What was passed over in reading it, and that the `.SRCINFO` is stale.
     pub warnings: Vec<String>,
     /// Its references when it was read; `None` if it is to be read again.
     pub fingerprint: Option<Fingerprint>,
@@ -49,6 +54,7 @@ impl Repository {
             default_branch: None,
             commit: None,
             package: None,
+            stated: None,
             problem: None,
             warnings: Vec::new(),
             fingerprint: None,
@@ -78,7 +84,28 @@ impl Repository {
             && self.default_branch == before.default_branch
             && self.fingerprint == before.fingerprint
             && self.commit == before.commit
+            && self.stated == before.stated
             && self.problem == before.problem
+    }
+
+    /// Takes in what its `.SRCINFO` says, once it is known what its PKGBUILD states.
+    pub(super) fn take(&mut self, understood: Understood) {
+        let understood = understood.beside(self.stated.as_ref());
+        self.package = Some(Arc::new(understood.package));
+        self.warnings = understood.warnings;
+        self.problem = None;
+    }
+
+    /// Whether its `.SRCINFO` says the version of its PKGBUILD.
+    pub(super) fn srcinfo_state(&self) -> SrcinfoState {
+        match (&self.package, &self.stated) {
+            (None, _) => SrcinfoState::Unusable,
+            (Some(_), None) => SrcinfoState::Unknown,
+            (Some(package), Some(stated)) if stated_version::differs(package, stated) => {
+                SrcinfoState::Stale
+            }
+            (Some(_), Some(_)) => SrcinfoState::Fresh,
+        }
     }
 }
 
@@ -87,6 +114,30 @@ impl Repository {
 pub(super) struct Understood {
     pub package: SourcePackage,
     pub warnings: Vec<String>,
+}
+
+impl Understood {
+    /// The same beside a PKGBUILD that states a version, if it is known to state one.
+    pub fn beside(mut self, stated: Option<&Version>) -> Self {
+        if let Some(stated) = stated.filter(|stated| stated_version::differs(&self.package, stated))
+        {
+            let words = stated_version::words(&self.package, stated);
+            self.warnings.insert(0, words);
+        }
+        self
+    }
+}
+
+/// The version that the PKGBUILD at a commit states, if its text alone tells.
+pub(super) fn stated(
+    git: &GitRepository,
+    commit: ObjectId,
+) -> Result<Option<Version>, SourceError> {
+    let text = git.file(commit, "PKGBUILD", LARGEST_PKGBUILD)?;
+    let text = text.and_then(Result::ok).unwrap_or_default();
+    Ok(stated_version::stated_version(&String::from_utf8_lossy(
+        &text,
+    )))
 }
 
 /// Understands the text of a `.SRCINFO`.

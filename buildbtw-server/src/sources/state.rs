@@ -95,6 +95,8 @@ fn shown(repository: &Repository) -> SourceRepository {
             .package
             .as_ref()
             .map(|package| package.version.clone()),
+        pkgbuild_version: repository.stated.clone(),
+        srcinfo: repository.srcinfo_state(),
         problem: repository.problem.clone(),
         warnings: repository.warnings.clone(),
     }

@@ -51,17 +51,14 @@ fn restore(provider: &Provider, row: StoredSource) -> Option<Repository> {
         default_branch: row.default_branch,
         commit,
         package: None,
+        stated: row.stated_version.and_then(|version| version.parse().ok()),
         problem: row.problem,
         warnings: Vec::new(),
         fingerprint: row.fingerprint.map(Fingerprint::from_stored),
     };
     if let (Some(commit), Some(text)) = (&repository.commit, &row.srcinfo) {
         match understand(&repository.pkgbase, &commit.commit, text) {
-            Ok(understood) => {
-                repository.package = Some(Arc::new(understood.package));
-                repository.warnings = understood.warnings;
-                repository.problem = None;
-            }
+            Ok(understood) => repository.take(understood),
             Err(error) => repository.problem = Some(error.to_string()),
         }
     }
@@ -113,6 +110,7 @@ fn row(read: &Read) -> Option<StoredSource> {
         tree_id: commit.map(|commit| commit.tree.clone()),
         committed_at: commit.map(|commit| commit.committed_at),
         srcinfo: read.srcinfo.clone(),
+        stated_version: repository.stated.as_ref().map(ToString::to_string),
         problem: repository.problem.clone(),
     })
 }

@@ -16,6 +16,7 @@ mod pipelines_and_faults;
 mod runners;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod stale;
 mod template;
 mod told;
 mod world;

@@ -9,4 +9,5 @@ mod followed;
 mod found;
 mod packed;
 mod resolved;
+mod stale;
 mod world;

@@ -56,7 +56,7 @@ impl Fingerprint {
 pub fn fingerprint(git_dir: &Path, setting: Option<&str>) -> io::Result<Fingerprint> {
     let mut hash = Sha256::new();
     // The first word changes whenever this version reads repositories in another way.
-    put(&mut hash, b"references 1");
+    put(&mut hash, b"references 2");
     put(&mut hash, setting.unwrap_or_default().as_bytes());
     put(
         &mut hash,

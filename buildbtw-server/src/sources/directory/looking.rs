@@ -1,13 +1,12 @@
 //! Looking at one repository of the folder, and reading its default branch.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::fingerprint::{Fingerprint, Glance, fingerprint, glance};
 use super::locate::Found;
 use crate::sources::error::SourceError;
 use crate::sources::git::GitRepository;
-use crate::sources::reading::{Place, Read, Repository, srcinfo, understand};
+use crate::sources::reading::{Place, Read, Repository, srcinfo, stated, understand};
 
 /// What looking at a repository found.
 #[derive(Debug)]
@@ -67,7 +66,7 @@ fn read_default_branch(
     let commit = repository.commit.insert(git.describe(branch.commit)?);
     let text = read.srcinfo.insert(srcinfo(&git, &pkgbase, branch.commit)?);
     let understood = understand(&pkgbase, &commit.commit, text)?;
-    repository.package = Some(Arc::new(understood.package));
-    repository.warnings = understood.warnings;
+    repository.stated = stated(&git, branch.commit)?;
+    repository.take(understood);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buildbtw_api::Changeset;
 use buildbtw_graph::{PkgBase, SourcePackage};
 
-use super::projects::{commit_of, read_text, tree_of};
+use super::projects::{commit_of, read_text, stated, tree_of};
 use super::{GitLabSources, trees};
 use crate::gitlab::{CommitFiles, GitLabError, ProjectId, Text, path_of};
 use crate::sources::error::SourceError;
@@ -101,7 +101,8 @@ impl GitLabSources {
         commit: &str,
     ) -> Result<ResolvedChangeset, SourceError> {
         let files = self.files(project, &changeset.pkgbase, commit).await?;
-        let understood = read_text(&changeset.pkgbase, commit, &files.srcinfo)?;
+        let understood = read_text(&changeset.pkgbase, commit, &files.srcinfo)?
+            .beside(stated(&files.pkgbuild).as_ref());
         Ok(ResolvedChangeset {
             changeset: changeset.clone(),
             commit: SourceCommit {

@@ -1,9 +1,8 @@
 //! From projects of GitLab's to source repositories.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use buildbtw_graph::{MAX_SRCINFO_LENGTH, PkgBase};
+use buildbtw_graph::{MAX_SRCINFO_LENGTH, PkgBase, Version};
 
 use super::{Address, GitLabSources};
 use crate::gitlab::{Head, Project, ProjectId, Text};
@@ -11,6 +10,7 @@ use crate::sources::directory::Fingerprint;
 use crate::sources::error::SourceError;
 use crate::sources::git::SourceCommit;
 use crate::sources::reading::{Place, Read, Repository, Understood, understand};
+use crate::sources::stated_version::stated_version;
 
 /// What projects become: repositories that were read, and such that are not there any more.
 #[derive(Debug, Default)]
@@ -55,6 +55,14 @@ pub fn read_text(pkgbase: &PkgBase, commit: &str, text: &Text) -> Result<Underst
             text.len()
         ))),
         Text::Text(text) => understand(pkgbase, commit, text),
+    }
+}
+
+/// The version that a PKGBUILD states, if its text alone tells.
+pub fn stated(pkgbuild: &Text) -> Option<Version> {
+    match pkgbuild {
+        Text::Text(text) => stated_version(text),
+        Text::NotAsked | Text::Missing | Text::Binary => None,
     }
 }
 
@@ -117,11 +125,9 @@ fn read(project: &Project, pkgbase: PkgBase) -> Read {
             if let Text::Text(text) = &project.srcinfo {
                 srcinfo = Some(text.clone());
             }
+            repository.stated = stated(&project.pkgbuild);
             match read_text(&pkgbase, &head.commit, &project.srcinfo) {
-                Ok(understood) => {
-                    repository.package = Some(Arc::new(understood.package));
-                    repository.warnings = understood.warnings;
-                }
+                Ok(understood) => repository.take(understood),
                 Err(error) => repository.problem = Some(error.to_string()),
             }
         }

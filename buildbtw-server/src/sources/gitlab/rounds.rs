@@ -28,6 +28,9 @@ const LAG: SignedDuration = SignedDuration::from_mins(61);
 /// How many projects are asked for by their ids at once.
 const BY_ID: usize = 50;
 
+/// What is read of a project: changed whenever that becomes more.
+const READING: &str = "2";
+
 /// What stops a round.
 #[derive(Debug, thiserror::Error)]
 pub enum RoundError {
@@ -47,10 +50,11 @@ impl GitLabSources {
         Ok(stored.unwrap_or_default())
     }
 
-    /// Which GitLab's group, read how: whoever changes the settings reads anew.
+    /// Which GitLab's group, read how: whoever changes the settings reads anew, and so does a version that
+    /// wants to know more of each project.
     fn key(&self) -> String {
         let branch = self.branch.as_deref().unwrap_or_default();
-        format!("{} {} {branch}", self.gitlab.url(), self.group)
+        format!("{READING} {} {} {branch}", self.gitlab.url(), self.group)
     }
 
     async fn store(&self, shared: &Shared, sync: &Sync) -> Result<(), DbError> {
