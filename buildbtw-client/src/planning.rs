@@ -1,11 +1,10 @@
 //! A plan in words: what would be built, in which order, and what somebody should know before.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
 use buildbtw_graph::{
-    Because, BuildSet, Estimate, PkgrelMode, Plan, PlannedBuild, Scope, UnbuildableReason, Via,
+    Because, BuildSet, Estimate, FindingKind, Findings, PkgrelMode, Plan, PlannedBuild, Scope, Via,
     World,
 };
 
@@ -184,105 +183,25 @@ fn estimate(estimate: &Estimate) -> String {
     text + ")"
 }
 
-/// What somebody should know: what cannot work first, then what might not.
+/// What somebody should know: what cannot work first, then what might not. Remarks are only counted
+/// where not everything is asked for.
 fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io::Result<()> {
-    let broken = set.broken.iter().map(|one| {
-        let place = one
-            .pkgname
-            .as_ref()
-            .map_or(one.pkgbase.as_str(), |name| name.as_str());
-        format!(
-            "{place}: {} `{}`: {}",
-            one.kind.as_str(),
-            one.relation,
-            one.reason
-        )
-    });
-    list(out, "broken by the change", style::BAD, broken, full, width)?;
-    let impossible = set.builds.iter().filter_map(|build| {
-        let why = build.unbuildable.as_ref()?;
-        Some(format!(
-            "{} ({}): {}",
-            build.pkgbase,
-            obstacle(why.reason),
-            why.hint
-        ))
-    });
-    list(out, "cannot be built", style::BAD, impossible, full, width)?;
-    let unresolved = set
-        .unresolved
-        .iter()
-        .map(|one| format!("{}: {} `{}`", one.pkgbase, one.kind.as_str(), one.relation));
-    list(
-        out,
-        "satisfied by nothing",
-        style::ODD,
-        unresolved,
-        full,
-        width,
-    )?;
-    list(
-        out,
-        "built against released packages to break cycles",
-        style::ODD,
-        given_up(set, full).into_iter(),
-        full,
-        width,
-    )?;
-    let unchecked = set
-        .builds
-        .iter()
-        .filter(|build| build.nocheck)
-        .map(|build| build.pkgbase.to_string());
-    list(
-        out,
-        "built without their check",
-        style::ODD,
-        unchecked,
-        full,
-        width,
-    )?;
-    let assumed = set
-        .builds
-        .iter()
-        .filter(|build| !build.assumed.is_empty())
-        .map(|build| format!("{}: {}", build.pkgbase, build.assumed.join(", ")));
-    list(out, "needs left out", style::ODD, assumed, full, width)?;
-    let ambiguous = set.ambiguous.iter().map(|one| {
-        let names: Vec<&str> = one.candidates.iter().map(|name| name.as_str()).collect();
-        format!(
-            "{}: `{}` is {} (of {})",
-            one.pkgbase,
-            one.relation,
-            one.chosen,
-            names.join(", ")
-        )
-    });
-    let risks = set
-        .risks
-        .iter()
-        .map(|one| format!("{} installs {}: {}", one.pkgbase, one.installs, one.reason));
-    if full {
-        list(
-            out,
-            "satisfied by several",
-            style::PLAIN,
-            ambiguous,
-            full,
-            width,
-        )?;
-        return list(out, "risks", style::PLAIN, risks, full, width);
+    let names = if full { usize::MAX } else { SOME };
+    let all = buildbtw_graph::findings(set, names);
+    let (remarks, others): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|one| one.kind.is_remark() && !full);
+    for one in others {
+        list(out, &one, full, width)?;
     }
-    let mut more = Vec::new();
-    if !set.ambiguous.is_empty() {
-        more.push(format!(
+    let more = remarks.iter().map(|one| match one.kind {
+        FindingKind::Ambiguous => format!(
             "{} satisfied by several packages",
-            count(set.ambiguous.len(), "need")
-        ));
-    }
-    if !set.risks.is_empty() {
-        more.push(count(set.risks.len(), "risk"));
-    }
+            count(one.lines.len(), "need")
+        ),
+        _ => count(one.lines.len(), "risk"),
+    });
+    let more: Vec<String> = more.collect();
     if !more.is_empty() {
         let faint = style::FAINT;
         let text = format!(
@@ -296,39 +215,13 @@ fn findings(out: &mut dyn Write, set: &BuildSet, full: bool, width: usize) -> io
     Ok(())
 }
 
-/// The needs that were given up, in a line for each build and kind.
-fn given_up(set: &BuildSet, full: bool) -> Vec<String> {
-    let mut dropped: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for edge in set.edges.iter().filter(|edge| edge.dropped) {
-        dropped
-            .entry((edge.after.clone(), edge.kind))
-            .or_default()
-            .push(edge.before.pkgbase.as_str());
-    }
-    let some = if full { usize::MAX } else { SOME };
-    dropped
-        .into_iter()
-        .map(|((after, kind), before)| {
-            let released = some_of(&before, some);
-            format!("{}: {} {released}", after.pkgbase, kind.as_str())
-        })
-        .collect()
-}
-
-fn list(
-    out: &mut dyn Write,
-    title: &str,
-    style: anstyle::Style,
-    findings: impl Iterator<Item = String>,
-    full: bool,
-    width: usize,
-) -> io::Result<()> {
-    let mut findings: Vec<String> = findings.collect();
-    // A package and its pkgbase section may have the same thing to say.
-    findings.dedup();
-    if findings.is_empty() {
-        return Ok(());
-    }
+fn list(out: &mut dyn Write, found: &Findings, full: bool, width: usize) -> io::Result<()> {
+    let style = match found.kind {
+        FindingKind::Broken | FindingKind::Unbuildable => style::BAD,
+        kind if kind.is_remark() => style::PLAIN,
+        _ => style::ODD,
+    };
+    let (title, findings) = (found.kind.title(), &found.lines);
     writeln!(out, "  {style}{title} ({}){style:#}", findings.len())?;
     let shown = if full { findings.len() } else { SOME };
     for finding in findings.iter().take(shown) {
@@ -390,14 +283,5 @@ fn because(build: &PlannedBuild) -> String {
             };
             format!("{owner} {} of {}{world}", dependent.relation, dependent.of)
         }
-    }
-}
-
-fn obstacle(reason: UnbuildableReason) -> &'static str {
-    match reason {
-        UnbuildableReason::Broken => "broken",
-        UnbuildableReason::Unresolved => "unresolved",
-        UnbuildableReason::Cycle => "cycle",
-        UnbuildableReason::Conflict => "conflict",
     }
 }

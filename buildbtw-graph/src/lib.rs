@@ -29,10 +29,10 @@ pub use install::{InstallRequest, Uninstallable, resolve_installation};
 pub use names::{Architecture, MAX_NAME_LENGTH, NameError, PkgBase, PkgName};
 pub use plan::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, ChangedBuild, ChangedOrder, Commits,
-    Dependent, Difference, Edge, Estimate, Harm, Link, Pair, PkgrelMode, Plan, PlanError,
-    PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, SetDifference, Tangle,
-    Unbuildable, UnbuildableReason, Unresolved, Via, Why, WhyNot, World, difference, plan, tangles,
-    why,
+    Dependent, Difference, Edge, Estimate, FindingKind, Findings, Harm, Link, Pair, PkgrelMode,
+    Plan, PlanError, PlanInput, PlanOptions, PlanWarning, PlannedBuild, Risk, Scope, SetDifference,
+    Tangle, Unbuildable, UnbuildableReason, Unresolved, Via, Why, WhyNot, World, difference,
+    findings, plan, tangles, why,
 };
 pub use proof::{Flaw, NoProvedPlan, prove, proved_plan};
 pub use relation::{

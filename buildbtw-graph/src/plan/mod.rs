@@ -8,6 +8,7 @@ mod conflicts;
 mod cycles;
 mod difference;
 mod differs;
+mod findings;
 mod graph;
 mod mixed;
 mod needs;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 pub use cycles::{Harm, Pair, Tangle};
 pub use difference::{ChangedBuild, ChangedOrder, Commits, Difference, SetDifference, difference};
+pub use findings::{FindingKind, Findings, findings};
 pub use options::{PkgrelMode, PlanOptions, Scope, Via};
 pub use output::{
     Ambiguous, Because, Broken, BuildKey, BuildSet, Changed, Dependent, Edge, Estimate, Plan,

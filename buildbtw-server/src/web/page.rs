@@ -230,6 +230,13 @@ impl Bar {
     }
 }
 
+/// A text as the begin of a sentence.
+pub fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|c| c.to_uppercase().collect::<String>());
+    first.unwrap_or_default() + rest.as_str()
+}
+
 /// The address of a build's page.
 pub fn build_page(
     namespace: impl fmt::Display,
@@ -241,6 +248,12 @@ pub fn build_page(
     // Of the characters that names are made of, only `+` means something else in an address.
     let pkgbase = pkgbase.replace('+', "%2B");
     format!("/namespaces/{namespace}/{iteration}/{architecture}/{pkgbase}/{pass}")
+}
+
+/// The address of an iteration's page. It stays, also when the namespace is archived and its name taken
+/// again.
+pub fn iteration_page(namespace: impl fmt::Display, number: u32) -> String {
+    format!("/namespaces/{namespace}/{number}")
 }
 
 /// The address of a run's log.

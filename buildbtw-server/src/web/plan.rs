@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::{Query, State};
 use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
 use buildbtw_api::{Changeset, ProblemType};
-use buildbtw_graph::{Because, BuildSet, Plan, Scope, Via};
+use buildbtw_graph::{Because, BuildSet, FindingKind, Plan, Scope, Via};
 use serde::Deserialize;
 
-use super::page::{PageResult, length, render};
+use super::page::{PageResult, length, render, sentence};
 use crate::Server;
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
@@ -17,6 +17,9 @@ const BUILDS: usize = 400;
 
 /// How many findings of a kind.
 const FINDINGS: usize = 50;
+
+/// How many packages one of them names.
+const NAMES: usize = 20;
 
 /// What the form asks for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -90,6 +93,7 @@ struct SetView {
 
 struct BuildView {
     pkgbase: String,
+    pass: u8,
     version: String,
     wave: u32,
     because: String,
@@ -99,7 +103,7 @@ struct BuildView {
 /// Findings of one kind.
 pub struct Findings {
     /// What they are.
-    pub title: &'static str,
+    pub title: String,
     /// They keep something from working.
     pub bad: bool,
     /// Each in words.
@@ -158,10 +162,8 @@ fn view(architecture: &str, set: &BuildSet) -> SetView {
     builds.sort_by_key(|build| build.wave);
     let shown = builds.iter().take(BUILDS);
     let rows = shown.map(|build| BuildView {
-        pkgbase: match build.pass {
-            1 => build.pkgbase.to_string(),
-            pass => format!("{} (pass {pass})", build.pkgbase),
-        },
+        pkgbase: build.pkgbase.to_string(),
+        pass: build.pass,
         version: build.version.to_string(),
         wave: build.wave,
         because: match &build.because {
@@ -200,70 +202,12 @@ fn view(architecture: &str, set: &BuildSet) -> SetView {
 
 /// What a plan found that somebody should know, what cannot work first.
 pub fn findings(set: &BuildSet) -> Vec<Findings> {
-    let kind = |title, bad, lines: Vec<String>| Findings {
-        title,
-        bad,
-        left_out: lines.len().saturating_sub(FINDINGS),
-        lines: lines.into_iter().take(FINDINGS).collect(),
-    };
-    let broken = set.broken.iter().map(|one| {
-        let owner = one
-            .pkgname
-            .as_ref()
-            .map_or(one.pkgbase.as_str(), |name| name.as_str());
-        format!(
-            "{owner}: {} {}: {}",
-            one.kind.as_str(),
-            one.relation,
-            one.reason
-        )
-    });
-    let impossible = set.builds.iter().filter_map(|build| {
-        let why = build.unbuildable.as_ref()?;
-        Some(format!("{}: {}", build.pkgbase, why.hint))
-    });
-    let unresolved = set
-        .unresolved
-        .iter()
-        .map(|one| format!("{}: {} {}", one.pkgbase, one.kind.as_str(), one.relation));
-    let dropped = set.edges.iter().filter(|edge| edge.dropped).map(|edge| {
-        let (after, before) = (&edge.after.pkgbase, &edge.before.pkgbase);
-        format!(
-            "{after} is built against the released {before} ({} {})",
-            edge.kind.as_str(),
-            edge.relation
-        )
-    });
-    let unchecked = set.builds.iter().filter(|build| build.nocheck);
-    let unchecked = unchecked.map(|build| build.pkgbase.to_string());
-    let ambiguous = set.ambiguous.iter().map(|one| {
-        let names: Vec<&str> = one.candidates.iter().map(|name| name.as_str()).collect();
-        format!(
-            "{}: {} is {} (of {})",
-            one.pkgbase,
-            one.relation,
-            one.chosen,
-            names.join(", ")
-        )
-    });
-    let risks = set
-        .risks
-        .iter()
-        .map(|one| format!("{} installs {}: {}", one.pkgbase, one.installs, one.reason));
-    let all = vec![
-        kind("Broken by the change", true, broken.collect()),
-        kind("Cannot be built", true, impossible.collect()),
-        kind("Satisfied by nothing", true, unresolved.collect()),
-        kind("Given up to break cycles", false, dropped.collect()),
-        kind(
-            "Built without their check to break cycles",
-            false,
-            unchecked.collect(),
-        ),
-        kind("Several packages would do", false, ambiguous.collect()),
-        kind("Risks", false, risks.collect()),
-    ];
-    all.into_iter()
-        .filter(|kind| !kind.lines.is_empty())
-        .collect()
+    let all = buildbtw_graph::findings(set, NAMES).into_iter();
+    all.map(|found| Findings {
+        title: sentence(found.kind.title()),
+        bad: found.kind <= FindingKind::Unresolved,
+        left_out: found.lines.len().saturating_sub(FINDINGS),
+        lines: found.lines.into_iter().take(FINDINGS).collect(),
+    })
+    .collect()
 }
