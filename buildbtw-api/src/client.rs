@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::namespaces::{
     CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest, WaiveRequest, WhyRequest,
+    RetryRequest, UnwaiveRequest, Unwaived, WaiveRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -334,6 +334,16 @@ impl Client {
         request: &WaiveRequest,
     ) -> Result<Retried, ClientError> {
         self.post(&["namespaces", name.as_str(), "waive"], request)
+            .await
+    }
+
+    /// Takes back that builds are left out.
+    pub async fn unwaive(
+        &self,
+        name: &NamespaceName,
+        request: &UnwaiveRequest,
+    ) -> Result<Unwaived, ClientError> {
+        self.post(&["namespaces", name.as_str(), "unwaive"], request)
             .await
     }
 

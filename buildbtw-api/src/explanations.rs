@@ -150,6 +150,11 @@ impl fmt::Display for Explanation {
             None => String::new(),
         };
         match self {
+            // What a person left out says so itself, and since when.
+            Self::Done {
+                message: Some(message),
+                status: BuildStatus::Waived,
+            } if message.starts_with(BuildStatus::Waived.as_str()) => write!(f, "it is {message}"),
             Self::Done { status, message } => write!(f, "it is {status}{}", said(message)),
             Self::Running { worker, .. } => match worker {
                 Some(worker) => write!(f, "worker {worker} builds it"),

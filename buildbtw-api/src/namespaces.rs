@@ -390,6 +390,25 @@ pub struct WaiveRequest {
     pub reason: String,
 }
 
+/// Which builds are not left out any more: asked of `POST /api/v1/namespaces/{name}/unwaive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnwaiveRequest {
+    /// The package bases, at least one.
+    #[schema(value_type = Vec<String>)]
+    pub pkgbases: Vec<PkgBase>,
+}
+
+/// What came of taking waivers back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unwaived {
+    /// How many builds are built after all.
+    pub builds: u32,
+    /// The package bases that stay left out in this iteration, because something went on with their
+    /// released packages already. The next iteration builds them.
+    pub next_iteration: Vec<String>,
+}
+
 /// What `retry` put back to work; of `waive`, what it left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Retried {

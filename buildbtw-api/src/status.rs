@@ -135,7 +135,7 @@ statuses! {
     }
     steps {
         Blocked => [Pending, DependencyFailed, Reused, Waived, Cancelled],
-        Pending => [Scheduled, Reused, Waived, Cancelled, DependencyFailed, Failed],
+        Pending => [Blocked, Scheduled, Reused, Waived, Cancelled, DependencyFailed, Failed],
         Scheduled => [Building, Pending, Failed, Cancelled],
         Building => [Built, Pending, Failed, Cancelled],
         Failed => [Pending, Waived, Cancelled],

@@ -330,8 +330,11 @@ pub struct Retry {
 /// `bbtw waive`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  bbtw waive openimageio blender --reason 'fails with gcc 16, upstream knows'")]
+It holds in later iterations too, while the source stays at the same commit.
+
+Examples:
+  bbtw waive openimageio blender --reason 'fails with gcc 16, upstream knows'
+  bbtw waive openimageio blender --undo    build it after all")]
 pub struct Waive {
     /// The namespace
     pub namespace: NamespaceName,
@@ -339,8 +342,11 @@ pub struct Waive {
     #[arg(required = true, value_name = "PKGBASE")]
     pub pkgbases: Vec<PkgBase>,
     /// Why, for those who look at it later
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "undo")]
+    pub reason: Option<String>,
+    /// Take it back: build them after all
+    #[arg(long, conflicts_with = "reason")]
+    pub undo: bool,
 }
 
 /// `bbtw sources`

@@ -22,7 +22,10 @@ INSERT INTO input (id) VALUES (1);
 INSERT INTO build (id, build_set_id, input_id, pkgbase, pass, status, version, commit_id, tree_id, committed_at, wave,
     nocheck, pkgnames, because, install, assumed, waits_for, changed_at)
     VALUES (1, 1, 1, 'lib', 1, 'built', '1-1', 'c', 't', 1, 1, 0, '[]', '', '[]', '[]', 0, 1),
-           (2, 1, 1, 'app', 1, 'pending', '1-1', 'c', 't', 1, 2, 0, '[]', '', '[]', '[]', 0, 1);
+           (2, 1, 1, 'app', 1, 'pending', '1-1', 'c', 't', 1, 2, 0, '[]', 'app-cli needs lib>=1, which lib makes', '[]', '[]', 0, 1);
+INSERT INTO build (id, build_set_id, input_id, pkgbase, pass, status, reason, version, commit_id, tree_id, committed_at, wave,
+    nocheck, pkgnames, because, install, assumed, waits_for, changed_at)
+    VALUES (3, 1, 1, 'left', 1, 'waived', 'waived: not now', '1-1', 'cc', 't', 1, 1, 0, '[]', 'its sources changed', '[]', '[]', 0, 7);
 INSERT INTO need VALUES (2, 1, 'depends', 'lib', '[]', 0);
 INSERT INTO worker VALUES (1, 'w', 'w', '{}', 1, 1);
 INSERT INTO run (id, public_id, input_id, build_id, attempt, worker_id, fence, status, class, claimed_at, ended_at)
@@ -133,6 +136,21 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
             .await
             .unwrap();
     assert_eq!(source, ("s".to_owned(), None));
+    // Who is in the plan because of whom is known, and what is left out stays so.
+    let because: String = sqlx::query_scalar(
+        "SELECT group_concat(pkgbase || ' ' || coalesce(because_of, '-'), ', ' ORDER BY id) FROM build",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(because, "lib -, app lib, left -");
+    let waivers: String = sqlx::query_scalar(
+        "SELECT group_concat(pkgbase || ' ' || commit_id || ' ' || reason || ' ' || iteration || ' ' || given_at) FROM waiver",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(waivers, "left cc not now 1 7");
     // And what it now is can be used.
     let status: String =
         sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")

@@ -1,7 +1,8 @@
-//! `bbtw cancel`, `pause`, `resume`, `archive` and `retry`
+//! `bbtw cancel`, `pause`, `resume`, `archive`, `retry` and `waive`
 
-use buildbtw_api::namespaces::{Namespace, RetryRequest, WaiveRequest};
+use buildbtw_api::namespaces::{Namespace, RetryRequest, UnwaiveRequest, WaiveRequest};
 use buildbtw_api::{NamespaceName, NamespaceStatus};
+use buildbtw_graph::PkgBase;
 
 use crate::cli;
 use crate::failure::{Failure, Outcome};
@@ -129,12 +130,15 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
     })
 }
 
-/// Leaves builds out.
+/// Leaves builds out, or takes that back.
 pub async fn waive(session: &Session, arguments: &cli::Waive) -> Outcome {
     let name = &arguments.namespace;
+    if arguments.undo {
+        return unwaive(session, name, &arguments.pkgbases).await;
+    }
     let request = WaiveRequest {
         pkgbases: arguments.pkgbases.clone(),
-        reason: arguments.reason.clone(),
+        reason: arguments.reason.clone().unwrap_or_default(),
     };
     let waived = session.client.waive(name, &request).await?;
     if session.json {
@@ -151,5 +155,39 @@ pub async fn waive(session: &Session, arguments: &cli::Waive) -> Outcome {
         };
         writeln!(out, "{builds} left out{dependents}.")?;
         writeln!(out, "  watch  bbtw watch {name}")
+    })
+}
+
+/// Has builds that were left out built after all.
+async fn unwaive(session: &Session, name: &NamespaceName, pkgbases: &[PkgBase]) -> Outcome {
+    let request = UnwaiveRequest {
+        pkgbases: pkgbases.to_vec(),
+    };
+    let taken_back = session.client.unwaive(name, &request).await?;
+    if session.json {
+        return session.print_json(&taken_back);
+    }
+    session.print(|out| {
+        let builds = taken_back.builds as usize;
+        let later = &taken_back.next_iteration;
+        if builds > 0 {
+            let verb = if builds == 1 { "is" } else { "are" };
+            writeln!(out, "{} {verb} no longer left out.", count(builds, "build"))?;
+            writeln!(out, "  watch  bbtw watch {name}")?;
+        }
+        if !later.is_empty() {
+            let text = format!(
+                "Something was built with the released {} already: from the next iteration on it is built again.",
+                later.join(", ")
+            );
+            for line in wrap(&text, session.width) {
+                writeln!(out, "{line}")?;
+            }
+            writeln!(out, "  begin it  bbtw rebuild {name}")?;
+        }
+        if builds == 0 && later.is_empty() {
+            writeln!(out, "It is taken back: from now on nothing of that is left out of {name}.")?;
+        }
+        Ok(())
     })
 }

@@ -15,7 +15,7 @@ use crate::db::builds::{self, Side};
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::BuildKey;
 use crate::db::{flaky, runs};
-use crate::dispatch::facts::{Stands, facts};
+use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::{HttpProblem, HttpResult};
 use crate::scheduler::explain::explain;
@@ -91,7 +91,8 @@ pub async fn explanation(
         namespace: namespace.status,
         iteration: iteration.status()?,
     };
-    let facts = facts(&server, &mut tx, key, &build, stands).await?;
+    let situation = situation(&server, &mut tx).await?;
+    let facts = facts(&server, &mut tx, &situation, key, &build, stands).await?;
     Ok(Json(Explained {
         explanation: explain(facts, crate::clock::now()),
         rebuilt: rebuilt(&mut tx, key).await?,

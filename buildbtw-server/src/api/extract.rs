@@ -134,21 +134,23 @@ pub fn unknown_namespace(name: &NamespaceName) -> HttpProblem {
     .hint("`bbtw list` shows those that there are")
 }
 
-/// An iteration of a namespace by its number.
+/// An iteration of a name by its number, with its namespace: also one of an archived namespace whose
+/// name was taken again.
 pub async fn iteration(
     server: &Server,
     name: &NamespaceName,
     number: u32,
 ) -> HttpResult<(StoredNamespace, StoredIteration)> {
     let mut tx = server.db.read().await?;
-    let namespace = namespaces::by_name(&mut tx, name)
-        .await?
-        .ok_or_else(|| unknown_namespace(name))?;
-    match iterations::by_number(&mut tx, namespace.key, number).await? {
-        Some(iteration) => Ok((namespace, iteration)),
-        None => Err(HttpProblem::new(
+    if let Some(iteration) = iterations::by_name_and_number(&mut tx, name.as_str(), number).await? {
+        let namespace = namespaces::by_key(&mut tx, iteration.namespace).await?;
+        return Ok((namespace, iteration));
+    }
+    match namespaces::by_name(&mut tx, name).await? {
+        Some(_) => Err(HttpProblem::new(
             ProblemType::NotFound,
             format!("namespace {name} has no iteration {number}"),
         )),
+        None => Err(unknown_namespace(name)),
     }
 }

@@ -1,7 +1,7 @@
 //! What people do about builds that failed: try them again, or leave them out.
 
 use axum::extract::State;
-use buildbtw_api::namespaces::{Retried, RetryRequest, WaiveRequest};
+use buildbtw_api::namespaces::{Retried, RetryRequest, UnwaiveRequest, Unwaived, WaiveRequest};
 use buildbtw_api::{IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType};
 use buildbtw_graph::PkgBase;
 use sqlx::SqliteConnection;
@@ -10,7 +10,7 @@ use super::extract::{self, Json, Path};
 use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::namespaces::StoredNamespace;
-use crate::db::{DbError, builds, iterations, members, namespaces};
+use crate::db::{DbError, builds, iterations, members, namespaces, waivers};
 use crate::dispatch::steps;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -58,9 +58,10 @@ pub async fn waive(
     let mut tx = server.db.write().await?;
     let (namespace, current) = worked_on(&mut tx, &name).await?;
     check_members(&mut tx, &name, &current, &request.pkgbases).await?;
-    let chosen = |pkgbase: &str| is_among(&request.pkgbases, pkgbase);
-    let reason = format!("waived: {}", request.reason.trim());
-    let (builds, dependents) = steps::waive_builds(&mut tx, current.key, chosen, &reason).await?;
+    let given = request.reason.trim();
+    let reason =
+        |pkgbase: &str| is_among(&request.pkgbases, pkgbase).then(|| format!("waived: {given}"));
+    let (builds, dependents) = steps::waive_builds(&mut tx, current.key, reason).await?;
     if builds == 0 {
         return Err(HttpProblem::new(
             ProblemType::Conflict,
@@ -68,11 +69,50 @@ pub async fn waive(
         )
         .hint(format!("`bbtw show {name}` says where each stands")));
     }
+    waivers::keep(&mut tx, current.key, &names(&request.pkgbases), given).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
     tx.commit().await.map_err(DbError::from)?;
     server.feed.wake();
     server.dispatch.wake();
     Ok(Json(Retried { builds, dependents }))
+}
+
+/// Takes back that builds are left out. Where something went on with the released package already, that
+/// holds from the next iteration on.
+#[utoipa::path(post, path = "/api/v1/namespaces/{name}/unwaive", tag = "namespaces", params(("name" = String, Path)),
+    request_body = UnwaiveRequest, responses((status = 200, body = Unwaived), (status = "4XX", body = Problem)))]
+pub async fn unwaive(
+    State(server): State<Server>,
+    Path(name): Path<NamespaceName>,
+    Json(request): Json<UnwaiveRequest>,
+) -> HttpResult<Json<Unwaived>> {
+    let _turn = server.namespaces.lock().await;
+    let mut tx = server.db.write().await?;
+    let (namespace, current) = worked_on(&mut tx, &name).await?;
+    let pkgbases = names(&request.pkgbases);
+    let taken = waivers::take_back(&mut tx, namespace.key, &pkgbases).await?;
+    let chosen = |pkgbase: &str| pkgbases.contains(&pkgbase);
+    let reason = "somebody asked to build it after all";
+    let (builds, stay) = steps::take_waivers_back(&mut tx, current.key, chosen, reason).await?;
+    if builds == 0 && stay.is_empty() && taken.is_empty() {
+        return Err(
+            HttpProblem::new(ProblemType::Conflict, "nobody left any of these builds out").hint(
+                format!("`bbtw show {name} --status waived` lists what is left out"),
+            ),
+        );
+    }
+    namespaces::settle(&mut tx, namespace.key).await?;
+    tx.commit().await.map_err(DbError::from)?;
+    server.feed.wake();
+    server.dispatch.wake();
+    Ok(Json(Unwaived {
+        builds,
+        next_iteration: stay.into_iter().collect(),
+    }))
+}
+
+fn names(pkgbases: &[PkgBase]) -> Vec<&str> {
+    pkgbases.iter().map(PkgBase::as_str).collect()
 }
 
 fn is_among(pkgbases: &[PkgBase], pkgbase: &str) -> bool {

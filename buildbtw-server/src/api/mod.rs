@@ -77,6 +77,7 @@ pub fn router(server: Server) -> Router {
         .route("/namespaces/{name}/rebuild", post(changing::rebuild))
         .route("/namespaces/{name}/retry", post(failures::retry))
         .route("/namespaces/{name}/waive", post(failures::waive))
+        .route("/namespaces/{name}/unwaive", post(failures::unwaive))
         .route("/namespaces/{name}/archive", post(namespaces::archive))
         .route("/namespaces/{name}/priority", put(priority::set))
         .route(

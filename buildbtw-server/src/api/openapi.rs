@@ -34,6 +34,7 @@ use super::{
         changing::rebuild,
         failures::retry,
         failures::waive,
+        failures::unwaive,
         namespaces::archive,
         priority::set,
         builds::list,

@@ -268,6 +268,45 @@ pub async fn release_dependents(db: &mut SqliteConnection, build: BuildKey) -> D
     Ok(())
 }
 
+/// Whether something that waited for a build was handed out or built.
+pub async fn went_on(db: &mut SqliteConnection, build: BuildKey) -> DbResult<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM need JOIN build ON build.id = build_id WHERE needs_build_id = ? AND NOT dropped \
+         AND build.status IN ('scheduled', 'building', 'built', 'reused'))",
+    )
+    .bind(build)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Has everything that waits for a build count it as unmet again; what was ready is not any more. The
+/// other way round from [`release_dependents`].
+pub async fn hold_dependents(
+    db: &mut SqliteConnection,
+    build: BuildKey,
+    reason: &str,
+) -> DbResult<()> {
+    sqlx::query(
+        "UPDATE build SET waits_for = waits_for + 1 \
+         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped)",
+    )
+    .bind(build)
+    .execute(&mut *db)
+    .await?;
+    let sql = format!(
+        "{STATE} WHERE build.status = 'pending' \
+         AND build.id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) ORDER BY build.id"
+    );
+    let ready: Vec<BuildState> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(build)
+        .fetch_all(&mut *db)
+        .await?;
+    for waiting in ready {
+        set_status(&mut *db, &waiting, BuildStatus::Blocked, Some(reason)).await?;
+    }
+    Ok(())
+}
+
 /// What waits for a build comes to wait for what that build itself waits for: its own needs become
 /// theirs. Stored pairs leave out what others imply, so this has to come before a build is passed
 /// over without being built.

@@ -53,6 +53,8 @@ pub struct NewBuild {
     pub pkgnames: Vec<String>,
     /// Why it belongs to the plan, in words.
     pub because: String,
+    /// The source because of which it does, unless it is changed itself.
+    pub because_of: Option<PkgBase>,
     /// What pacman is asked to install.
     pub install: Vec<String>,
     /// What counts as met.
@@ -205,8 +207,8 @@ pub async fn insert_builds(
             .await?;
         let key: BuildKey = sqlx::query_scalar(
             "INSERT INTO build (build_set_id, input_id, refers_to, pkgbase, pass, status, reason, version, pkgrel, \
-             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, install, assumed, waits_for, remaining_ms, unlocks, expected_ms, changed_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+             commit_id, tree_id, committed_at, wave, nocheck, pkgnames, because, because_of, install, assumed, waits_for, remaining_ms, unlocks, expected_ms, changed_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(set)
         .bind(input)
@@ -224,6 +226,7 @@ pub async fn insert_builds(
         .bind(build.nocheck)
         .bind(to_json(&build.pkgnames))
         .bind(&build.because)
+        .bind(build.because_of.as_ref().map(|of| of.as_str().to_owned()))
         .bind(to_json(&build.install))
         .bind(to_json(&build.assumed))
         .bind(build.waits_for)

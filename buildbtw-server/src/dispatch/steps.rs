@@ -1,7 +1,7 @@
 //! What follows from a run's ending or a build's change of status: for the build, for what waits
 //! for it, for the namespace. All within the caller's transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use buildbtw_api::runs::Outcome;
@@ -190,11 +190,11 @@ pub async fn resume_iteration(db: &mut SqliteConnection, iteration: IterationKey
 
 /// Leaves builds of an iteration out, as if their released packages were new; hands back how many,
 /// and how many go on that could not before. Builds that are handed out or over stay as they are.
+/// `reason` says for a package base why it is left out, or that it is not.
 pub async fn waive_builds(
     db: &mut SqliteConnection,
     iteration: IterationKey,
-    chosen: impl Fn(&str) -> bool,
-    reason: &str,
+    reason: impl Fn(&str) -> Option<String>,
 ) -> DbResult<(u32, u32)> {
     let waivable: Vec<BuildStatus> = BuildStatus::ALL
         .iter()
@@ -205,10 +205,10 @@ pub async fn waive_builds(
         .collect();
     let mut waived = 0;
     for build in builds::in_statuses(&mut *db, iteration, &waivable).await? {
-        if !chosen(&build.pkgbase) {
+        let Some(reason) = reason(&build.pkgbase) else {
             continue;
-        }
-        builds::set_status(&mut *db, &build, BuildStatus::Waived, Some(reason)).await?;
+        };
+        builds::set_status(&mut *db, &build, BuildStatus::Waived, Some(&reason)).await?;
         builds::hand_on_needs(&mut *db, build.key).await?;
         builds::release_dependents(&mut *db, build.key).await?;
         waived += 1;
@@ -216,6 +216,44 @@ pub async fn waive_builds(
     // What waited for nothing but these goes on; nothing is tried again that failed by itself.
     let (_, dependents) = retry_iteration(db, iteration, |_| false, false, "").await?;
     Ok((waived, dependents))
+}
+
+/// Takes back that builds of an iteration are left out: they are built, and what has not begun waits
+/// for them again. Hands back how many, and the package bases that stay left out because something
+/// went on with their released packages already.
+pub async fn take_waivers_back(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+    chosen: impl Fn(&str) -> bool,
+    reason: &str,
+) -> DbResult<(u32, BTreeSet<String>)> {
+    let waived = builds::in_statuses(&mut *db, iteration, &[BuildStatus::Waived]).await?;
+    let chosen = waived.iter().filter(|build| chosen(&build.pkgbase));
+    let mut stay = BTreeSet::new();
+    for build in chosen.clone() {
+        if builds::went_on(&mut *db, build.key).await? {
+            stay.insert(build.pkgbase.clone());
+        }
+    }
+    let mut again = 0;
+    for build in chosen.filter(|build| !stay.contains(&build.pkgbase)) {
+        // Another one of them may have come to wait for this one, or this one for it.
+        let build = builds::state(&mut *db, build.key).await?;
+        builds::hold_dependents(
+            &mut *db,
+            build.key,
+            &format!("{} is built after all", build.pkgbase),
+        )
+        .await?;
+        back_to_work(&mut *db, &build, reason).await?;
+        again += 1;
+    }
+    // What failed meanwhile keeps them from going on.
+    let failed = [BuildStatus::Failed, BuildStatus::Unbuildable];
+    for build in builds::in_statuses(&mut *db, iteration, &failed).await? {
+        block_dependents(&mut *db, &build).await?;
+    }
+    Ok((again, stay))
 }
 
 /// Puts failed builds of an iteration back to work, and what waited for them; hands back how many

@@ -21,7 +21,7 @@ use crate::Server;
 use crate::db::iterations::{PinnedOrigin, StoredIteration};
 use crate::db::keys::NamespaceKey;
 use crate::db::superseded::still_running;
-use crate::db::{DbError, iterations, namespaces, plans};
+use crate::db::{DbError, iterations, namespaces, plans, waivers};
 use crate::dispatch::{steps, superseded};
 use crate::sources::ResolvedChangeset;
 
@@ -117,6 +117,26 @@ pub async fn plan_iteration(
     }
 }
 
+/// Leaves out what people left out of an earlier iteration, where the source is still the same.
+async fn carry_waivers_over(
+    db: &mut sqlx::SqliteConnection,
+    iteration: &StoredIteration,
+) -> Result<(), DbError> {
+    let holding = waivers::holding(&mut *db, iteration.namespace, iteration.key).await?;
+    if holding.is_empty() {
+        return Ok(());
+    }
+    let reason = |pkgbase: &str| {
+        let waiver = holding.iter().find(|waiver| waiver.pkgbase == pkgbase)?;
+        Some(format!(
+            "waived since iteration {}: {}",
+            waiver.iteration, waiver.reason
+        ))
+    };
+    steps::waive_builds(db, iteration.key, reason).await?;
+    Ok(())
+}
+
 /// Puts an iteration that is fully stored in the place of the current one, in one transaction; one
 /// that a newer iteration overtook is superseded at once.
 async fn make_current(server: &Server, iteration: &StoredIteration) -> Result<(), DbError> {
@@ -147,6 +167,7 @@ async fn make_current(server: &Server, iteration: &StoredIteration) -> Result<()
         stopped.extend(ended);
     }
     iterations::set_status(&mut tx, iteration, IterationStatus::Current, None).await?;
+    carry_waivers_over(&mut tx, iteration).await?;
     namespaces::settle(&mut tx, iteration.namespace).await?;
     tx.commit().await?;
     for run in stopped {

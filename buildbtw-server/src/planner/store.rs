@@ -160,6 +160,10 @@ fn new_builds(
                 nocheck: build.nocheck,
                 pkgnames: build.pkgnames.iter().map(ToString::to_string).collect(),
                 because: because(build),
+                because_of: match &build.because {
+                    Because::Changed(_) => None,
+                    Because::Dependent(dependent) => Some(dependent.of.clone()),
+                },
                 install: build.install.clone(),
                 assumed: build.assumed.clone(),
                 weight: *weight,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use buildbtw_api::namespaces::{IterationReason, NamespaceOptions, RetryRequest, WaiveRequest};
+use buildbtw_api::namespaces::{
+    IterationReason, NamespaceOptions, RetryRequest, UnwaiveRequest, WaiveRequest,
+};
 use buildbtw_api::{NamespaceName, NamespaceStatus, ServerMode, WorkerId, WorkerMode};
 use buildbtw_server::db::{iterations, namespaces, plans, workers};
 use buildbtw_server::{Server, api, dispatch, planner};
@@ -36,11 +38,17 @@ impl World {
             8 => {
                 let count = self.namespaces[&name].revisions.len();
                 let number = self.rng.usize(0..count);
-                let request = WaiveRequest {
-                    pkgbases: vec![format!("p{number}").parse().unwrap()],
-                    reason: "it is not needed".to_owned(),
-                };
-                self.ask(&name, "waive", Some(request)).await?;
+                let pkgbases = vec![format!("p{number}").parse().unwrap()];
+                if self.rng.u8(0..3) == 0 {
+                    let request = UnwaiveRequest { pkgbases };
+                    self.ask(&name, "unwaive", Some(request)).await?;
+                } else {
+                    let request = WaiveRequest {
+                        pkgbases,
+                        reason: "it is not needed".to_owned(),
+                    };
+                    self.ask(&name, "waive", Some(request)).await?;
+                }
             }
             _ => self.turn_a_mode().await?,
         }
