@@ -137,6 +137,17 @@ bench *ARGS:
     cargo build --release --workspace --bins --benches
     cargo bench --workspace --benches "$@"
 
+# Measure the pages: `just bench-pages [sizes|map|changes|memory|readers|line ...] [--full] [--judge]`
+[group('check')]
+bench-pages *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
+    [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
+    # It starts the programs as they are built here.
+    cargo build --release -p buildbtw-server -p buildbtw-worker -p buildbtw-build -p buildbtw-client --bins
+    cargo bench -p buildbtw-tests --bench pages -- "$@"
+
 # Check formatting, and let clippy look at everything
 [group('check')]
 lint:

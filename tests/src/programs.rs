@@ -147,6 +147,26 @@ impl Process {
         }
     }
 
+    /// How long processors have worked for it so far.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        // The name in brackets may contain anything; the fields behind it are numbers (proc(5)).
+        let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        // Linux counts in hundredths of a second for everybody (USER_HZ).
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What it has printed.
     pub fn text(&self) -> String {
         let mut text = Vec::new();

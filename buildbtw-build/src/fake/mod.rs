@@ -158,10 +158,25 @@ impl Fake<'_> {
         }
     }
 
+    /// Writes the time again and again, for as long as somebody listens.
+    async fn talk(&self) {
+        let every = Duration::from_millis(self.rule.line_every_ms);
+        if every.is_zero() {
+            return std::future::pending().await;
+        }
+        for number in 1.. {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let now = now.map_or(0, |now| now.as_millis());
+            self.log(format!("line {number} at {now}")).await;
+            tokio::time::sleep(every).await;
+        }
+    }
+
     async fn spend(&self, duration: Duration) -> Result<(), BuildOutcome> {
         let limit = self.request.limits.time;
         tokio::select! {
             () = tokio::time::sleep(duration) => Ok(()),
+            () = self.talk() => Ok(()),
             () = self.cancel.cancelled() => Err(BuildOutcome::failure(
                 OutcomeClass::Cancelled,
                 "stopped, as was asked for",

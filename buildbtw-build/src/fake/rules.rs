@@ -22,6 +22,9 @@ pub struct FakeRule {
     pub size: usize,
     /// Lines that are written to the log, besides the usual ones.
     pub log_lines: u64,
+    /// So often a line with the time is written while the build goes on, in milliseconds; never where
+    /// it is 0. The time is that of the clock, in milliseconds since 1970, at the end of the line.
+    pub line_every_ms: u64,
     /// Packages of these names are made, too, whatever the `.SRCINFO` says.
     pub additional_packages: Vec<String>,
     /// Packages of these names are not made.

@@ -20,6 +20,8 @@ pub struct Look {
     pub width: u32,
     pub dark: bool,
     pub script: bool,
+    /// Scripts can have memory collected, and see how much they take.
+    pub precise_memory: bool,
 }
 
 impl Default for Look {
@@ -28,6 +30,7 @@ impl Default for Look {
             width: 1280,
             dark: false,
             script: true,
+            precise_memory: false,
         }
     }
 }
@@ -75,6 +78,10 @@ impl Browser {
             format!("--window-size={},900", look.width),
             format!("--user-data-dir={}", profile.path().display()),
         ];
+        if look.precise_memory {
+            arguments.push("--enable-precise-memory-info".to_owned());
+            arguments.push("--js-flags=--expose-gc".to_owned());
+        }
         if look.dark {
             arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
         }
