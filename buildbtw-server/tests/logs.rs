@@ -153,12 +153,18 @@ async fn lines_are_found_and_times_are_known() {
         logs.line_start(run, lines.len() as u64).await.unwrap(),
         None
     );
-    let received = logs.received_at(run, begins - 1).await.unwrap().unwrap();
+    let received = logs.received(run, begins - 1, begins).await.unwrap();
     // Stored as microseconds.
-    assert!(
-        received.as_microsecond() >= start.as_microsecond() && received <= jiff::Timestamp::now()
-    );
-    assert_eq!(logs.received_at(run, begins).await.unwrap(), None);
+    let end = jiff::Timestamp::now();
+    assert_eq!(received.len(), 1);
+    assert!(received[0].0 < begins);
+    let at = received[0].1;
+    assert!(at.as_microsecond() >= start.as_microsecond() && at <= end);
+    // Of the whole log the places come in order, the first one at its begin.
+    let all = logs.received(run, 0, begins).await.unwrap();
+    assert_eq!(all[0].0, 0);
+    assert!(all.is_sorted() && all.len() > 1, "{all:?}");
+    assert_eq!(all.last(), received.last());
 }
 
 #[tokio::test]

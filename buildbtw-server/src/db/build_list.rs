@@ -29,22 +29,28 @@ const COLUMNS: &str = "SELECT build.id, architecture, pkgbase, pass, build.statu
      pkgnames, wave, nocheck, because, build.changed_at \
      FROM build JOIN build_set ON build_set.id = build_set_id";
 
-async fn shown(db: &mut SqliteConnection, row: Row) -> DbResult<Build> {
-    Ok(Build {
-        run: runs::newest_of_build(db, row.id).await?,
-        pkgbase: word("pkgbase", &row.pkgbase)?,
-        architecture: word("architecture", &row.architecture)?,
-        pass: row.pass,
-        status: word("build status", &row.status)?,
-        reason: row.reason,
-        version: word("version", &row.version)?,
-        commit: row.commit_id,
-        pkgnames: json("build's pkgnames", &row.pkgnames)?,
-        wave: row.wave,
-        nocheck: row.nocheck,
-        because: row.because,
-        changed_at: timestamp(row.changed_at)?,
-    })
+/// Rows as people see them, each with its newest run.
+async fn shown(db: &mut SqliteConnection, rows: Vec<Row>) -> DbResult<Vec<Build>> {
+    let keys: Vec<BuildKey> = rows.iter().map(|row| row.id).collect();
+    let mut runs = runs::newest_of_builds(db, &keys).await?;
+    let build = |row: Row| {
+        Ok(Build {
+            run: runs.remove(&row.id),
+            pkgbase: word("pkgbase", &row.pkgbase)?,
+            architecture: word("architecture", &row.architecture)?,
+            pass: row.pass,
+            status: word("build status", &row.status)?,
+            reason: row.reason,
+            version: word("version", &row.version)?,
+            commit: row.commit_id,
+            pkgnames: json("build's pkgnames", &row.pkgnames)?,
+            wave: row.wave,
+            nocheck: row.nocheck,
+            because: row.because,
+            changed_at: timestamp(row.changed_at)?,
+        })
+    };
+    rows.into_iter().map(build).collect()
 }
 
 /// The place of a build in its list, for paging: wave, package base, pass, row.
@@ -118,11 +124,7 @@ pub async fn page(
         pass: last.pass,
         key: last.id.0,
     });
-    let mut builds = Vec::with_capacity(rows.len());
-    for row in rows {
-        builds.push(shown(&mut *db, row).await?);
-    }
-    Ok((builds, next))
+    Ok((shown(db, rows).await?, next))
 }
 
 /// One build of an iteration.
@@ -143,10 +145,10 @@ pub async fn find(
         .bind(pass)
         .fetch_optional(&mut *db)
         .await?;
-    match row {
-        Some(row) => Ok(Some((row.id, shown(db, row).await?))),
-        None => Ok(None),
-    }
+    let Some(row) = row else { return Ok(None) };
+    let key = row.id;
+    let build = shown(db, vec![row]).await?.pop();
+    Ok(build.map(|build| (key, build)))
 }
 
 /// What a list of builds is sorted by.
@@ -214,9 +216,5 @@ pub async fn filtered(
         .await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
-    let mut builds = Vec::with_capacity(rows.len());
-    for row in rows {
-        builds.push(shown(&mut *db, row).await?);
-    }
-    Ok((builds, more))
+    Ok((shown(db, rows).await?, more))
 }

@@ -138,6 +138,23 @@ pub async fn by_number(
     )
 }
 
+/// The iteration of a number under a name, whichever of the namespaces that had that name it belongs
+/// to: numbers go on counting when a name is taken again.
+pub async fn by_name_and_number(
+    db: &mut SqliteConnection,
+    name: &str,
+    number: u32,
+) -> DbResult<Option<StoredIteration>> {
+    Ok(sqlx::query_as(
+        "SELECT iteration.* FROM iteration JOIN namespace ON namespace.id = namespace_id \
+         WHERE name = ? AND number = ? ORDER BY namespace_id DESC LIMIT 1",
+    )
+    .bind(name)
+    .bind(number)
+    .fetch_optional(db)
+    .await?)
+}
+
 /// All iterations of a namespace, newest first.
 pub async fn of_namespace(
     db: &mut SqliteConnection,

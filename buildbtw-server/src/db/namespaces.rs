@@ -159,6 +159,64 @@ pub async fn page(
     rows.into_iter().map(StoredNamespace::try_from).collect()
 }
 
+/// A namespace that was put away, or another one that has its name.
+#[derive(Debug, Clone, FromRow)]
+pub struct Namesake {
+    /// The name.
+    pub name: String,
+    /// Where it stands.
+    pub status: String,
+    /// When it was made, in microseconds since 1970.
+    pub created_at: i64,
+    /// When it came to its status, likewise.
+    pub changed_at: i64,
+    /// The numbers of its first and last iterations.
+    pub first: u32,
+    /// Likewise.
+    pub last: u32,
+}
+
+const NAMESAKES: &str = "SELECT name, namespace.status, namespace.created_at, namespace.changed_at, \
+     min(number) AS first, max(number) AS last FROM namespace JOIN iteration ON namespace_id = namespace.id";
+
+/// The other namespaces that have or had the name of one, newest first.
+pub async fn namesakes(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<Vec<Namesake>> {
+    let sql = format!(
+        "{NAMESAKES} WHERE name = (SELECT name FROM namespace WHERE id = ?1) AND namespace.id <> ?1 \
+         GROUP BY namespace.id ORDER BY namespace.id DESC"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(key)
+        .fetch_all(db)
+        .await?)
+}
+
+/// At most `limit` archived namespaces, those put away last first, without the first `skipped`.
+pub async fn archived(
+    db: &mut SqliteConnection,
+    skipped: u32,
+    limit: u32,
+) -> DbResult<Vec<Namesake>> {
+    let sql = format!(
+        "{NAMESAKES} WHERE namespace.status = 'archived' GROUP BY namespace.id \
+         ORDER BY namespace.changed_at DESC, namespace.id DESC LIMIT ? OFFSET ?"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(limit)
+        .bind(skipped)
+        .fetch_all(db)
+        .await?)
+}
+
+/// How many namespaces are archived.
+pub async fn count_archived(db: &mut SqliteConnection) -> DbResult<u32> {
+    Ok(
+        sqlx::query_scalar("SELECT count(*) FROM namespace WHERE status = 'archived'")
+            .fetch_one(db)
+            .await?,
+    )
+}
+
 /// The origin changesets of a namespace, in order.
 pub async fn changesets(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<Vec<Changeset>> {
     let rows: Vec<(String, String)> = sqlx::query_as(

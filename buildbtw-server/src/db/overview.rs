@@ -286,14 +286,16 @@ pub async fn pkgbases_like(
     .await?)
 }
 
-/// Namespaces with a text in their name, the newest first, with their statuses.
+/// Namespaces with a text in their name, the archived ones last, else the newest first, with their
+/// statuses and the numbers of their last iterations.
 pub async fn namespaces_like(
     db: &mut SqliteConnection,
     text: &str,
     limit: u32,
-) -> DbResult<Vec<(String, String)>> {
+) -> DbResult<Vec<(String, String, u32)>> {
     Ok(sqlx::query_as(
-        "SELECT name, status FROM namespace WHERE instr(name, ?) AND status <> 'archived' ORDER BY id DESC LIMIT ?",
+        "SELECT name, status, (SELECT max(number) FROM iteration WHERE namespace_id = namespace.id) FROM namespace \
+         WHERE instr(name, ?) ORDER BY status = 'archived', id DESC LIMIT ?",
     )
     .bind(text)
     .bind(limit)

@@ -58,7 +58,8 @@ pub(super) fn unpack_without_files(metadata: &[u8]) -> DbResult<PackageFile> {
     unpack_json(frames(metadata)?.0)
 }
 
-fn unpack(metadata: &[u8]) -> DbResult<PackageFile> {
+/// A package with its list of files.
+pub(super) fn unpack(metadata: &[u8]) -> DbResult<PackageFile> {
     let (package, files) = frames(metadata)?;
     Ok(PackageFile {
         files: unpack_json(files)?,
@@ -113,19 +114,6 @@ pub async fn insert_of_run(
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// What a package provides besides its own name; nothing for one that nobody knows.
-pub async fn provides(db: &mut SqliteConnection, sha256: &str) -> DbResult<Vec<String>> {
-    let metadata: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT metadata FROM package WHERE sha256 = ?")
-            .bind(sha256)
-            .fetch_optional(db)
-            .await?;
-    match metadata {
-        Some(metadata) => Ok(unpack_without_files(&metadata)?.info.provides),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// The packages that make up a run's result, by file name, under the names they were sent with.

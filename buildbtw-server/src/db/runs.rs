@@ -1,6 +1,6 @@
 //! Runs: handed out, begun, reported from, ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use buildbtw_api::events::EventKind;
 use buildbtw_api::runs::{
@@ -19,6 +19,7 @@ use super::{DbError, DbResult, json, now, timestamp, to_json, word};
 
 #[derive(FromRow)]
 struct Row {
+    build_id: BuildKey,
     public_id: String,
     attempt: u32,
     status: String,
@@ -66,23 +67,29 @@ impl TryFrom<Row> for RunSummary {
 /// Runs as they are shown, with a condition.
 fn summaries(condition: &str) -> String {
     format!(
-        "SELECT run.public_id, attempt, run.status, class, message, exit_code, failed_step, worker.name AS worker, \
+        "SELECT run.build_id, run.public_id, attempt, run.status, class, message, exit_code, failed_step, worker.name AS worker, \
          canary, run.claimed_at, started_at, ended_at, {SHOWN} FROM run LEFT JOIN worker ON worker.id = worker_id \
          LEFT JOIN pipeline ON pipeline.run_id = run.id {condition}"
     )
 }
 
-/// The newest run of a build; canaries are no part of its progress.
-pub async fn newest_of_build(
+/// The newest run of each of some builds that has one; canaries are no part of their progress.
+pub async fn newest_of_builds(
     db: &mut SqliteConnection,
-    build: BuildKey,
-) -> DbResult<Option<RunSummary>> {
-    let sql = summaries("WHERE build_id = ? AND canary = 0 ORDER BY attempt DESC LIMIT 1");
-    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(build)
-        .fetch_optional(db)
+    builds: &[BuildKey],
+) -> DbResult<HashMap<BuildKey, RunSummary>> {
+    let keys: Vec<i64> = builds.iter().map(|build| build.0).collect();
+    let sql = summaries(
+        "WHERE run.id IN (SELECT (SELECT id FROM run WHERE build_id = wanted.value AND canary = 0 \
+         ORDER BY attempt DESC LIMIT 1) FROM json_each(?) AS wanted)",
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(to_json(&keys))
+        .fetch_all(db)
         .await?;
-    row.map(RunSummary::try_from).transpose()
+    rows.into_iter()
+        .map(|row| Ok((row.build_id, row.try_into()?)))
+        .collect()
 }
 
 /// All runs of a build, newest first; canaries behind those that it went by.

@@ -8,6 +8,7 @@ use super::situation::{FIRST, Others, gather, requirements};
 use crate::Server;
 use crate::db::keys::BuildKey;
 use crate::db::{DbResult, builds, modes, ready, timestamp};
+use crate::scheduler::Situation;
 use crate::scheduler::explain::{Facts, OpenRun};
 
 /// Where the namespace and the iteration of a build stand.
@@ -19,10 +20,19 @@ pub struct Stands {
     pub iteration: IterationStatus,
 }
 
+/// Gathers what there is to decide, for the facts of however many builds.
+pub async fn situation(
+    server: &Server,
+    db: &mut SqliteConnection,
+) -> DbResult<Situation<BuildKey>> {
+    Ok(gather(server, db, FIRST, Others::All).await?.situation)
+}
+
 /// Gathers all that is known of a build.
 pub async fn facts(
     server: &Server,
     db: &mut SqliteConnection,
+    situation: &Situation<BuildKey>,
     key: BuildKey,
     build: &Build,
     stands: Stands,
@@ -30,8 +40,6 @@ pub async fn facts(
     let state = builds::state(&mut *db, key).await?;
     let waits_for = state.waits_for;
     let (not_before, refers_to) = builds::obstacles(&mut *db, key).await?;
-    let situation = gather(server, &mut *db, FIRST, Others::All).await?;
-    let situation = situation.situation;
     let failed_on = ready::failed_on(&mut *db, key).await?;
     let order = situation.line(&build.architecture);
     let ahead = order.iter().position(|other| *other == key).unwrap_or(0);
@@ -59,7 +67,7 @@ pub async fn facts(
         requirements: requirements(server, build.pkgbase.as_str(), state.place()?),
         failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
         server: modes::server(&mut *db).await?,
-        workers: situation.workers,
+        workers: situation.workers.clone(),
         ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
     })
 }

@@ -237,13 +237,19 @@ impl Logs {
         self.with(run, move |entry| entry.known_line(offset)).await
     }
 
-    /// When the byte at an offset was received, to the second; `None` if there is no such byte.
+    /// When the bytes from one offset up to another were received, to the second: each time with
+    /// the first byte from which on it holds, in order. The first of them may lie before `from`.
     ///
     /// # Errors
     ///
     /// When the log cannot be read.
-    pub async fn received_at(&self, run: RunId, offset: u64) -> io::Result<Option<Timestamp>> {
-        self.with(run, move |entry| entry.received_at(offset)).await
+    pub async fn received(
+        &self,
+        run: RunId,
+        from: u64,
+        to: u64,
+    ) -> io::Result<Vec<(u64, Timestamp)>> {
+        self.with(run, move |entry| entry.received(from, to)).await
     }
 
     /// Works on a log, on a thread that may wait for the disk.

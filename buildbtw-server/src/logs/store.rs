@@ -304,12 +304,14 @@ impl Entry {
         Ok(entry.map(|entry| (entry.line, entry.offset)))
     }
 
-    pub fn received_at(&self, offset: u64) -> io::Result<Option<Timestamp>> {
-        if offset >= self.progress.borrow().length {
-            return Ok(None);
-        }
+    pub fn received(&self, from: u64, to: u64) -> io::Result<Vec<(u64, Timestamp)>> {
         let entries = self.index()?;
-        let entry = entries[..entries.partition_point(|entry| entry.offset <= offset)].last();
-        Ok(entry.and_then(|entry| Timestamp::from_microsecond(entry.at).ok()))
+        let first = entries.partition_point(|entry| entry.offset <= from);
+        let last = entries.partition_point(|entry| entry.offset < to);
+        let part = entries.get(first.saturating_sub(1)..last).unwrap_or(&[]);
+        let at = |entry: &index::Entry| {
+            Some((entry.offset, Timestamp::from_microsecond(entry.at).ok()?))
+        };
+        Ok(part.iter().filter_map(at).collect())
     }
 }

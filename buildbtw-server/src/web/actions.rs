@@ -4,7 +4,9 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::changing::{AddRequest, RebuildRequest, RemoveRequest};
-use buildbtw_api::namespaces::{CreateNamespace, Namespace, RetryRequest, WaiveRequest};
+use buildbtw_api::namespaces::{
+    CreateNamespace, Namespace, RetryRequest, UnwaiveRequest, WaiveRequest,
+};
 use buildbtw_api::{BuildStatus, Changeset, NamespaceName, NamespaceStatus, ProblemType};
 use buildbtw_graph::PkgBase;
 use serde::Deserialize;
@@ -154,6 +156,11 @@ pub fn of_build(status: BuildStatus) -> Vec<Action> {
             ]
         }
         BuildStatus::Blocked | BuildStatus::Pending => vec![waive()],
+        BuildStatus::Waived => vec![plain(
+            "unwaive",
+            "Build it after all",
+            "it is no longer left out; what has not begun waits for it again",
+        )],
         _ => Vec::new(),
     }
 }
@@ -243,6 +250,12 @@ async fn carry_out(
                 reason: sent.reason.clone(),
             };
             failures::waive(state(), path(), Json(request)).await?;
+        }
+        "unwaive" => {
+            let request = UnwaiveRequest {
+                pkgbases: pkgbases()?,
+            };
+            failures::unwaive(state(), path(), Json(request)).await?;
         }
         verb => {
             let detail = format!("nothing is called {verb} here");

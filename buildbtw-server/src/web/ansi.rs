@@ -1,6 +1,8 @@
 //! Text from a log as HTML: colours of a terminal become classes, everything else that commands a
 //! terminal or turns the direction of writing is shown harmlessly or left out.
 
+use std::borrow::Cow;
+
 /// What the text looks like at a place: SGR of ECMA-48, as far as build tools use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Look {
@@ -156,6 +158,16 @@ impl Painter {
     }
 }
 
+/// What can be read of a line, without its end: as [`Painter::line`] says, but without painting.
+pub fn readable(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end_matches('\n');
+    let plain = |byte: u8| (b' '..0x7f).contains(&byte) || byte == b'\t';
+    match text.bytes().all(plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(Painter::default().line(text).plain),
+    }
+}
+
 /// Marks that change the direction in which text is written (Unicode Standard Annex 9): in a log they
 /// could only make it read otherwise than it is.
 fn turns_writing(c: char) -> bool {
@@ -242,6 +254,9 @@ mod tests {
             Painter::default().line(line).plain,
             "==> ERROR: <a> & \"b\""
         );
+        assert_eq!(readable(line), "==> ERROR: <a> & \"b\"");
+        assert_eq!(readable("10 %\r20 %\r\n"), "20 %");
+        assert!(matches!(readable("<a> & b\n"), Cow::Borrowed("<a> & b")));
     }
 
     #[test]

@@ -5,56 +5,37 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// The files by name.
-const FILES: [(&str, &str, &str); 9] = [
-    (
-        "style.css",
-        "text/css; charset=utf-8",
-        include_str!("assets/style.css"),
-    ),
-    (
-        "live.js",
-        "text/javascript; charset=utf-8",
-        include_str!("assets/live.js"),
-    ),
-    (
-        "log.js",
-        "text/javascript; charset=utf-8",
-        include_str!("assets/log.js"),
-    ),
-    (
-        "map.js",
-        "text/javascript; charset=utf-8",
-        include_str!("assets/map.js"),
-    ),
-    (
-        "stream.js",
-        "text/javascript; charset=utf-8",
-        include_str!("assets/stream.js"),
-    ),
-    ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
-    (
-        "icon-good.svg",
-        "image/svg+xml",
-        include_str!("assets/icon-good.svg"),
-    ),
-    (
-        "icon-bad.svg",
-        "image/svg+xml",
-        include_str!("assets/icon-bad.svg"),
-    ),
-    (
-        "icon-busy.svg",
-        "image/svg+xml",
-        include_str!("assets/icon-busy.svg"),
-    ),
+const FILES: [(&str, &str); 13] = [
+    ("style.css", include_str!("assets/style.css")),
+    ("live.js", include_str!("assets/live.js")),
+    ("morph.js", include_str!("assets/morph.js")),
+    ("stream.js", include_str!("assets/stream.js")),
+    ("map.js", include_str!("assets/map.js")),
+    ("graph.js", include_str!("assets/graph.js")),
+    ("log.js", include_str!("assets/log.js")),
+    ("ansi.js", include_str!("assets/ansi.js")),
+    ("fold.js", include_str!("assets/fold.js")),
+    ("icon.svg", include_str!("assets/icon.svg")),
+    ("icon-good.svg", include_str!("assets/icon-good.svg")),
+    ("icon-bad.svg", include_str!("assets/icon-bad.svg")),
+    ("icon-busy.svg", include_str!("assets/icon-busy.svg")),
 ];
+
+/// What a file is, by the end of its name.
+fn kind(name: &str) -> &'static str {
+    match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        _ => "image/svg+xml",
+    }
+}
 
 /// One of the files.
 pub async fn get(Path(file): Path<String>) -> Response {
-    match FILES.iter().find(|(name, ..)| *name == file) {
-        Some((_, kind, content)) => {
+    match FILES.iter().find(|(name, _)| *name == file) {
+        Some((name, content)) => {
             let headers = [
-                (header::CONTENT_TYPE, *kind),
+                (header::CONTENT_TYPE, kind(name)),
                 (header::CACHE_CONTROL, "max-age=300"),
                 (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             ];

@@ -7,17 +7,19 @@ use buildbtw_api::explanations::Explanation;
 use buildbtw_api::ingredients::{Flaky, Rebuilt};
 use buildbtw_api::runs::{RunDetails, RunSummary};
 use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, ProblemType};
-use sqlx::SqliteConnection;
 
 use super::actions::{Action, of_build};
 use super::ansi::Painter;
 use super::graph::{Graph, graph};
+use super::made::{self, PackageRow};
 use super::page::{
-    PageResult, When, build_page, bytes, duration, duration_ms, log_page, name, render,
+    PageResult, When, build_page, duration, duration_ms, log_page, name, render, sentence,
 };
 use crate::api::extract;
-use crate::db::{DbResult, build_list, events, flaky, packages, runs};
-use crate::dispatch::facts::{Stands, facts};
+use crate::db::chains::{self, Link};
+use crate::db::waivers::{self, Waiver};
+use crate::db::{build_list, events, flaky, runs};
+use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::HttpProblem;
 use crate::scheduler::explain::explain;
@@ -25,9 +27,6 @@ use crate::{Server, clock};
 
 /// How much of the end of a log the page shows, in bytes. The whole is one click away.
 const LOG_TAIL: u64 = 24 << 10;
-
-/// How many provisions of a package are named.
-const PROVIDES: usize = 12;
 
 #[derive(Template)]
 #[template(path = "build.html")]
@@ -45,8 +44,10 @@ struct BuildPage {
     runs: Vec<RunRow>,
     steps: Vec<StepRow>,
     packages: Vec<PackageRow>,
-    /// Some of them provide something.
-    provide: bool,
+    /// The way from a change to it, itself last; empty where it is changed itself.
+    chain: Vec<ChainRow>,
+    /// What a person said about leaving it out.
+    waiver: Option<String>,
     newest: Option<RunDetails>,
     log: String,
     log_from: u64,
@@ -60,6 +61,12 @@ struct Cause {
     pkgbase: String,
     status: BuildStatus,
     log: Option<String>,
+}
+
+/// A build on the way from a change to this one.
+struct ChainRow {
+    page: String,
+    link: Link,
 }
 
 struct RunRow {
@@ -81,12 +88,6 @@ struct StepRow {
     width: u64,
     colour: &'static str,
     says: &'static str,
-}
-
-struct PackageRow {
-    file_name: String,
-    size: String,
-    provides: String,
 }
 
 /// One build.
@@ -126,7 +127,8 @@ pub async fn show(
         namespace: stored.status,
         iteration: iteration.status()?,
     };
-    let facts = facts(&server, &mut tx, key, &build, stands).await?;
+    let situation = situation(&server, &mut tx).await?;
+    let facts = facts(&server, &mut tx, &situation, key, &build, stands).await?;
     let explanation = explain(facts, clock::now());
     let page =
         |pkgbase: &str, pass: u8| build_page(&namespace, number, &architecture, pkgbase, pass);
@@ -149,28 +151,47 @@ pub async fn show(
     let worked_on = stored.status != NamespaceStatus::Archived
         && iteration.status()? == buildbtw_api::IterationStatus::Current;
     let rows = runs::of_build(&mut tx, key).await?;
-    let packages = package_rows(&mut tx, newest.as_ref()).await?;
+    let packages = made::gather(&mut tx, key).await?;
+    let chain = chains::to_build(&mut tx, key).await?;
+    let waiver = waivers::about(&mut tx, stored.key, &pkgbase).await?;
+    let graph = graph(&mut tx, key, page).await?;
+    let rebuilt = rebuilt(&mut tx, key).await?;
+    let flaky = flaky::of_build(&mut tx, key).await?;
+    let last_event = events::last(&mut tx).await?;
+    drop(tx);
+    let packages = made::rows(packages).await?;
+    let chain = match chain.len() {
+        0 | 1 => Vec::new(),
+        _ => chain,
+    };
+    let chain = chain.into_iter().map(|link| ChainRow {
+        page: page(&link.pkgbase, 1),
+        link,
+    });
+    let chain = chain.collect();
+    let waiver = waiver.map(|waiver| waived(&waiver, &build));
     let rendered = BuildPage {
         page: page(&pkgbase, pass),
         remedy: explanation.remedy(namespace.as_str(), &pkgbase),
         explanation: sentence(&explanation.to_string()),
         causes,
-        rebuilt: rebuilt_lines(rebuilt(&mut tx, key).await?),
-        flaky: flaky_lines(&flaky::of_build(&mut tx, key).await?),
-        graph: graph(&mut tx, key, page).await?,
+        rebuilt: rebuilt_lines(rebuilt),
+        flaky: flaky_lines(&flaky),
+        graph,
         runs: rows
             .into_iter()
             .map(|run| run_row(run, &build.commit))
             .collect(),
         steps: newest.as_ref().map(steps).unwrap_or_default(),
-        provide: packages.iter().any(|package| !package.provides.is_empty()),
         packages,
+        chain,
+        waiver,
         forms: if worked_on {
             of_build(build.status)
         } else {
             Vec::new()
         },
-        last_event: events::last(&mut tx).await?,
+        last_event,
         namespace: namespace.clone(),
         iteration: number,
         build,
@@ -178,15 +199,28 @@ pub async fn show(
         log,
         log_from,
     };
-    drop(tx);
     render(&rendered)
 }
 
-/// A text as the begin of a sentence.
-fn sentence(text: &str) -> String {
-    let mut rest = text.chars();
-    let first = rest.next().map(|c| c.to_uppercase().collect::<String>());
-    first.unwrap_or_default() + rest.as_str()
+/// What a person's word about leaving a build out means here.
+fn waived(waiver: &Waiver, build: &Build) -> String {
+    let given = When::at_microsecond(waiver.given_at);
+    let short = |commit: &str| commit.chars().take(12).collect::<String>();
+    let said = format!(
+        "In iteration {} somebody said to leave it out ({}): {}.",
+        waiver.iteration, given.ago, waiver.reason
+    );
+    match (waiver.commit == build.commit, build.status) {
+        (true, BuildStatus::Waived) => format!(
+            "{said} That holds for further iterations too, as long as its source stays at commit {}.",
+            short(&waiver.commit)
+        ),
+        (true, _) => format!("{said} It went on here before that."),
+        (false, _) => format!(
+            "{said} That was for commit {}; its source has changed since, so it is built.",
+            short(&waiver.commit)
+        ),
+    }
 }
 
 /// The end of a log as HTML.
@@ -282,27 +316,4 @@ fn steps(run: &RunDetails) -> Vec<StepRow> {
         }
     });
     rows.collect()
-}
-
-async fn package_rows(
-    db: &mut SqliteConnection,
-    run: Option<&RunDetails>,
-) -> DbResult<Vec<PackageRow>> {
-    let mut rows = Vec::new();
-    for package in run.iter().flat_map(|run| &run.packages) {
-        let provides = packages::provides(&mut *db, &package.sha256).await?;
-        rows.push(PackageRow {
-            file_name: package.file_name.clone(),
-            size: bytes(package.size),
-            provides: match provides.len() > PROVIDES {
-                true => format!(
-                    "{} and {} more",
-                    provides[..PROVIDES].join(", "),
-                    provides.len() - PROVIDES
-                ),
-                false => provides.join(", "),
-            },
-        });
-    }
-    Ok(rows)
 }

@@ -13,7 +13,7 @@ use crate::api::namespace_as_shown;
 use crate::clock;
 use crate::db::overview::{self, Ahead, FailureRow};
 use crate::db::{build_list, events, iterations, modes, namespaces};
-use crate::dispatch::facts::{Stands, facts};
+use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::workers::shown as workers_shown;
 use crate::scheduler::explain::explain;
 
@@ -34,6 +34,7 @@ struct Home {
     running: Vec<Running>,
     queue: Vec<Queued>,
     queue_length: u32,
+    archived: u32,
     causes: Vec<Cause>,
     failed_today: usize,
     workers_alive: usize,
@@ -157,6 +158,10 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         })
         .collect();
     let (waiting, queue_length) = overview::queued(&mut tx, QUEUE).await?;
+    let situation = match waiting.is_empty() {
+        true => None,
+        false => Some(situation(&server, &mut tx).await?),
+    };
     let mut queue = Vec::with_capacity(waiting.len());
     for row in waiting {
         let Ok(name) = row.namespace.parse() else {
@@ -182,7 +187,8 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             namespace: namespace.status,
             iteration: iteration.status()?,
         };
-        let facts = facts(&server, &mut tx, key, &build, stands).await?;
+        let Some(situation) = &situation else { break };
+        let facts = facts(&server, &mut tx, situation, key, &build, stands).await?;
         queue.push(Queued {
             page: build_page(
                 &row.namespace,
@@ -201,6 +207,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     let failures = overview::failures(&mut tx, since, FAILURES).await?;
     let failed_today = failures.len();
     let mode = modes::server(&mut tx).await?;
+    let archived = namespaces::count_archived(&mut tx).await?;
     let last_event = events::last(&mut tx).await?;
     drop(tx);
     let (sources, source_problems) = server.sources.counts();
@@ -209,6 +216,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         running,
         queue,
         queue_length,
+        archived,
         causes: causes(failures),
         failed_today,
         workers_alive: alive.len(),

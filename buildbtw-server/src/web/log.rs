@@ -2,13 +2,13 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::{ProblemType, RunId};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ansi::{Painter, tells_error};
-use super::page::{PageResult, When, build_page, bytes, log_page, name, render};
+use super::page::{PageResult, When, build_page, bytes, name, render};
 use crate::Server;
 use crate::db::runs;
 use crate::problems::{HttpProblem, HttpResult};
@@ -19,11 +19,8 @@ const LINES: u64 = 2_000;
 /// How many bytes it shows at most, however long the lines are.
 const WINDOW: u64 = 1 << 20;
 
-/// How much is read at once in looking for the first error.
-const SCAN: u64 = 4 << 20;
-
 /// The longest line that is shown whole, in characters.
-const LONGEST: usize = 4_000;
+pub(super) const LONGEST: usize = 4_000;
 
 /// Which lines to show.
 #[derive(Debug, Default, Deserialize)]
@@ -39,15 +36,6 @@ pub struct Window {
     no_error: bool,
 }
 
-/// What to look for in a log.
-#[derive(Debug, Deserialize)]
-pub struct Search {
-    /// The text; large and small letters are alike.
-    q: String,
-    /// Behind which line; from the begin where it is not given.
-    after: Option<u64>,
-}
-
 #[derive(Template)]
 #[template(path = "log.html")]
 struct LogPage {
@@ -60,6 +48,10 @@ struct LogPage {
     earlier: Option<u64>,
     /// The first line behind it.
     later: Option<u64>,
+    /// What leads to these lines also when the log has grown, before `#`.
+    here: String,
+    /// When the run began, in milliseconds since 1970: the times of lines count from there.
+    started: i64,
     /// Where in bytes what is shown ends, when it is the end of a log that still grows.
     follow_from: Option<u64>,
     /// What was looked for.
@@ -72,13 +64,17 @@ struct LogPage {
 
 struct Line {
     number: u64,
+    /// Its first byte.
+    offset: u64,
+    /// When it was received, as hours, minutes and seconds from the run's start.
+    at: String,
     html: String,
     error: bool,
     /// makepkg begins a part with it.
     heading: bool,
 }
 
-async fn details(server: &Server, run: RunId) -> HttpResult<RunDetails> {
+pub(super) async fn details(server: &Server, run: RunId) -> HttpResult<RunDetails> {
     let mut tx = server.db.read().await?;
     let details = runs::details(&mut tx, run).await?;
     details.ok_or_else(|| HttpProblem::new(ProblemType::NotFound, format!("there is no run {run}")))
@@ -113,8 +109,16 @@ pub async fn show(
         content.truncate(whole.map_or(0, |end| end + 1));
         run.log_length = start + content.len() as u64;
     }
-    let (lines, used) = paint(&content, first, window.from.is_none());
+    if start + (content.len() as u64) < run.log_length {
+        // The window ends in the middle of a line: that one is the first of the next.
+        let whole = content.iter().rposition(|byte| *byte == b'\n');
+        content.truncate(whole.map_or(content.len(), |end| end + 1));
+    }
+    let (mut lines, used) = paint(&content, (first, start), window.from.is_none());
     let end = start + used;
+    let started = run.run.started_at.unwrap_or(run.run.claimed_at);
+    let received = logs.received(id, start, end).await?;
+    tell_times(&mut lines, &received, started);
     let shown_to = lines.last().map_or(first, |line| line.number);
     let shown_from = lines.first().map_or(first + 1, |line| line.number);
     render(&LogPage {
@@ -128,6 +132,11 @@ pub async fn show(
         ended: run.run.ended_at.as_ref().map(When::new),
         size: bytes(run.log_length),
         earlier: (shown_from > 1).then(|| shown_from.saturating_sub(LINES).max(1)),
+        here: match window.from {
+            Some(_) => String::new(),
+            None => format!("?from={shown_from}"),
+        },
+        started: started.as_millisecond(),
         later: (end < run.log_length).then_some(shown_to + 1),
         follow_from: (running && end >= run.log_length).then_some(end),
         nothing: match (window.no_error, window.q.is_empty(), window.at) {
@@ -142,124 +151,61 @@ pub async fn show(
     })
 }
 
-/// The lines of some bytes, as HTML, and how many of the bytes that is: the last ones of a window that
-/// ends in the middle of a line are left for the next.
-fn paint(content: &[u8], first: u64, last_ones: bool) -> (Vec<Line>, u64) {
-    let text = String::from_utf8_lossy(content);
-    let mut painter = Painter::default();
-    let mut used = 0;
-    let mut all: Vec<(u64, &str)> = Vec::new();
-    for (number, line) in (first + 1..).zip(text.split_inclusive('\n')) {
-        all.push((number, line));
+/// Says of each line when it was received.
+fn tell_times(lines: &mut [Line], received: &[(u64, Timestamp)], started: Timestamp) {
+    let mut times = received.iter().peekable();
+    let mut at = started;
+    for line in lines {
+        while let Some((_, time)) = times.next_if(|(offset, _)| *offset <= line.offset) {
+            at = *time;
+        }
+        let seconds = at.duration_since(started).as_secs().max(0);
+        line.at = format!(
+            "{:02}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        );
     }
+}
+
+/// The first lines of some bytes, or the last ones, as HTML, and how many of the bytes are behind what
+/// is to be shown next. `begin` is the number of the lines before and of the bytes before.
+fn paint(content: &[u8], begin: (u64, u64), last_ones: bool) -> (Vec<Line>, u64) {
+    let (mut number, mut offset) = begin;
+    let pieces: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
     let most = usize::try_from(LINES).unwrap_or(usize::MAX);
-    let window = match last_ones {
-        true => &all[all.len().saturating_sub(most)..],
-        false => &all[..all.len().min(most)],
+    let skipped = match last_ones {
+        true => pieces.len().saturating_sub(most),
+        false => 0,
     };
-    let whole = window.len() == all.len() || last_ones;
-    let mut lines = Vec::with_capacity(window.len());
-    for (number, line) in window {
-        let cut = line.char_indices().nth(LONGEST).map(|(at, _)| at);
-        let shown = line.trim_end_matches('\n');
-        let shown = cut.map_or(shown, |at| &line[..at]);
-        let mut painted = painter.line(shown);
-        if cut.is_some() {
-            painted.html.push_str(" …");
+    let mut painter = Painter::default();
+    let mut lines = Vec::with_capacity(pieces.len().min(most));
+    for (at, piece) in pieces.into_iter().take(skipped + most).enumerate() {
+        number += 1;
+        if at >= skipped {
+            lines.push(line(piece, number, offset, &mut painter));
         }
-        lines.push(Line {
-            number: *number,
-            error: tells_error(&painted.plain),
-            heading: painted.plain.starts_with("==> "),
-            html: painted.html,
-        });
-        used += line.len();
+        offset += piece.len() as u64;
     }
-    // Replacement characters may make the text longer than the bytes were.
-    let used = if whole {
-        content.len()
-    } else {
-        used.min(content.len())
-    };
-    (lines, used as u64)
+    (lines, offset - begin.1)
 }
 
-/// Goes to the first line that tells of an error, or to the end.
-pub async fn first_error(State(server): State<Server>, Path(run): Path<String>) -> PageResult {
-    let id: RunId = name(&run)?;
-    details(&server, id).await?;
-    let page = log_page(id);
-    let address = match find(&server, id, 0, tells_error).await? {
-        Some(line) => format!("{page}?from={}#L{line}", before(line)),
-        None => format!("{page}?no_error=true"),
-    };
-    Ok(Redirect::to(&address).into_response())
-}
-
-/// Goes to the next line with a text; behind the last one the search begins anew.
-pub async fn search(
-    State(server): State<Server>,
-    Path(run): Path<String>,
-    Query(search): Query<Search>,
-) -> PageResult {
-    let id: RunId = name(&run)?;
-    details(&server, id).await?;
-    let wanted = search.q.to_lowercase();
-    let has_it = |line: &str| line.to_lowercase().contains(&wanted);
-    let after = search.after.unwrap_or(0);
-    let mut found = None;
-    if !wanted.is_empty() {
-        found = find(&server, id, after, has_it).await?;
-        if found.is_none() && after > 0 {
-            found = find(&server, id, 0, has_it).await?;
-        }
+fn line(bytes: &[u8], number: u64, offset: u64, painter: &mut Painter) -> Line {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_end_matches('\n');
+    let cut = text.char_indices().nth(LONGEST).map(|(at, _)| at);
+    let mut painted = painter.line(cut.map_or(text, |at| &text[..at]));
+    if cut.is_some() {
+        painted.html.push_str(" …");
     }
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("q", &search.q)
-        .finish();
-    let page = log_page(id);
-    let address = match found {
-        Some(line) => format!("{page}?from={}&at={line}&{query}#L{line}", before(line)),
-        None => format!("{page}?{query}"),
-    };
-    Ok(Redirect::to(&address).into_response())
-}
-
-/// Where to begin to show what leads to a line.
-fn before(line: u64) -> u64 {
-    line.saturating_sub(20).max(1)
-}
-
-/// The number, from 1, of the first line behind a place of which something holds.
-async fn find(
-    server: &Server,
-    run: RunId,
-    after: u64,
-    holds: impl Fn(&str) -> bool,
-) -> HttpResult<Option<u64>> {
-    let (mut offset, mut number) = (0, 0);
-    let mut begun = Vec::new();
-    loop {
-        let part = server.logs.read(run, offset, SCAN).await?;
-        if part.is_empty() {
-            return Ok(None);
-        }
-        offset += part.len() as u64;
-        for piece in part.split_inclusive(|byte| *byte == b'\n') {
-            begun.extend_from_slice(piece);
-            if !piece.ends_with(b"\n") {
-                continue;
-            }
-            number += 1;
-            let text = String::from_utf8_lossy(&begun);
-            if number > after
-                && text.len() <= LONGEST
-                && holds(&Painter::default().line(&text).plain)
-            {
-                return Ok(Some(number));
-            }
-            begun.clear();
-        }
+    Line {
+        number,
+        offset,
+        at: String::new(),
+        error: tells_error(&painted.plain),
+        heading: painted.plain.starts_with("==> "),
+        html: painted.html,
     }
 }
 
@@ -269,17 +215,41 @@ mod tests {
 
     #[test]
     fn a_window_is_numbered_and_knows_where_it_ends() {
-        let (lines, used) = paint(b"==> Starting build()...\nx: error: <no>\nhalf", 4, false);
-        let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
-        assert_eq!((numbers, used), (vec![5, 6, 7], 43));
-        let (ends, _) = paint(b"==> ERROR: A failure occurred in check().\n", 0, false);
+        let text = b"==> Starting build()...\nx: error: <no>\nh\xc3\x28lf";
+        let (lines, used) = paint(text, (4, 100), false);
+        let places: Vec<_> = lines
+            .iter()
+            .map(|line| (line.number, line.offset))
+            .collect();
+        assert_eq!(places, [(5, 100), (6, 124), (7, 139)]);
+        assert_eq!(used, text.len() as u64, "bytes count, not what is shown");
+        let (ends, _) = paint(
+            b"==> ERROR: A failure occurred in check().\n",
+            (0, 0),
+            false,
+        );
         assert!(ends[0].error, "makepkg's own line counts");
         assert!(lines[0].heading && !lines[0].error);
         assert!(lines[1].error && lines[1].html.contains("&lt;no&gt;"));
         let many = "line\n".repeat(3000);
-        let (first, used) = paint(many.as_bytes(), 0, false);
+        let (first, used) = paint(many.as_bytes(), (0, 0), false);
         assert_eq!((first.len(), first[0].number, used), (2000, 1, 10_000));
-        let (last, used) = paint(many.as_bytes(), 0, true);
+        let (last, used) = paint(many.as_bytes(), (0, 0), true);
         assert_eq!((last.len(), last[0].number, used), (2000, 1001, 15_000));
+        assert_eq!(last[0].offset, 5_000);
+    }
+
+    #[test]
+    fn a_line_has_the_time_of_the_last_place_before_it() {
+        let (mut lines, _) = paint(b"a\nb\nc\nd\n", (0, 10), false);
+        let second = |at: i64| Timestamp::from_second(at).unwrap();
+        // The first place lies before the window; one lies between two lines of it.
+        let received = [(4, second(101)), (12, second(107)), (15, second(3_761))];
+        tell_times(&mut lines, &received, second(100));
+        let times: Vec<&str> = lines.iter().map(|line| line.at.as_str()).collect();
+        assert_eq!(times, ["00:00:01", "00:00:07", "00:00:07", "01:01:01"]);
+        // A clock that was set back makes nothing negative.
+        tell_times(&mut lines, &received, second(200));
+        assert_eq!(lines[0].at, "00:00:00");
     }
 }

@@ -3,7 +3,8 @@
 //! All cells of one status are one path, so that a browser draws thousands of them at once and the
 //! page stays small; where a cell lies follows from its place in the order alone.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use buildbtw_api::BuildStatus;
 
@@ -118,14 +119,17 @@ fn places(cells: &[Cell]) -> Vec<u32> {
 /// The builds on the longest path that was planned: from the one with the longest way to go on, each
 /// time to one of a later wave whose way is shorter by just what the one before takes.
 fn longest_path(cells: &[Cell]) -> Vec<usize> {
-    let begin = (0..cells.len()).max_by_key(|&at| (cells[at].remaining_ms, std::cmp::Reverse(at)));
+    let begin = (0..cells.len()).max_by_key(|&at| (cells[at].remaining_ms, Reverse(at)));
+    // Cells come by wave, so those of one length do too.
+    let mut by_length: HashMap<i64, Vec<usize>> = HashMap::new();
+    for (at, cell) in cells.iter().enumerate() {
+        by_length.entry(cell.remaining_ms).or_default().push(at);
+    }
     let next = |&at: &usize| {
         let left = cells[at].remaining_ms - cells[at].expected_ms;
-        let later = cells.iter().enumerate().skip(at + 1);
-        let mut fitting = later.filter(|(_, cell)| {
-            left > 0 && cell.remaining_ms == left && cell.wave > cells[at].wave
-        });
-        fitting.next().map(|(next, _)| next)
+        let fitting = by_length.get(&left).filter(|_| left > 0)?;
+        let later = fitting.partition_point(|&other| cells[other].wave <= cells[at].wave);
+        fitting.get(later).copied()
     };
     std::iter::successors(begin, next).collect()
 }

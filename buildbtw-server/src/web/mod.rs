@@ -3,6 +3,7 @@
 
 mod actions;
 mod ansi;
+mod archive;
 mod assets;
 mod build;
 mod feed;
@@ -10,10 +11,14 @@ mod findings;
 mod graph;
 mod home;
 mod log;
+mod log_search;
+mod made;
 mod map;
 mod namespace;
+mod package;
 mod page;
 mod plan;
+mod search;
 mod sources;
 mod workers;
 
@@ -29,6 +34,7 @@ use crate::problems::HttpProblem;
 pub fn router() -> Router<Server> {
     Router::new()
         .route("/", get(home::show))
+        .route("/archive", get(archive::show))
         .route("/plan", get(plan::show))
         .route("/namespaces", post(actions::create))
         .route("/namespaces/{name}", get(namespace::show))
@@ -50,13 +56,13 @@ pub fn router() -> Router<Server> {
             get(build::show),
         )
         .route("/runs/{id}/log", get(log::show))
-        .route("/runs/{id}/log/first-error", get(log::first_error))
-        .route("/runs/{id}/log/find", get(log::search))
-        .route("/packages/{pkgbase}", get(sources::package))
+        .route("/runs/{id}/log/first-error", get(log_search::first_error))
+        .route("/runs/{id}/log/find", get(log_search::search))
+        .route("/packages/{pkgbase}", get(package::show))
         .route("/workers", get(workers::show))
         .route("/workers/{id}/mode", post(workers::change))
         .route("/sources", get(sources::show))
-        .route("/search", get(sources::search))
+        .route("/search", get(search::show))
         .route("/failures.atom", get(feed::failures))
         .route("/assets/{file}", get(assets::get))
         .layer(CompressionLayer::new())

@@ -6,21 +6,20 @@ use axum::response::IntoResponse;
 use buildbtw_api::builds::Build;
 use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::namespaces::{BuildSetSummary, Iteration, Namespace};
-use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, OutcomeClass, ProblemType};
+use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, OutcomeClass};
 use serde::Deserialize;
 
 use super::actions::{Action, actions};
+use super::archive::NamesakeRow;
 use super::home::expected;
 use super::map::{self, Map};
 use super::page::{Bar, PageResult, When, name, render};
 use crate::Server;
 use crate::api::{extract, namespace_as_shown};
 use crate::db::build_list::{self, Filter, Sort};
-use crate::db::iterations::StoredIteration;
 use crate::db::overview::{self, Cell};
-use crate::db::{events, iterations, modes};
+use crate::db::{events, iterations, modes, namespaces};
 use crate::dispatch::situation::workplaces;
-use crate::problems::HttpProblem;
 
 /// How many builds one page shows.
 const BUILDS: u32 = 200;
@@ -47,6 +46,8 @@ pub struct Chosen {
     class: String,
     sort: String,
     page: u32,
+    /// Only what changes: for a page that keeps itself true and has its map.
+    fresh: bool,
 }
 
 /// The same, understood. What makes no sense is passed over: the address was typed by a person.
@@ -114,6 +115,8 @@ impl Picked {
 struct NamespacePage {
     namespace: Namespace,
     created: When,
+    /// Other namespaces that have or had its name.
+    namesakes: Vec<NamesakeRow>,
     priority: Option<String>,
     /// What is said when the server hands out no runs.
     mode: Option<String>,
@@ -126,6 +129,8 @@ struct NamespacePage {
     newest: bool,
     shown: Option<Iteration>,
     sets: Vec<Set>,
+    /// Whoever asks has the maps already.
+    held: bool,
     builds: Vec<Build>,
     next: Option<String>,
     statuses: &'static [BuildStatus],
@@ -183,11 +188,18 @@ async fn page(
     number: Option<u32>,
     query: &Chosen,
 ) -> PageResult {
-    let stored = extract::namespace(server, name).await?;
+    let stored = match number {
+        Some(number) => extract::iteration(server, name, number).await?.0,
+        None => extract::namespace(server, name).await?,
+    };
     let mut tx = server.db.read().await?;
     let namespace = namespace_as_shown(server, &mut tx, &stored).await?;
     let rows = iterations::of_namespace(&mut tx, stored.key).await?;
-    let row = find_iteration(name, &rows, number)?;
+    let row = match number {
+        Some(number) => rows.iter().find(|row| row.number == number),
+        None => rows.first(),
+    };
+    let namesakes = namespaces::namesakes(&mut tx, stored.key).await?;
     let mut summaries = Vec::with_capacity(rows.len());
     for row in &rows {
         summaries.push(iterations::summary(&mut tx, name.as_str(), row).await?);
@@ -200,9 +212,10 @@ async fn page(
         }
         None => (Vec::new(), false),
     };
+    // Who turns over to more of the table has seen the map, and a page that keeps itself true has it.
     let cells = match row {
-        Some(row) => overview::cells(&mut tx, row.key).await?,
-        None => Vec::new(),
+        Some(row) if query.page == 0 && !query.fresh => overview::cells(&mut tx, row.key).await?,
+        _ => Vec::new(),
     };
     let workplaces = workplaces(server, &mut tx).await?;
     let slots = workplaces.iter().map(|worker| worker.slots).sum();
@@ -228,6 +241,7 @@ async fn page(
     drop(tx);
     render(&NamespacePage {
         created: When::new(&namespace.created_at),
+        namesakes: namesakes.into_iter().map(NamesakeRow::from).collect(),
         priority: namespace.priority.as_ref().map(|priority| {
             let why = priority
                 .reason
@@ -248,6 +262,7 @@ async fn page(
         iterations: iteration_rows(summaries, shown.as_ref().map(|shown| shown.number)),
         shown,
         sets,
+        held: query.page == 0 && query.fresh,
         builds,
         next: more.then(|| chosen.address(query.page + 1)),
         statuses: BuildStatus::ALL,
@@ -258,24 +273,6 @@ async fn page(
         events: history.iter().filter_map(line).collect(),
         last_event,
     })
-}
-
-/// The iteration of that number, or the newest.
-fn find_iteration<'r>(
-    name: &NamespaceName,
-    rows: &'r [StoredIteration],
-    number: Option<u32>,
-) -> Result<Option<&'r StoredIteration>, HttpProblem> {
-    let Some(number) = number else {
-        return Ok(rows.first());
-    };
-    match rows.iter().find(|row| row.number == number) {
-        Some(row) => Ok(Some(row)),
-        None => Err(HttpProblem::new(
-            ProblemType::NotFound,
-            format!("namespace {name} has no iteration {number}"),
-        )),
-    }
 }
 
 fn iteration_rows(iterations: Vec<Iteration>, shown: Option<u32>) -> Vec<IterationRow> {

@@ -1,8 +1,10 @@
 //! Pages without a browser: what is in them, how large they are, and that forms act.
 
 use buildbtw_api::{BuildStatus, NamespaceStatus};
+use buildbtw_graph::Scope;
 
-use crate::world::Eventful;
+use crate::stage::{self, Worker};
+use crate::world::{Eventful, succeed_with};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder()
@@ -52,8 +54,17 @@ async fn every_page_says_what_it_is_there_for() {
         ),
         (
             "/namespaces/n/1/x86_64/suite/1",
-            &["tool", "What is around it"],
+            &["tool", "What is around it", "The way from the change to it"],
         ),
+        (
+            "/namespaces/n/1/x86_64/lib/1",
+            &[
+                "Packages",
+                "lib-1-1-x86_64.pkg.tar.zst",
+                "no package of that name",
+            ],
+        ),
+        ("/archive", &["bbtw archive"]),
         ("/namespaces/n/1/findings", &["What the plan found"]),
         ("/packages/tool", &["Version 1-1", "iteration 1"]),
         ("/workers", &["1 of 1 slots", "other"]),
@@ -254,5 +265,202 @@ async fn pages_are_strict_and_compressed() {
             assert!(!found, "{path} contains {forbidden}");
         }
     }
+    world.stage.stop().await;
+}
+
+/// The texts of the links and other words of a list, without markup.
+fn words(html: &str) -> String {
+    let mut plain = String::new();
+    for piece in html.split('<') {
+        plain.push(' ');
+        plain.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
+    }
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_way_from_the_change_to_a_build_is_shown_link_by_link() {
+    let world = Eventful::start().await;
+    let page = text(&world, "/namespaces/n/1/x86_64/suite/1").await;
+    let (_, chain) = page.split_once("<ol class=\"chain\">").unwrap();
+    let (chain, _) = chain.split_once("</ol>").unwrap();
+    // Of two ways of the same length the plan keeps one.
+    let middle = if chain.contains(">tool<") {
+        "tool"
+    } else {
+        "other"
+    };
+    let status = if middle == "tool" {
+        "failed"
+    } else {
+        "building"
+    };
+    assert_eq!(
+        words(chain),
+        format!(
+            "lib built its sources changed \
+             {middle} {status} {middle} needs lib, which lib makes \
+             suite dependency_failed suite needs {middle}, which {middle} makes"
+        )
+    );
+    assert!(
+        chain.contains("href=\"/namespaces/n/1/x86_64/lib/1\""),
+        "{chain}"
+    );
+    let changed = text(&world, "/namespaces/n/1/x86_64/lib/1").await;
+    assert!(
+        !changed.contains("class=\"chain\""),
+        "a change needs no way"
+    );
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_package_says_what_differs_from_the_one_before() {
+    let stage = crate::world::stage().await;
+    stage.namespace("n", &["lib/main"], Scope::None).await;
+    let worker = Worker::register(stage.worker_client(), "w").await;
+    succeed_with(&worker, &worker.claim().await, &["liblib.so=1-64"]).await;
+    stage.namespace("later", &["lib/main"], Scope::None).await;
+    let commit = stage::write_srcinfo(&stage.source("lib"), &stage::srcinfo("lib", "2", &[]));
+    stage::seen(&stage, "lib", &commit).await;
+    let run = loop {
+        let run = worker.claim().await;
+        if run.build.version.as_str() == "2-1" {
+            break run;
+        }
+        succeed_with(&worker, &run, &["liblib.so=1-64"]).await;
+    };
+    let place = format!(
+        "/namespaces/{}/{}/x86_64/lib/1",
+        run.build.namespace, run.build.iteration
+    );
+    succeed_with(&worker, &run, &["liblib.so=2-64", "lib-like"]).await;
+    let page = async || {
+        let answer = client().get(stage.url() + &place).send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    stage::until(&stage, || async { page().await.contains("status built") }).await;
+    let page = words(&page().await);
+    for expected in [
+        "Libraries liblib.so=2-64",
+        "Provides lib-like",
+        "Differs from 1-1",
+        "no longer library liblib.so=1-64",
+        "now library liblib.so=2-64",
+        "now provides lib-like",
+    ] {
+        assert!(page.contains(expected), "{expected}:\n{page}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_a_namespace_stay_where_they_are_when_its_name_is_taken_again() {
+    let world = Eventful::start().await;
+    let name = "n".parse().unwrap();
+    world.stage.client().archive(&name).await.unwrap();
+    let said = text(&world, "/namespaces/n").await;
+    assert!(said.contains("It is put away"), "{said}");
+    world
+        .stage
+        .namespace("n", &["suite/main"], Scope::None)
+        .await;
+    let log = format!("/runs/{}/log", world.failed.run);
+    for (path, expected) in [
+        ("/namespaces/n", "iterations/2/"),
+        ("/namespaces/n/2/x86_64/suite/1", "status pending"),
+        (
+            "/namespaces/n/1",
+            "has <a href=\"/namespaces/n\">its name</a>",
+        ),
+        ("/namespaces/n/1/x86_64/tool/1", "It failed (package)"),
+        ("/namespaces/n/1/findings", "What the plan found"),
+        ("/archive", "href=\"/namespaces/n/1\""),
+        ("/", "1 archived"),
+        (&log, "href=\"/namespaces/n/1/x86_64/tool/1\""),
+    ] {
+        let expected = match expected {
+            "iterations/2/" => "href=\"/namespaces/n/2\"",
+            expected => expected,
+        };
+        let text = text(&world, path).await;
+        assert!(
+            text.contains(expected),
+            "{path} does not say {expected}:\n{text}"
+        );
+        assert!(!text.contains("/namespaces/n/1/retry"), "{path}");
+    }
+    // Nothing can be done about what is put away.
+    let old = text(&world, "/namespaces/n/1/x86_64/tool/1").await;
+    assert!(!old.contains("<form method=\"post\""), "{old}");
+    let found = text(&world, "/search?q=n").await;
+    assert!(found.contains("href=\"/namespaces/n/1\"") && found.contains("href=\"/namespaces/n\""));
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_left_out_says_why_and_can_be_taken_back() {
+    let world = Eventful::start().await;
+    let post = async |verb: &str, form: &[(&str, &str)]| {
+        let url = format!("{}/namespaces/n/{verb}", world.stage.url());
+        client()
+            .post(url)
+            .form(form)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(
+        post(
+            "waive",
+            &[("pkgbase", "tool"), ("reason", "upstream knows")]
+        )
+        .await,
+        303
+    );
+    world.comes_to("tool", BuildStatus::Waived).await;
+    let page = text(&world, "/namespaces/n/1/x86_64/tool/1").await;
+    for expected in [
+        "It is waived: upstream knows.",
+        "In iteration 1 somebody said to leave it out",
+        "as long as its source stays at commit",
+        "Build it after all",
+    ] {
+        assert!(page.contains(expected), "{expected}:\n{page}");
+    }
+    assert_eq!(post("unwaive", &[("pkgbase", "tool")]).await, 303);
+    world.comes_to("tool", BuildStatus::Pending).await;
+    assert_eq!(post("unwaive", &[("pkgbase", "tool")]).await, 409);
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_has_its_map_gets_only_the_rest() {
+    let world = Eventful::start().await;
+    let whole = text(&world, "/namespaces/n").await;
+    let fresh = text(&world, "/namespaces/n?fresh=true").await;
+    let cells = |text: &str| text.matches("<path class=\"cell").count();
+    assert!(cells(&whole) > 0 && cells(&fresh) == 0);
+    let rows = |text: &str| text.matches("data-build=").count();
+    assert_eq!((rows(&whole), rows(&fresh)), (4, 4));
+    // It knows which map it is that stays.
+    let place = "data-names=\"/namespaces/n/1/map.json\"";
+    assert!(whole.contains(place) && fresh.contains(place));
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn lines_of_a_log_have_times_and_addresses_that_stay() {
+    let world = Eventful::start().await;
+    let page = format!("/runs/{}/log", world.failed.run);
+    let end = text(&world, &page).await;
+    assert!(end.contains("<time>00:00:0"), "{end}");
+    // Without a script, too, the address of a line says where the page begins.
+    assert!(end.contains("href=\"?from=1#L60\""), "{end}");
+    let part = text(&world, &format!("{page}?from=40")).await;
+    assert!(part.contains("href=\"#L60\""), "{part}");
     world.stage.stop().await;
 }

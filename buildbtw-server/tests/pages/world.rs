@@ -4,7 +4,8 @@ use buildbtw_api::runs::Assignment;
 use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass};
 use buildbtw_graph::Scope;
 
-use crate::stage::{Stage, Worker, srcinfo, until};
+use crate::stage::{Stage, Worker, finish, srcinfo, until};
+use buildbtw_repo::PackageInfo;
 
 /// What a log may contain that must not do anything.
 pub const HOSTILE: &str = "<script>document.title='gone'</script>\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[31mred\u{1b}[0m \
@@ -116,6 +117,7 @@ impl Eventful {
             "/sources",
             "/search?q=o",
             "/plan?changesets=lib%2Fmain",
+            "/archive",
             "/nothing-here",
         ]
         .map(str::to_owned)
@@ -133,4 +135,30 @@ pub async fn write_log(worker: &Worker, run: &Assignment, offset: u64, text: &st
         .append_log(run.run, run.fence, offset, part)
         .await
         .unwrap();
+}
+
+/// Has a run succeed with packages that provide something.
+pub async fn succeed_with(worker: &Worker, run: &Assignment, provides: &[&str]) {
+    worker.begin(run).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for pkgname in &run.build.pkgnames {
+        let info = PackageInfo {
+            pkgname: pkgname.to_string(),
+            pkgbase: run.build.pkgbase.to_string(),
+            version: run.build.version.to_string(),
+            arch: "x86_64".to_owned(),
+            packager: "Test <test@example.org>".to_owned(),
+            provides: provides.iter().map(|&it| it.to_owned()).collect(),
+            ..PackageInfo::default()
+        };
+        let name = format!("{pkgname}-{}-x86_64.pkg.tar.zst", run.build.version);
+        let path = folder.path().join(&name);
+        buildbtw_repo::write::write_package::<&str, &[u8]>(&path, &info, &[]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        worker.upload(run, &name, &bytes).await.unwrap();
+        names.push(name);
+    }
+    let report = finish(run, OutcomeClass::Success, &names);
+    worker.client.finish_run(run.run, &report).await.unwrap();
 }

@@ -2,7 +2,10 @@
 // is fetched again, at most every few seconds, and put in the place of what was there.
 
 import { follow } from "./stream.js";
+import { Painter } from "./ansi.js";
+import { graphs } from "./graph.js";
 import { maps } from "./map.js";
+import { morph } from "./morph.js";
 import "./log.js";
 
 const main = document.querySelector("main[data-live]");
@@ -22,50 +25,59 @@ function age() {
 }
 
 function copies() {
-  for (const button of document.querySelectorAll("button.copy[hidden]")) {
-    button.hidden = !navigator.clipboard;
-    button.addEventListener("click", async () => {
-      const from = button.dataset.copyFrom;
-      await navigator.clipboard.writeText(from ? document.getElementById(from).textContent : button.dataset.copy);
-      button.textContent = "copied";
-    });
-  }
+  for (const button of document.querySelectorAll("button.copy[hidden]")) button.hidden = !navigator.clipboard;
 }
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button.copy");
+  if (!button) return;
+  const from = button.dataset.copyFrom;
+  await navigator.clipboard.writeText(from ? document.getElementById(from).textContent : button.dataset.copy);
+  button.textContent = "copied";
+});
 
 let told = () => {};
 
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  const address = new URL(location.href);
+  // A map follows the events: it need not be sent again.
+  if (main.querySelector(".map")) address.searchParams.set("fresh", "true");
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const next = fresh.querySelector("main");
-  const open = [...main.querySelectorAll("details")].map((details) => details.open);
-  // What somebody works with stays: a map with its pointer, a log that is read, a form being filled in.
-  const kept = ["pre.log", ".map", ".graph"];
-  for (const what of kept) {
-    const [old, other] = [main.querySelector(what), next.querySelector(what)];
-    const same = old && other && old.dataset.run === other.dataset.run && old.dataset.names === other.dataset.names;
-    if (same && what !== ".graph") other.replaceWith(old);
-  }
-  const focused = document.activeElement;
-  if (focused?.matches("main input, main select, main textarea")) return;
-  main.replaceChildren(...next.childNodes);
-  main.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
+  if (next.dataset.iteration !== main.dataset.iteration) return location.reload();
+  for (const child of next.querySelectorAll("button.copy")) child.hidden = !navigator.clipboard;
+  morph(main, next);
   document.title = fresh.title;
   document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
   age();
-  copies();
+  graphs();
   readLog();
 }
 
-let waiting, refreshed = 0;
+// What changes at once is fetched together, and the larger a page is, the rarer.
+let waiting, refreshing = false, again = false, rest = 2500, refreshed = 0;
 function soon() {
-  const wait = Math.max(300, refreshed + 2500 - Date.now());
+  if (refreshing) {
+    again = true;
+    return;
+  }
   waiting ??= setTimeout(async () => {
-    waiting = undefined;
+    refreshing = true;
     refreshed = Date.now();
-    await refresh();
-  }, wait);
+    try {
+      await refresh();
+    } catch {
+      // The server is away: the next event says that it is back.
+    }
+    rest = Math.max(2500, 10 * (Date.now() - refreshed));
+    [refreshing, waiting] = [false, undefined];
+    if (again) {
+      again = false;
+      soon();
+    }
+  }, Math.max(300, refreshed + rest - Date.now()));
 }
 
 function take(event) {
@@ -83,20 +95,29 @@ function take(event) {
   soon();
 }
 
+// How many pieces of a log the page of a build keeps; the whole is one click away.
+const PIECES = 4000;
+
 let reading;
 async function readLog() {
   const log = document.querySelector("pre.log[data-follow]");
   if (!log || reading === log) return;
   reading = log;
   const decoder = new TextDecoder();
+  const painter = new Painter();
   const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?follow=true&offset=${log.dataset.length}`);
   const reader = answer.body.getReader();
+  let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done || !log.isConnected) break;
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
-    const text = decoder.decode(value, { stream: true });
-    log.append(text.replace(/\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?|\x1b./g, "").replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, ""));
+    const text = rest + decoder.decode(value, { stream: true });
+    // An escape may begin in one part and end in the next.
+    rest = text.match(/\x1b[^a-zA-Z\x07\n]*$/)?.[0] ?? "";
+    const lines = text.slice(0, text.length - rest.length).split("\n").slice(-PIECES);
+    lines.forEach((line, index) => log.append(...painter.line(line).childNodes, index < lines.length - 1 ? "\n" : ""));
+    while (log.childNodes.length > PIECES) log.firstChild.remove();
     log.dataset.length = Number(log.dataset.length) + value.length;
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
@@ -114,6 +135,7 @@ addEventListener("keydown", (event) => {
 age();
 setInterval(() => { if (!document.hidden) age(); }, 10000);
 copies();
+graphs();
 if (main) {
   follow(take);
   readLog();

@@ -1,0 +1,45 @@
+//! The way from a change to a build: each source was planned because of one before it.
+
+use buildbtw_api::BuildStatus;
+use sqlx::SqliteConnection;
+
+use super::keys::BuildKey;
+use super::{DbResult, word};
+
+/// The longest chain that is followed. A plan's chains are the shortest that there are.
+const LONGEST: u32 = 500;
+
+/// A build on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The package base.
+    pub pkgbase: String,
+    /// Where its first pass stands.
+    pub status: BuildStatus,
+    /// Why it is in the plan, in words.
+    pub because: String,
+}
+
+/// The builds from a change to a build, in this order, itself last.
+pub async fn to_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<Link>> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "WITH RECURSIVE chain (place, id) AS (SELECT 0, ?1 UNION ALL \
+         SELECT place + 1, earlier.id FROM chain JOIN build AS later ON later.id = chain.id \
+         JOIN build AS earlier ON earlier.build_set_id = later.build_set_id \
+         AND earlier.pkgbase = later.because_of AND earlier.pass = 1 WHERE place < ?2) \
+         SELECT pkgbase, status, because FROM chain JOIN build ON build.id = chain.id ORDER BY place DESC",
+    )
+    .bind(build)
+    .bind(LONGEST)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(pkgbase, status, because)| {
+            Ok(Link {
+                pkgbase,
+                status: word("build status", &status)?,
+                because,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! What a build made, and what was made of the same name before.
+
+use buildbtw_repo::PackageFile;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::DbResult;
+use super::keys::BuildKey;
+use super::packages::{unpack, unpack_without_files};
+
+/// Above this size of its metadata the files of a package are not compared, in bytes: a page is to
+/// come at once.
+const FILES_MAX: usize = 1 << 20;
+
+/// A package, with what is known of it as it is stored.
+#[derive(Debug, Clone, FromRow)]
+pub struct Made {
+    id: i64,
+    /// The name of its file in the repository.
+    pub file_name: String,
+    pkgname: String,
+    architecture: String,
+    metadata: Vec<u8>,
+}
+
+impl Made {
+    /// What is known of it. Takes a moment for one of many files: not for async threads.
+    pub fn package(&self) -> DbResult<PackageFile> {
+        match self.metadata.len() > FILES_MAX {
+            true => unpack_without_files(&self.metadata),
+            false => unpack(&self.metadata),
+        }
+    }
+}
+
+/// A package of the same name that was made before.
+#[derive(Debug, Clone, FromRow)]
+pub struct Before {
+    /// The package.
+    #[sqlx(flatten)]
+    pub made: Made,
+    /// The namespace of its build.
+    pub namespace: String,
+    /// The number of its iteration.
+    pub iteration: u32,
+    /// The package base.
+    pub pkgbase: String,
+    /// The pass.
+    pub pass: u8,
+    /// The architecture that it was built for.
+    pub built_for: String,
+}
+
+/// The packages of a build: those that are published, else those that its newest run sent.
+pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<Made>> {
+    let published: Vec<Made> = sqlx::query_as(
+        "SELECT package.id, published_package.file_name, package.pkgname, package.architecture, metadata \
+         FROM published_package JOIN package ON package.id = package_id \
+         WHERE build_id = ? AND until IS NULL ORDER BY published_package.file_name",
+    )
+    .bind(build)
+    .fetch_all(&mut *db)
+    .await?;
+    if !published.is_empty() {
+        return Ok(published);
+    }
+    Ok(sqlx::query_as(
+        "SELECT package.id, run_package.file_name, package.pkgname, package.architecture, metadata \
+         FROM run_package JOIN package ON package.id = package_id WHERE run_id = \
+         (SELECT id FROM run WHERE build_id = ? AND NOT canary ORDER BY attempt DESC LIMIT 1) ORDER BY run_package.file_name",
+    )
+    .bind(build)
+    .fetch_all(db)
+    .await?)
+}
+
+/// The package of the same name and architecture that a run made before this one, with its build.
+pub async fn before(db: &mut SqliteConnection, made: &Made) -> DbResult<Option<Before>> {
+    Ok(sqlx::query_as(
+        "SELECT package.id, run_package.file_name, package.pkgname, package.architecture, metadata, \
+         namespace.name AS namespace, iteration.number AS iteration, build.pkgbase, build.pass, \
+         build_set.architecture AS built_for FROM package \
+         JOIN run_package ON package_id = package.id AND kept JOIN run ON run.id = run_id \
+         JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id \
+         WHERE package.pkgname = ? AND package.architecture = ? AND package.id < ? \
+         ORDER BY package.id DESC, run.id DESC LIMIT 1",
+    )
+    .bind(&made.pkgname)
+    .bind(&made.architecture)
+    .bind(made.id)
+    .fetch_optional(db)
+    .await?)
+}
