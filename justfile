@@ -137,7 +137,7 @@ bench *ARGS:
     cargo build --release --workspace --bins --benches
     cargo bench --workspace --benches "$@"
 
-# Measure the pages: `just bench-pages [sizes|map|changes|memory|readers|line ...] [--full] [--judge]`
+# Measure the pages: `just bench-pages [sizes|map|changes|memory|line|log|readers ...] [--full] [--judge]`
 [group('check')]
 bench-pages *ARGS:
     #!/usr/bin/env bash

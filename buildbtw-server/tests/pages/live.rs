@@ -217,3 +217,189 @@ async fn the_parts_of_a_log_fold() {
     browser.close().await;
     world.stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_line_leads_there_also_when_the_log_has_grown() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    let page = format!("{}/runs/{}/log", world.stage.url(), world.running.run);
+    let start = "==> Starting build()...\n".len() as u64;
+    let lines =
+        |from: u32, to: u32| -> String { (from..=to).map(|n| format!("line {n}\n")).collect() };
+    let few = lines(2, 20);
+    world.append(start, few.as_bytes()).await;
+    browser.open(&page).await;
+    let chosen =
+        "[...document.querySelectorAll('.chosen > span')].map((line) => line.textContent).join()";
+    browser
+        .until("document.querySelector('ol.lines.live #L20')")
+        .await;
+    browser.click("#L7 > a").await;
+    browser.until(&format!("{chosen} === 'line 7'")).await;
+    let address = browser.page.current_url().await.unwrap();
+    assert_eq!(
+        (address.query(), address.fragment()),
+        (Some("from=1"), Some("L7"))
+    );
+    // With Shift the choice goes on to another line.
+    browser
+        .run("document.querySelector('#L9 > a').dispatchEvent(new MouseEvent('click', { shiftKey: true, bubbles: true, cancelable: true }))")
+        .await;
+    browser
+        .until(&format!("{chosen} === 'line 7,line 8,line 9'"))
+        .await;
+    let address = browser.page.current_url().await.unwrap();
+    assert_eq!(address.fragment(), Some("L7-L9"));
+    // Much comes after it; whoever got the address sees these lines.
+    let more = lines(21, 9_000);
+    world
+        .append(start + few.len() as u64, more.as_bytes())
+        .await;
+    browser.open("about:blank").await;
+    browser.open(address.as_str()).await;
+    browser
+        .until(&format!("{chosen} === 'line 7,line 8,line 9'"))
+        .await;
+    // Also an address that was made without saying where its page begins.
+    browser.open("about:blank").await;
+    browser.open(&format!("{page}#L3000")).await;
+    browser.until(&format!("{chosen} === 'line 3000'")).await;
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_of_lines_are_switched_on_and_stay_on() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    let page = format!("{}/runs/{}/log", world.stage.url(), world.failed.run);
+    let shown = "document.querySelector('#L60 > time').offsetWidth > 0";
+    browser.open(&page).await;
+    browser
+        .until("document.querySelector('ol.lines.live')")
+        .await;
+    assert_eq!(browser.run(&format!("return {shown}")).await, false);
+    browser.click("#times").await;
+    browser.until(shown).await;
+    let time = browser
+        .run("return document.querySelector('#L60 > time').textContent")
+        .await;
+    assert!(time.as_str().unwrap().starts_with("00:0"), "{time}");
+    browser.picture("log-times").await;
+    browser.open(&format!("{page}?from=40#L60")).await;
+    browser.until(shown).await;
+    browser.until("document.querySelector('#L60.chosen')").await;
+    // What comes while one looks has times, too.
+    browser
+        .open(&format!(
+            "{}/runs/{}/log",
+            world.stage.url(),
+            world.running.run
+        ))
+        .await;
+    let start = "==> Starting build()...\n".len() as u64;
+    world.append(start, b"another line\n").await;
+    browser
+        .until("/^00:0\\d:\\d\\d$/.test(document.querySelector('#L2 > time')?.textContent)")
+        .await;
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_neighbourhood_moves_and_scales() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    let page = format!("{}/namespaces/n/1/x86_64/tool/1", world.stage.url());
+    browser.open(&page).await;
+    browser.until("document.querySelector('.graph.live')").await;
+    let width = "Number(document.querySelector('.graph svg').getAttribute('width'))";
+    let begin = browser
+        .run(&format!("return {width}"))
+        .await
+        .as_f64()
+        .unwrap();
+    browser.click(".graph-tools [data-zoom=in]").await;
+    browser.until(&format!("{width} > {begin} * 1.2")).await;
+    browser
+        .run("document.querySelector('.graph').focus()")
+        .await;
+    for _ in 0..9 {
+        browser.press("+").await;
+    }
+    browser.until(&format!("{width} === {begin} * 3")).await;
+    let left = "document.querySelector('.graph').scrollLeft";
+    let before = browser
+        .run(&format!("return {left}"))
+        .await
+        .as_f64()
+        .unwrap();
+    browser
+        .press(&char::from(fantoccini::key::Key::Right).to_string())
+        .await;
+    browser.until(&format!("{left} > {before}")).await;
+    // The wheel makes it smaller again, around the pointer.
+    browser
+        .run("document.querySelector('.graph').dispatchEvent(new WheelEvent('wheel', { deltaY: 300, clientX: 300, clientY: 300, bubbles: true, cancelable: true }))")
+        .await;
+    browser.until(&format!("{width} < {begin} * 2")).await;
+    // Dragging moves it, and follows no link.
+    let now = browser
+        .run(&format!("return {left}"))
+        .await
+        .as_f64()
+        .unwrap();
+    let drag = "const node = document.querySelector('.graph a');
+        const at = (kind, x) => new PointerEvent(kind, { clientX: x, clientY: 300, button: 0, bubbles: true, cancelable: true });
+        node.dispatchEvent(at('pointerdown', 300));
+        dispatchEvent(at('pointermove', 270));
+        dispatchEvent(at('pointerup', 270));
+        node.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));";
+    browser.run(drag).await;
+    browser
+        .until(&format!("Math.abs({left} - {now} - 30) < 2"))
+        .await;
+    assert_eq!(
+        browser.page.current_url().await.unwrap().path(),
+        "/namespaces/n/1/x86_64/tool/1"
+    );
+    // What somebody looks at stays when the page is fetched anew.
+    world.worker.succeed(&world.running).await;
+    browser
+        .until("document.querySelector('.graph .node.built + text')")
+        .await;
+    browser
+        .until(&format!("Math.abs({left} - {now} - 30) < 2"))
+        .await;
+    browser.picture("graph").await;
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_follows_leaves_alone_what_somebody_works_with() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    browser.open(&(world.stage.url() + "/namespaces/n")).await;
+    browser.until("document.querySelector('.map .here')").await;
+    browser
+        .run("document.querySelector('input[name=text]').value = 'half a na';
+              document.querySelector('input[name=text]').focus();
+              const events = [...document.querySelectorAll('details')].at(-1);
+              events.open = true;
+              window.kept = [document.querySelector('.map'), events, document.querySelector('tr[data-build=\"x86_64/lib/1\"]')];")
+        .await;
+    world.worker.succeed(&world.running).await;
+    browser
+        .until("document.querySelector('.counts').textContent.includes('2 built')")
+        .await;
+    let seen = browser
+        .run(
+            "return [document.querySelector('input[name=text]').value, document.activeElement.name,
+              window.kept.every((one) => one.isConnected), window.kept[1].open]",
+        )
+        .await;
+    assert_eq!(seen, serde_json::json!(["half a na", "text", true, true]));
+    browser.close().await;
+    world.stage.stop().await;
+}

@@ -464,3 +464,68 @@ async fn lines_of_a_log_have_times_and_addresses_that_stay() {
     assert!(part.contains("href=\"#L60\""), "{part}");
     world.stage.stop().await;
 }
+
+#[tokio::test]
+async fn a_long_log_is_shown_by_windows() {
+    let world = Eventful::start().await;
+    let start = "==> Starting build()...\n".len() as u64;
+    // Six megabytes: more than one page shows, and more than is looked through at once.
+    let lines: Vec<String> = (2..60_001)
+        .map(|number| format!("line {number} {}\n", "x".repeat(80 + number % 7)))
+        .collect();
+    let mut offset = start;
+    for part in lines.chunks(20_000) {
+        let part = part.concat();
+        world.append(offset, part.as_bytes()).await;
+        offset += part.len() as u64;
+    }
+    world
+        .append(offset, b"a.c:1:1: error: the last line\n")
+        .await;
+    let page = format!("/runs/{}/log", world.running.run);
+    let number = |html: &str, last: bool| -> u64 {
+        let mut ids = html.match_indices("<li id=\"L");
+        let (at, _) = if last { ids.next_back() } else { ids.next() }.unwrap();
+        let text = &html[at + "<li id=\"L".len()..];
+        text.split('"').next().unwrap().parse().unwrap()
+    };
+    let end = text(&world, &page).await;
+    assert_eq!((number(&end, false), number(&end, true)), (58_002, 60_001));
+    assert!(end.contains("data-follow-from") && end.contains("href=\"?from=58002#L60000\""));
+    let middle = text(&world, &format!("{page}?from=30000")).await;
+    assert_eq!(
+        (number(&middle, false), number(&middle, true)),
+        (30_000, 31_999)
+    );
+    assert!(middle.contains("<span>line 31999 x") && middle.contains("?from=32000"));
+    assert!(!middle.contains("data-follow-from"), "it is not the end");
+    let find = async |what: &str| {
+        let url = format!("{}{page}/{what}", world.stage.url());
+        let answer = client().get(url).send().await.unwrap();
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        find("first-error").await,
+        format!("{page}?from=59981#L60001")
+    );
+    assert!(find("find?q=LINE+45678+").await.ends_with("#L45678"));
+    assert_eq!(find("find?q=nowhere").await, format!("{page}?q=nowhere"));
+    let raw = format!(
+        "{}/api/v1/runs/{}/log",
+        world.stage.url(),
+        world.running.run
+    );
+    let raw = client()
+        .get(raw)
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    assert_eq!(
+        raw.len(),
+        offset as usize + "a.c:1:1: error: the last line\n".len()
+    );
+    world.stage.stop().await;
+}

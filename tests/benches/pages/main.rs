@@ -2,7 +2,7 @@
 //! fake builder at work on it, a real browser.
 //!
 //! `just bench-pages [PART...] [--full] [--judge]`; the parts are `sizes`, `map`, `changes`, `memory`,
-//! `readers` and `line`, all of them where none is named. Each prints plain lines: what, figure, budget.
+//! `line`, `log` and `readers`, all of them where none is named. Each prints plain lines: what, figure, budget.
 //! `--full` takes as long as the budgets speak of (a minute of changes, ten minutes of memory), else it
 //! is a short look. With `--judge` a figure over its budget makes the exit code 1.
 //!
@@ -16,6 +16,7 @@
     reason = "the browser is that of the tests"
 )]
 mod browser;
+mod large_log;
 mod line;
 mod readers;
 mod screen;
@@ -31,7 +32,9 @@ use buildbtw_tests::corpus::{self, synthetic};
 use buildbtw_tests::stage::Stage;
 
 /// Everything that can be measured.
-const PARTS: [&str; 6] = ["sizes", "map", "changes", "memory", "readers", "line"];
+const PARTS: [&str; 7] = [
+    "sizes", "map", "changes", "memory", "line", "log", "readers",
+];
 
 /// A package whose build writes the time into its log again and again.
 pub const TALKER: &str = "talker";
@@ -216,6 +219,9 @@ async fn pages(plan: &Plan) {
     }
     if plan.has("line") && plan.measure {
         line::measure(&world, plan).await;
+    }
+    if plan.has("log") {
+        large_log::measure(&mut world, plan).await;
     }
     if plan.has("readers") {
         readers::measure(&mut world, plan).await;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use buildbtw_api::client::Client;
-use buildbtw_api::runs::FinishReport;
+use buildbtw_api::runs::{Assignment, FinishReport};
 use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
 use buildbtw_api::{OutcomeClass, WORKER_PROTOCOL, WorkerId};
 use futures_util::StreamExt;
@@ -34,7 +34,7 @@ pub async fn measure(world: &mut World, plan: &Plan) {
         .id;
     world.stage.bbtw_ok(&["pause", "large"]);
     let nothing = cpu(world, plan).await;
-    let worker = register(&world.worker_client()).await;
+    let worker = register(&world.worker_client(), "asks").await;
     let alone = claim_times(world, worker, claims).await;
     let client = reqwest::Client::new();
     let mut readers = JoinSet::new();
@@ -91,10 +91,11 @@ async fn cpu(world: &mut World, plan: &Plan) -> f64 {
     used.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0
 }
 
-async fn register(client: &Client) -> WorkerId {
+/// A worker that is played here.
+pub async fn register(client: &Client, name: &str) -> WorkerId {
     let registration = RegisterWorker {
         id: None,
-        name: "asks".to_owned(),
+        name: name.to_owned(),
         protocol: WORKER_PROTOCOL,
         offer: WorkerOffer {
             architectures: vec!["x86_64".parse().expect("it is an architecture")],
@@ -126,24 +127,27 @@ async fn claim_times(world: &World, worker: WorkerId, count: usize) -> Vec<f64> 
         let took = begin.elapsed().as_secs_f64() * 1e3;
         let Some(run) = claimed else { continue };
         times.push(took);
-        let report = FinishReport {
-            fence: run.fence,
-            class: OutcomeClass::Cancelled,
-            message: "it was only asked for".to_owned(),
-            exit_code: None,
-            failed_step: None,
-            steps: Vec::new(),
-            installed: Vec::new(),
-            packages: Vec::new(),
-        };
-        client
-            .finish_run(run.run, &report)
-            .await
-            .expect("it is given back");
+        give_back(&client, &run).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for name in &names {
         client.pause(name).await.expect("it rests");
     }
     times
+}
+
+/// Gives a run back, as a worker that stops in order does.
+pub async fn give_back(client: &Client, run: &Assignment) {
+    let report = FinishReport {
+        fence: run.fence,
+        class: OutcomeClass::Cancelled,
+        message: "it was only asked for".to_owned(),
+        exit_code: None,
+        failed_step: None,
+        steps: Vec::new(),
+        installed: Vec::new(),
+        packages: Vec::new(),
+    };
+    let ended = client.finish_run(run.run, &report).await;
+    ended.expect("it is given back");
 }
