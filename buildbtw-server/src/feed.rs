@@ -3,14 +3,16 @@
 //! The events themselves are read from the database, so that a follower resumes anywhere and
 //! nothing is lost between two reads.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_api::BuildStatus;
 use buildbtw_api::events::{Event, EventKind};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::Server;
-use crate::db::{DbResult, events};
+use crate::db::{Db, DbResult, events};
 
 /// How many events are read at once to be logged.
 const LOGGED_AT_ONCE: u32 = 500;
@@ -18,16 +20,76 @@ const LOGGED_AT_ONCE: u32 = 500;
 /// How long events are gathered before they are logged.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How many of the newest events are kept for those who follow all of them.
+const KEPT: usize = 4_096;
+
+/// How many events are read at once for these.
+const READ_AT_ONCE: u32 = 500;
+
 /// Wakes followers.
 #[derive(Debug, Clone)]
 pub struct Feed {
     sender: watch::Sender<u64>,
+    recent: Arc<Mutex<Recent>>,
+}
+
+/// An event as it is sent.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its place in the sequence.
+    pub seq: i64,
+    /// Its JSON.
+    pub json: Arc<str>,
+}
+
+impl Sent {
+    /// An event, ready to be sent to however many.
+    pub fn new(event: &Event) -> Self {
+        Self {
+            seq: event.seq,
+            json: serde_json::to_string(event)
+                .expect("an event is JSON")
+                .into(),
+        }
+    }
+}
+
+/// The newest events, read once however many follow them.
+#[derive(Debug, Default)]
+struct Recent {
+    /// The count of wakes up to which they were read.
+    read_at: Option<u64>,
+    /// The place in the sequence behind which none is missing.
+    from: i64,
+    events: VecDeque<Sent>,
+}
+
+impl Recent {
+    async fn read(&mut self, db: &Db) -> DbResult<()> {
+        let mut tx = db.read().await?;
+        if self.read_at.is_none() {
+            self.from = events::last(&mut tx).await?;
+        }
+        loop {
+            let last = self.events.back().map_or(self.from, |event| event.seq);
+            let news = events::after(&mut tx, None, last, READ_AT_ONCE).await?;
+            self.events.extend(news.iter().map(Sent::new));
+            let over = self.events.len().saturating_sub(KEPT);
+            if let Some(left_out) = self.events.drain(..over).next_back() {
+                self.from = left_out.seq;
+            }
+            if news.len() < READ_AT_ONCE as usize {
+                return Ok(());
+            }
+        }
+    }
 }
 
 impl Default for Feed {
     fn default() -> Self {
         Self {
             sender: watch::Sender::new(0),
+            recent: Arc::default(),
         }
     }
 }
@@ -37,6 +99,26 @@ impl Feed {
     pub fn wake(&self) {
         self.sender
             .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// All events behind a place in the sequence, oldest first; `None` where that lies further back than
+    /// what is kept. They are read from the database once for all who ask after a wake.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn recent(&self, db: &Db, after: i64) -> DbResult<Option<Vec<Sent>>> {
+        let mut recent = self.recent.lock().await;
+        let count = *self.sender.borrow();
+        if recent.read_at != Some(count) {
+            recent.read(db).await?;
+            recent.read_at = Some(count);
+        }
+        if after < recent.from {
+            return Ok(None);
+        }
+        let first = recent.events.partition_point(|event| event.seq <= after);
+        Ok(Some(recent.events.range(first..).cloned().collect()))
     }
 
     /// A follower: `changed()` returns when something was recorded since it was last asked.
@@ -135,5 +217,49 @@ fn in_words(kind: EventKind) -> &'static str {
         EventKind::NamespacePriority => "a namespace got another weight",
         EventKind::ServerMode => "the server took another mode",
         EventKind::Unknown => "something happened that this version has no words for",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::events::{NewEvent, record};
+
+    async fn happen(db: &Db, feed: &Feed, count: usize) {
+        let mut tx = db.write().await.unwrap();
+        for _ in 0..count {
+            let kind = EventKind::ServerMode;
+            record(&mut tx, kind, None, NewEvent::default())
+                .await
+                .unwrap();
+        }
+        tx.commit().await.unwrap();
+        feed.wake();
+    }
+
+    #[tokio::test]
+    async fn everybody_gets_all_events_behind_a_place_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(None, folder.path()).await.unwrap();
+        let feed = Feed::default();
+        happen(&db, &feed, 2).await;
+        // What was before the first look is read from the database by who wants it.
+        assert!(feed.recent(&db, 1).await.unwrap().is_none());
+        assert_eq!(feed.recent(&db, 2).await.unwrap().unwrap().len(), 0);
+        happen(&db, &feed, 3).await;
+        let seqs = async |after: i64| -> Option<Vec<i64>> {
+            let recent = feed.recent(&db, after).await.unwrap()?;
+            Some(recent.iter().map(|event| event.seq).collect())
+        };
+        assert_eq!(seqs(2).await.unwrap(), [3, 4, 5]);
+        assert_eq!(seqs(4).await.unwrap(), [5]);
+        assert!(seqs(5).await.unwrap().is_empty());
+        // More than is kept: the oldest are forgotten, and that is said.
+        happen(&db, &feed, KEPT + 10).await;
+        let newest = 5 + KEPT as i64 + 10;
+        assert_eq!(seqs(5).await, None);
+        let kept = seqs(15).await.unwrap();
+        assert_eq!((kept.len(), kept[0], kept[KEPT - 1]), (KEPT, 16, newest));
+        db.close().await;
     }
 }

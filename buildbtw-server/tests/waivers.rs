@@ -9,7 +9,7 @@ use buildbtw_api::namespaces::{UnwaiveRequest, Unwaived, WaiveRequest};
 use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, OutcomeClass};
 use buildbtw_graph::Scope;
 use buildbtw_server::db::audit;
-use stage::{Stage, Worker, seen, srcinfo, until, write_srcinfo};
+use stage::{Stage, Worker, base_db, create, seen, srcinfo, until, write_srcinfo};
 
 use BuildStatus::{Blocked, Built, DependencyFailed, Pending, Waived};
 
@@ -17,15 +17,29 @@ fn name(text: &str) -> NamespaceName {
     text.parse().unwrap()
 }
 
-/// `a` is changed; `b` needs it, and `c` needs `b`.
+/// `a` is changed; `b` needs it, and `c` needs `b`. All three are released.
 async fn stage() -> Stage {
-    let stage = Stage::start(&[
+    let sources = [
         ("a", srcinfo("a", "1", &[])),
         ("b", srcinfo("b", "1", &["depends = a"])),
         ("c", srcinfo("c", "1", &["depends = b"])),
-    ])
+    ];
+    let stage = Stage::start_with(&sources, |config| {
+        let folder = config.sources_dir.parent().unwrap().join("core");
+        std::fs::create_dir_all(&folder).unwrap();
+        let released = [
+            ("a", "0-1", &[][..]),
+            ("b", "0-1", &["a"]),
+            ("c", "0-1", &["b"]),
+        ];
+        std::fs::write(folder.join("core.db"), base_db(&released)).unwrap();
+        let base = format!("core=file://{}", folder.display());
+        config.base_repositories = vec![base.parse().unwrap()];
+    })
     .await;
-    stage.namespace("n", &["a/main"], Scope::Transitive).await;
+    let mut request = create(Some("n"), &["a/main"], Scope::Transitive);
+    request.options.base = None;
+    stage.client().create_namespace(&request).await.unwrap();
     stage
 }
 

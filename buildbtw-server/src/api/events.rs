@@ -9,15 +9,21 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::events::{Event, EventQuery};
 use futures_util::stream;
+use tokio::time::Instant;
 
 use super::extract::{self, Query};
 use crate::Server;
 use crate::db::keys::NamespaceKey;
 use crate::db::{DbResult, events};
+use crate::feed::Sent;
 use crate::problems::HttpResult;
 
 /// How many events are read at once.
 const BATCH: u32 = 500;
+
+/// What happens within so long of an event is sent together: however much happens, hundreds who look cost
+/// little.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a quiet stream gives a sign of life. Readers give up later than that.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -30,7 +36,9 @@ struct Reader {
     namespace: Option<NamespaceKey>,
     wake: tokio::sync::watch::Receiver<u64>,
     after: i64,
-    batch: std::vec::IntoIter<Event>,
+    batch: std::vec::IntoIter<Sent>,
+    /// When it may look again.
+    next: Instant,
     ended: bool,
 }
 
@@ -44,11 +52,18 @@ impl Reader {
             if self.ended {
                 return None;
             }
+            if Instant::now() < self.next {
+                tokio::select! {
+                    () = tokio::time::sleep_until(self.next) => {}
+                    () = self.server.shutdown.cancelled() => {}
+                }
+            }
             // Before the look, so that what is recorded during it wakes us again.
             self.wake.mark_unchanged();
             match self.read().await {
                 Ok(batch) if !batch.is_empty() => {
                     self.batch = batch.into_iter();
+                    self.next = Instant::now() + PAUSE;
                     continue;
                 }
                 Ok(_) => {}
@@ -67,15 +82,23 @@ impl Reader {
         }
     }
 
-    async fn read(&self) -> DbResult<Vec<Event>> {
-        let mut tx = self.server.db.read().await?;
-        events::after(&mut tx, self.namespace, self.after, BATCH).await
+    async fn read(&self) -> DbResult<Vec<Sent>> {
+        let (feed, db) = (&self.server.feed, &self.server.db);
+        if self.namespace.is_none()
+            && let Some(recent) = feed.recent(db, self.after).await?
+        {
+            return Ok(recent);
+        }
+        let mut tx = db.read().await?;
+        let events = events::after(&mut tx, self.namespace, self.after, BATCH).await?;
+        Ok(events.iter().map(Sent::new).collect())
     }
 }
 
-fn sse(event: &Event) -> SseEvent {
-    let data = serde_json::to_string(event).expect("an event is JSON");
-    SseEvent::default().id(event.seq.to_string()).data(data)
+fn sse(event: &Sent) -> SseEvent {
+    SseEvent::default()
+        .id(event.seq.to_string())
+        .data(&event.json)
 }
 
 /// What happens, from a place in the sequence on.
@@ -107,6 +130,7 @@ pub async fn stream(
         wake,
         after,
         batch: Vec::new().into_iter(),
+        next: Instant::now(),
         ended: false,
     };
     let events = stream::unfold(reader, |mut reader| async move {

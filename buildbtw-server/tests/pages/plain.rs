@@ -333,7 +333,7 @@ async fn a_package_says_what_differs_from_the_one_before() {
     };
     let place = format!(
         "/namespaces/{}/{}/x86_64/lib/1",
-        run.build.namespace, run.build.iteration
+        run.namespace, run.iteration
     );
     succeed_with(&worker, &run, &["liblib.so=2-64", "lib-like"]).await;
     let page = async || {
@@ -484,8 +484,13 @@ async fn a_long_log_is_shown_by_windows() {
         .await;
     let page = format!("/runs/{}/log", world.running.run);
     let number = |html: &str, last: bool| -> u64 {
-        let mut ids = html.match_indices("<li id=\"L");
-        let (at, _) = if last { ids.next_back() } else { ids.next() }.unwrap();
+        let mark = "<li id=\"L";
+        let at = if last {
+            html.rfind(mark)
+        } else {
+            html.find(mark)
+        }
+        .unwrap();
         let text = &html[at + "<li id=\"L".len()..];
         text.split('"').next().unwrap().parse().unwrap()
     };
