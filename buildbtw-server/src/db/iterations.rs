@@ -48,6 +48,11 @@ impl StoredIteration {
         word("iteration status", &self.status)
     }
 
+    /// When it was made.
+    pub fn created_at(&self) -> DbResult<jiff::Timestamp> {
+        timestamp(self.created_at)
+    }
+
     /// Why it was made.
     pub fn reason(&self) -> DbResult<IterationReason> {
         json("iteration's reason", &self.reason)

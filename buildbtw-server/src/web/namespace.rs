@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use buildbtw_api::builds::Build;
 use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::namespaces::{BuildSetSummary, Iteration, Namespace};
-use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, OutcomeClass};
+use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, OutcomeClass};
 use serde::Deserialize;
 
 use super::actions::{Action, actions};
@@ -17,8 +17,9 @@ use super::page::{Bar, PageResult, When, name, render};
 use crate::Server;
 use crate::api::{extract, namespace_as_shown};
 use crate::db::build_list::{self, Filter, Sort};
+use crate::db::iterations::StoredIteration;
 use crate::db::overview::{self, Cell};
-use crate::db::{events, iterations, modes, namespaces};
+use crate::db::{DbResult, events, iterations, modes, namespaces};
 use crate::dispatch::situation::workplaces;
 
 /// How many builds one page shows.
@@ -144,7 +145,9 @@ struct NamespacePage {
 }
 
 struct IterationRow {
-    iteration: Iteration,
+    number: u32,
+    status: IterationStatus,
+    why: String,
     created: When,
     shown: bool,
     /// There is one before it.
@@ -200,10 +203,10 @@ async fn page(
         None => rows.first(),
     };
     let namesakes = namespaces::namesakes(&mut tx, stored.key).await?;
-    let mut summaries = Vec::with_capacity(rows.len());
-    for row in &rows {
-        summaries.push(iterations::summary(&mut tx, name.as_str(), row).await?);
-    }
+    let shown = match row {
+        Some(row) => Some(iterations::summary(&mut tx, name.as_str(), row).await?),
+        None => None,
+    };
     let chosen = query.picked();
     let (builds, more) = match row {
         Some(row) => {
@@ -220,14 +223,7 @@ async fn page(
     let workplaces = workplaces(server, &mut tx).await?;
     let slots = workplaces.iter().map(|worker| worker.slots).sum();
     let ahead = overview::ahead(&mut tx, stored.key).await?;
-    let shown = row.and_then(|row| {
-        let mut summaries = summaries.iter();
-        summaries
-            .find(|summary| summary.number == row.number)
-            .cloned()
-    });
-    let is_newest =
-        shown.as_ref().map(|shown| shown.number) == summaries.first().map(|newest| newest.number);
+    let is_newest = row.map(|row| row.number) == rows.first().map(|newest| newest.number);
     let sets = shown.as_ref().map_or_else(Vec::new, |shown| {
         let expected = match is_newest && namespace.status == NamespaceStatus::Active {
             true => expected(&ahead, slots),
@@ -259,7 +255,7 @@ async fn page(
         actions: actions(&namespace),
         namespace,
         newest: number.is_none(),
-        iterations: iteration_rows(summaries, shown.as_ref().map(|shown| shown.number)),
+        iterations: iteration_rows(&rows, row)?,
         shown,
         sets,
         held: query.page == 0 && query.fresh,
@@ -275,16 +271,21 @@ async fn page(
     })
 }
 
-fn iteration_rows(iterations: Vec<Iteration>, shown: Option<u32>) -> Vec<IterationRow> {
-    let count = iterations.len();
-    let rows = iterations.into_iter().enumerate();
-    rows.map(|(at, iteration)| IterationRow {
-        created: When::new(&iteration.created_at),
-        shown: shown == Some(iteration.number),
-        older: at + 1 < count,
-        iteration,
-    })
-    .collect()
+fn iteration_rows(
+    rows: &[StoredIteration],
+    shown: Option<&StoredIteration>,
+) -> DbResult<Vec<IterationRow>> {
+    let iterations = rows.iter().enumerate().map(|(at, row)| {
+        Ok(IterationRow {
+            number: row.number,
+            status: row.status()?,
+            why: row.reason()?.to_string(),
+            created: When::new(&row.created_at()?),
+            shown: shown.is_some_and(|shown| shown.number == row.number),
+            older: at + 1 < rows.len(),
+        })
+    });
+    iterations.collect()
 }
 
 fn sets(shown: &Iteration, cells: &[Cell], expected: &str) -> Vec<Set> {

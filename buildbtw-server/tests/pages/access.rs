@@ -20,26 +20,24 @@ fn axe() -> String {
     })
 }
 
+fn look(width: u32, dark: bool) -> Look {
+    Look {
+        width,
+        dark,
+        ..Look::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_serious_on_any_page() {
     let world = Eventful::start().await;
     let axe = axe();
     for (name, look) in [
         ("light", Look::default()),
-        (
-            "dark",
-            Look {
-                dark: true,
-                ..Look::default()
-            },
-        ),
-        (
-            "narrow",
-            Look {
-                width: 360,
-                ..Look::default()
-            },
-        ),
+        ("dark", look(1920, true)),
+        ("tablet", look(800, false)),
+        ("narrow", look(360, false)),
+        ("narrow-dark", look(360, true)),
     ] {
         let browser = Browser::start(look).await;
         for page in world.pages() {
