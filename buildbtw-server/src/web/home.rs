@@ -7,7 +7,10 @@ use axum::extract::State;
 use buildbtw_api::BuildStatus;
 use buildbtw_api::namespaces::Namespace;
 
-use super::page::{Bar, PageResult, When, build_page, disk, duration_ms, length, log_page, render};
+use super::page::{
+    Bar, Disk, PageResult, When, build_page, disk, duration_ms, length, log_page, render,
+};
+use super::sources::{GitLabView, gitlab};
 use crate::Server;
 use crate::api::namespace_as_shown;
 use crate::clock;
@@ -44,7 +47,9 @@ struct Home {
     sources: usize,
     source_problems: usize,
     in_sync: bool,
-    disk: String,
+    disk: Disk,
+    /// Whether GitLab answers, where sources come from there.
+    gitlab: Option<GitLabView>,
     /// What is said when the server hands out no runs.
     mode: Option<String>,
     last_event: i64,
@@ -230,6 +235,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         source_problems,
         in_sync: *server.sources.in_sync().borrow(),
         disk: disk(&server.config.data_dir),
+        gitlab: gitlab(&server),
         mode: mode.remark(),
         last_event,
     })

@@ -156,11 +156,25 @@ pub fn bytes(count: u64) -> String {
     format!("{size:.1} TiB")
 }
 
-/// What is free on the disk of a folder, in words.
-pub fn disk(folder: &Path) -> String {
+/// How a disk is.
+pub struct Disk {
+    /// What is free on it, in words.
+    pub free: String,
+    /// Builds and uploads are about to fail for want of space.
+    pub low: bool,
+}
+
+/// What is free on the disk of a folder.
+pub fn disk(folder: &Path) -> Disk {
     match crate::disk::space(folder) {
-        Ok(space) => format!("{} of {} free", bytes(space.free), bytes(space.total)),
-        Err(error) => format!("cannot be asked: {error}"),
+        Ok(space) => Disk {
+            free: format!("{} of {} free", bytes(space.free), bytes(space.total)),
+            low: crate::disk::is_nearly_full(&space),
+        },
+        Err(error) => Disk {
+            free: format!("cannot be asked: {error}"),
+            low: true,
+        },
     }
 }
 

@@ -23,9 +23,18 @@ struct SourcesPage {
 }
 
 /// How far the sources on GitLab are, and whether it answers.
-struct GitLabView {
-    state: GitLabState,
-    away_since: Option<When>,
+pub struct GitLabView {
+    pub state: GitLabState,
+    pub away_since: Option<When>,
+}
+
+/// The same, where they come from there.
+pub fn gitlab(server: &Server) -> Option<GitLabView> {
+    let state = server.sources.gitlab()?.state();
+    Some(GitLabView {
+        away_since: state.away_since.as_ref().map(When::new),
+        state,
+    })
 }
 
 /// The source repositories.
@@ -43,12 +52,6 @@ pub async fn show(
         total,
         bad,
         in_sync: *server.sources.in_sync().borrow(),
-        gitlab: server.sources.gitlab().map(|gitlab| {
-            let state = gitlab.state();
-            GitLabView {
-                away_since: state.away_since.as_ref().map(When::new),
-                state,
-            }
-        }),
+        gitlab: gitlab(&server),
     })
 }

@@ -25,13 +25,17 @@ class Graph {
     box.addEventListener("click", (event) => { if (this.moved) event.preventDefault(); }, true);
     box.addEventListener("dragstart", (event) => event.preventDefault());
     if (kept?.page === location.pathname) {
-      this.zoom(kept.scale, 0, 0);
-      [box.scrollLeft, box.scrollTop] = [kept.left, kept.top];
+      const { scale, left, top } = kept;
+      this.zoom(scale, 0, 0);
+      [box.scrollLeft, box.scrollTop] = [left, top];
     } else {
       this.middle();
     }
-    const keep = () => { kept = { page: location.pathname, scale: this.scale, left: box.scrollLeft, top: box.scrollTop }; };
-    box.addEventListener("scroll", keep);
+    box.addEventListener("scroll", () => this.keep());
+  }
+
+  keep() {
+    kept = { page: location.pathname, scale: this.scale, left: this.box.scrollLeft, top: this.box.scrollTop };
   }
 
   // The build itself comes into the middle of the box.
@@ -52,6 +56,7 @@ class Graph {
     this.svg.setAttribute("height", Math.round(this.height * next));
     this.box.scrollLeft = left * next - x;
     this.box.scrollTop = top * next - y;
+    this.keep();
   }
 
   // The same around the middle of the box.

@@ -48,7 +48,9 @@ async function refresh() {
   const next = fresh.querySelector("main");
   if (next.dataset.iteration !== main.dataset.iteration) return location.reload();
   for (const child of next.querySelectorAll("button.copy")) child.hidden = !navigator.clipboard;
+  const grows = next.querySelector("pre.log[data-follow]") !== null;
   morph(main, next);
+  if (!grows) main.querySelector("pre.log")?.removeAttribute("data-follow");
   document.title = fresh.title;
   document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
   age();
@@ -98,18 +100,19 @@ function take(event) {
 // How many pieces of a log the page of a build keeps; the whole is one click away.
 const PIECES = 4000;
 
-let reading;
+const reading = new WeakSet();
 async function readLog() {
   const log = document.querySelector("pre.log[data-follow]");
-  if (!log || reading === log) return;
-  reading = log;
+  if (!log || reading.has(log)) return;
+  reading.add(log);
   const decoder = new TextDecoder();
   const painter = new Painter();
   const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?follow=true&offset=${log.dataset.length}`);
   const reader = answer.body.getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    // A connection that breaks is an end as well.
+    const { done, value } = await reader.read().catch(() => ({ done: true }));
     if (done || !log.isConnected) break;
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     const text = rest + decoder.decode(value, { stream: true });
@@ -121,9 +124,10 @@ async function readLog() {
     log.dataset.length = Number(log.dataset.length) + value.length;
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
-  reader.cancel();
-  reading = undefined;
-  soon();
+  reader.cancel().catch(() => {});
+  // Its run is over, or the server stops: the page says which.
+  reading.delete(log);
+  if (log.isConnected) soon();
 }
 
 addEventListener("keydown", (event) => {

@@ -11,7 +11,8 @@ function key(node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return "";
   const { build, names, architecture, run } = node.dataset;
   const view = node.matches(".graph") ? node.firstElementChild.getAttribute("viewBox") : undefined;
-  return [node.id || undefined, build, names, architecture, run, view].filter((part) => part !== undefined).join(" ");
+  const about = node.getAttribute("aria-labelledby") ?? undefined;
+  return [node.id || undefined, about, build, names, architecture, run, view].filter((part) => part !== undefined).join(" ");
 }
 
 export function morph(old, next) {
