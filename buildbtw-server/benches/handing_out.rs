@@ -1,6 +1,8 @@
 //! How long it takes until a build that becomes ready is in the hands of a worker that waits: real
 //! time, a real socket, and many workers that all ask at once.
 //!
+//! And what a heartbeat costs, which each worker sends every few seconds.
+//!
 //! `cargo bench -p buildbtw-server --bench handing_out` measures and judges; run in any other way it only
 //! shows that it works, with few.
 
@@ -11,9 +13,11 @@ mod stage;
 
 use std::collections::HashMap;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use buildbtw_api::NamespaceStatus;
 use buildbtw_api::events::EventKind;
+use buildbtw_api::workers::{Heartbeat, HeldRun};
 use buildbtw_graph::Scope;
 use buildbtw_server::db::events;
 use jiff::Timestamp;
@@ -22,6 +26,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What it may take for nineteen of twenty, in milliseconds.
 const BUDGET: f64 = 100.0;
+
+/// What a heartbeat may cost, in milliseconds of processor time.
+const HEARTBEAT_BUDGET: f64 = 0.2;
 
 /// Builds that become ready at once, beside the one that the next ones wait for.
 const LEAVES: usize = 8;
@@ -49,11 +56,54 @@ async fn main() -> ExitCode {
         );
         within &= at(95) < BUDGET;
     }
+    let beats = if measuring { 5_000 } else { 10 };
+    let (cost, took) = heartbeats(beats).await;
+    println!(
+        "a heartbeat over HTTP, of {beats}, client and server together: {cost:.3} ms of processor time, {took:.3} ms"
+    );
+    if measuring && cost >= HEARTBEAT_BUDGET {
+        println!("OVER the budget of {HEARTBEAT_BUDGET} ms");
+        return ExitCode::FAILURE;
+    }
     if measuring && !within {
         println!("OVER the budget of {BUDGET} ms for 95 %");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// What heartbeats of a worker with a run cost each, in milliseconds of this program's processor time: those
+/// of the client are in it. And how long one takes.
+async fn heartbeats(count: u32) -> (f64, f64) {
+    let stage = Stage::start(&[("a", srcinfo("a", "1", &[]))]).await;
+    let worker = stage.worker("w").await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    let run = worker.claim().await;
+    let held = HeldRun {
+        run: run.run,
+        fence: run.fence,
+    };
+    let beat = Heartbeat { runs: vec![held] };
+    let client = stage.worker_client();
+    client.heartbeat(worker.id, &beat).await.unwrap();
+    let (cpu, began) = (processor_time(), Instant::now());
+    for _ in 0..count {
+        client.heartbeat(worker.id, &beat).await.unwrap();
+    }
+    let each = |time: Duration| time.as_secs_f64() * 1_000.0 / f64::from(count);
+    let costs = (each(processor_time() - cpu), each(began.elapsed()));
+    stage.stop().await;
+    costs
+}
+
+/// The processor time of this program.
+fn processor_time() -> Duration {
+    let used = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let duration = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec().unsigned_abs(), 0)
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    duration(used.user_time()) + duration(used.system_time())
 }
 
 /// A chain of builds, each of which makes some others ready with the next one of the chain.

@@ -28,8 +28,9 @@ INSERT INTO build (id, build_set_id, input_id, pkgbase, pass, status, reason, ve
     VALUES (3, 1, 1, 'left', 1, 'waived', 'waived: not now', '1-1', 'cc', 't', 1, 1, 0, '[]', 'its sources changed', '[]', '[]', 0, 7);
 INSERT INTO need VALUES (2, 1, 'depends', 'lib', '[]', 0);
 INSERT INTO worker VALUES (1, 'w', 'w', '{}', 1, 1);
-INSERT INTO run (id, public_id, input_id, build_id, attempt, worker_id, fence, status, class, claimed_at, ended_at)
-    VALUES (1, 'r', 1, 1, 1, 1, 1, 'ended', 'success', 1, 2);
+INSERT INTO run (id, public_id, input_id, build_id, attempt, worker_id, fence, status, class, claimed_at, ended_at,
+    expected, installed)
+    VALUES (1, 'r', 1, 1, 1, 1, 1, 'ended', 'success', 1, 2, '[{"pkgname":"a"}]', '[{"pkgname":"a","version":"1-1"}]');
 INSERT INTO package VALUES (1, 'aa', 'bb', 1, 'f', 'lib', '1-1', 'any', x'00', 1);
 INSERT INTO run_package VALUES (1, 'f', 1, 1);
 INSERT INTO package VALUES (2, 'ab', 'bb', 1, 'g', 'app', '1-1', 'any', x'00', 1);
@@ -151,6 +152,16 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
     .await
     .unwrap();
     assert_eq!(waivers, "left cc not now 1 7");
+    // What was installed is kept; what was to be is told by a digest, where that was written down.
+    let run: (Option<String>, String) =
+        sqlx::query_as("SELECT expected_digest, installed FROM run WHERE id = 1")
+            .fetch_one(&db)
+            .await
+            .unwrap();
+    assert_eq!(
+        run,
+        (None, r#"[{"pkgname":"a","version":"1-1"}]"#.to_owned())
+    );
     // And what it now is can be used.
     let status: String =
         sqlx::query_scalar("UPDATE build SET previous_status = status, status = 'scheduled' WHERE id = 2 RETURNING status")

@@ -14,6 +14,8 @@ use buildbtw_graph::Scope;
 use buildbtw_server::clock::{self, Simulated};
 use buildbtw_server::db::events;
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use stage::{Stage, srcinfo, until};
 
 fn two() -> [(&'static str, String); 2] {
@@ -109,6 +111,40 @@ async fn a_drained_worker_is_told_at_its_next_heartbeat_also_by_another_server()
     assert_eq!(beat(&stage).await.drain.as_deref(), Some("a new kernel"));
     turn(&stage, id, WorkerMode::Active, "done").await;
     assert_eq!(beat(&stage).await.drain, None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_renews_a_lease_and_writes_nothing_to_the_database() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    stage.namespace("n", &["a/main"], Scope::None).await;
+    let run = worker.claim().await;
+    // Of a connection that writes nothing itself, this changes with each commit of any other.
+    let file = stage.config.data_dir.join("buildbtw.db");
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut version = async || -> i64 {
+        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut db);
+        version.await.unwrap()
+    };
+    let before = version().await;
+    let beat = Heartbeat {
+        runs: vec![HeldRun {
+            run: run.run,
+            fence: run.fence,
+        }],
+    };
+    let seen = async || shown(&stage, worker.id).await.seen_at.unwrap();
+    let seen_before = seen().await;
+    for _ in 0..20 {
+        let answer = stage.worker_client().heartbeat(worker.id, &beat).await;
+        assert!(answer.unwrap().stop.is_empty());
+    }
+    assert!(seen().await > seen_before);
+    assert_eq!(version().await, before);
+    turn(&stage, worker.id, WorkerMode::Paused, "a pause").await;
+    assert_ne!(version().await, before);
     stage.stop().await;
 }
 

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
 mod bounds;
+mod costs;
 mod work;
 
 use std::cmp::Reverse;
@@ -32,6 +33,7 @@ use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use bounds::{all_known, first_in_first_out, longest_path};
+use costs::{Costs, charged, cpu_time, take_repository, watch_repository};
 use work::{Work, factor, made_up, read};
 
 /// What a makespan may be, beside the lower bound.
@@ -44,6 +46,7 @@ const FAILING: u8 = 2;
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let measuring = std::env::args().any(|argument| argument == "--bench");
+    watch_repository();
     let crews: Vec<usize> = std::env::args()
         .filter_map(|text| text.parse().ok())
         .collect();
@@ -82,6 +85,7 @@ fn main() {
             result.written as f64 / 1024.0 / builds as f64,
             peak_memory().map_or(0, |kibibytes| kibibytes / 1024),
         );
+        println!("{:>9} {}", "", result.costs.of_each(builds));
         let judged = corpus.is_some() && [4, 16, 64].contains(&crew);
         if judged && result.makespan as f64 > result.bound as f64 * BUDGET {
             over.push(crew);
@@ -100,6 +104,7 @@ struct Measured {
     all_known: i64,
     first_in_first_out: i64,
     cpu: Duration,
+    costs: Costs,
     written: u64,
 }
 
@@ -122,7 +127,7 @@ fn rebuild(work: &Work, crew: usize) -> Measured {
         .enable_all()
         .build()
         .unwrap();
-    let (makespan, spent, cpu, written) =
+    let (makespan, spent, cpu, costs, written) =
         runtime.block_on(play(work, calculation, &speeds, &mut rng));
     clock::simulate(None);
     let total: f64 = spent as f64;
@@ -135,6 +140,7 @@ fn rebuild(work: &Work, crew: usize) -> Measured {
         all_known: all_known(&set, &work.durations, &speeds),
         first_in_first_out: first_in_first_out(&set, &work.durations, &speeds),
         cpu,
+        costs,
         written,
     }
 }
@@ -144,7 +150,7 @@ async fn play(
     calculation: Calculation,
     speeds: &[f64],
     rng: &mut Rng,
-) -> (i64, i64, Duration, u64) {
+) -> (i64, i64, Duration, Costs, u64) {
     let memory = Path::new("/dev/shm");
     let folder = match memory.is_dir() {
         true => tempfile::tempdir_in(memory).unwrap(),
@@ -193,6 +199,8 @@ async fn play(
     }
 
     let (cpu, written) = (cpu_time(), written_bytes());
+    let mut costs = Costs::default();
+    take_repository();
     let mut ends: BinaryHeap<(Reverse<i64>, Reverse<usize>)> = BinaryHeap::new();
     let mut held: HashMap<usize, (Assignment, OutcomeClass)> = HashMap::new();
     let mut idle: Vec<usize> = (0..workers.len()).collect();
@@ -207,7 +215,8 @@ async fn play(
                 .dispatch
                 .leases
                 .note_seen(workers[worker], clock::instant());
-            match claim::try_claim(&server, workers[worker]).await.unwrap() {
+            let asked = claim::try_claim(&server, workers[worker]);
+            match charged(&mut costs.claims, asked).await.unwrap() {
                 Claim::Given(assignment) => {
                     let takes = work.durations[assignment.build.pkgbase.as_str()];
                     let class = match rng.u8(0..100) < FAILING {
@@ -216,7 +225,7 @@ async fn play(
                     };
                     spent += takes;
                     let end = now + (takes as f64 / speeds[worker]) as i64;
-                    begin(&server, &assignment).await;
+                    charged(&mut costs.reports, begin(&server, &assignment)).await;
                     ends.push((Reverse(end), Reverse(worker)));
                     held.insert(worker, (*assignment, class));
                 }
@@ -241,8 +250,9 @@ async fn play(
         now = at;
         set_clock(now);
         let (assignment, class) = held.remove(&worker).unwrap();
-        end(&server, work, &assignment, class).await;
-        publisher::publish_waiting(&server).await.unwrap();
+        end(&server, work, &assignment, class, &mut costs).await;
+        let published = publisher::publish_waiting(&server);
+        charged(&mut costs.publishing, published).await.unwrap();
         server.dispatch.wake();
         idle.push(worker);
     }
@@ -251,7 +261,9 @@ async fn play(
     println!("{:>9} {done} after {:.1} h", "", now as f64 / 3_600_000.0);
     drop(tx);
     server.db.close().await;
-    (now, spent, cpu_time() - cpu, written_bytes() - written)
+    costs.repository = take_repository();
+    let cpu = cpu_time() - cpu;
+    (now, spent, cpu, costs, written_bytes() - written)
 }
 
 /// What the server knows of earlier runs.
@@ -300,14 +312,19 @@ async fn begin(server: &Server, assignment: &Assignment) {
         .unwrap();
 }
 
-async fn end(server: &Server, work: &Work, assignment: &Assignment, class: OutcomeClass) {
+async fn end(
+    server: &Server,
+    work: &Work,
+    assignment: &Assignment,
+    class: OutcomeClass,
+    costs: &mut Costs,
+) {
     let mut packages = Vec::new();
     if class == OutcomeClass::Success {
         for package in work.made(assignment) {
             let (run, fence) = (assignment.run, assignment.fence);
-            reports::add_package(server, run, fence, &package.file_name, &package)
-                .await
-                .unwrap();
+            let received = reports::add_package(server, run, fence, &package.file_name, &package);
+            charged(&mut costs.receiving, received).await.unwrap();
             packages.push(package.file_name);
         }
     }
@@ -327,19 +344,8 @@ async fn end(server: &Server, work: &Work, assignment: &Assignment, class: Outco
             .collect(),
         packages,
     };
-    reports::finish(server, assignment.run, report)
-        .await
-        .unwrap();
-}
-
-/// The processor time of this program.
-fn cpu_time() -> Duration {
-    let used = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
-    let seconds = |time: nix::sys::time::TimeVal| {
-        Duration::new(time.tv_sec().unsigned_abs(), 0)
-            + Duration::from_micros(time.tv_usec().unsigned_abs())
-    };
-    seconds(used.user_time()) + seconds(used.system_time())
+    let finished = reports::finish(server, assignment.run, report);
+    charged(&mut costs.reports, finished).await.unwrap();
 }
 
 /// The bytes that this program handed to the kernel to write.

@@ -40,8 +40,8 @@ pub async fn register(
     responses((status = 200, body = Assignment), (status = 204), (status = 404, body = Problem)))]
 pub async fn claim(State(server): State<Server>, Path(id): Path<WorkerId>) -> HttpResult<Response> {
     {
-        let mut tx = server.db.read().await?;
-        let known = workers::by_id(&mut tx, id).await?;
+        let mut db = server.db.glance().await?;
+        let known = workers::by_id(&mut db, id).await?;
         known.ok_or_else(|| unknown(id))?;
     }
     Ok(match claim::claim(&server, id).await? {

@@ -19,7 +19,7 @@ use buildbtw_repo::{
 };
 use sqlx::SqliteConnection;
 
-use crate::db::generations::{self, NewFile};
+use crate::db::generations::{self, Candidate, NewFile, NewGeneration};
 use crate::db::keys::{BuildKey, BuildSetKey, PackageKey};
 use crate::db::{DbError, frames, now};
 
@@ -61,45 +61,57 @@ pub async fn publish(
     set: BuildSetKey,
     additions: &[(BuildKey, Vec<PackageFile>)],
 ) -> Result<Published, PublishError> {
-    let (newest, before) = generations::newest(&mut *db, set).await?;
-    let number = newest + 1;
-    let names = names(additions)?;
-    let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
+    let names: Vec<&str> = names(additions)?.into_keys().collect();
+    let mut given: Vec<(BuildKey, &PackageFile)> = Vec::new();
     for (build, made) in additions {
         for package in made {
             // Several builds may have taken over the same package.
-            let known = |(_, _, other): &(_, _, PackageFile)| other.sha256 == package.sha256;
-            if entering.iter().any(known) {
-                continue;
+            if !given
+                .iter()
+                .any(|(_, other)| other.sha256 == package.sha256)
+            {
+                given.push((*build, package));
             }
-            if let Some(key) = entry(&mut *db, set, package).await? {
-                entering.push((*build, key, package.clone()));
-            }
+        }
+    }
+    let asked: Vec<(&str, &Sha256Digest)> = given
+        .iter()
+        .map(|(_, package)| (package.file_name.as_str(), &package.sha256))
+        .collect();
+    let entrance = generations::entrance(&mut *db, set, &asked, &names).await?;
+    let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
+    for ((build, package), found) in given.into_iter().zip(&entrance.candidates) {
+        if let Some(key) = entry(package, found)? {
+            entering.push((build, key, package.clone()));
         }
     }
     if entering.is_empty() {
         return Ok(Published {
-            number: newest,
-            published_at: before,
+            number: entrance.newest,
+            published_at: entrance.published_at,
             new: false,
         });
     }
-    let names: Vec<&str> = names.into_keys().collect();
-    let state = frames::touched(&mut *db, set, &names).await?;
-    let known: Vec<PkgName> = state.packages.keys().cloned().collect();
+    let known: Vec<PkgName> = entrance.touched.packages.keys().cloned().collect();
     let packages = entering.iter().map(|(_, _, package)| package.clone());
-    let change = change(&mut *db, state, packages.collect()).await?;
+    let change = change(&mut *db, entrance.touched, packages.collect()).await?;
     let replaced: Vec<&PkgName> = known
         .iter()
         .filter(|name| change.packages.contains_key(*name))
         .collect();
-    if !replaced.is_empty() {
-        generations::unlist(&mut *db, set, number, &replaced).await?;
-    }
-    list(&mut *db, set, number, &entering, &change).await?;
-    frames::change(&mut *db, set, number, &change).await?;
+    let (files, moved) = listed(&entering, &change)?;
+    let number = entrance.newest + 1;
     let clock = now() / 1_000_000;
-    let published_at = generations::insert(db, set, number, clock.max(before + 1)).await?;
+    let new = NewGeneration {
+        set,
+        number,
+        at: clock.max(entrance.published_at + 1),
+        replaced: &replaced,
+        files: &files,
+        moved: &moved,
+        change: &change,
+    };
+    let published_at = generations::insert(db, &new).await?;
     Ok(Published {
         number,
         published_at,
@@ -125,13 +137,8 @@ fn names(
 }
 
 /// The row of a package that is to enter a repository; `None` if it is listed there already.
-async fn entry(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    package: &PackageFile,
-) -> Result<Option<PackageKey>, PublishError> {
+fn entry(package: &PackageFile, found: &Candidate) -> Result<Option<PackageKey>, PublishError> {
     let file_name = &package.file_name;
-    let found = generations::candidate(&mut *db, set, file_name, &package.sha256).await?;
     if found.listed.is_some() && found.listed != found.package {
         return Err(PublishError::Refused(format!(
             "{file_name} was published before in this iteration with other content; \
@@ -146,14 +153,12 @@ async fn entry(
     Ok(Some(key))
 }
 
-/// Lists packages in the manifest, and notes where packages lie that made room for others.
-async fn list(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    number: u32,
-    entering: &[(BuildKey, PackageKey, PackageFile)],
-    change: &RepositoryChange,
-) -> Result<(), PublishError> {
+/// The files that the manifest gets, and where packages lie that made room for others.
+#[expect(clippy::type_complexity, reason = "two lists, each used once")]
+fn listed<'a>(
+    entering: &'a [(BuildKey, PackageKey, PackageFile)],
+    change: &'a RepositoryChange,
+) -> Result<(Vec<NewFile<'a>>, Vec<(&'a str, u32)>), PublishError> {
     let mut places: BTreeMap<&str, (&PkgName, u32)> = BTreeMap::new();
     for (pkgname, place) in &change.packages {
         if let Some(place) = place {
@@ -174,12 +179,11 @@ async fn list(
             place,
         });
     }
-    generations::list_files(&mut *db, set, number, &files).await?;
-    let moved: Vec<(&str, u32)> = places
+    let moved = places
         .into_iter()
         .map(|(name, (_, place))| (name, place))
         .collect();
-    Ok(frames::move_packages(db, set, &moved).await?)
+    Ok((files, moved))
 }
 
 /// Works out the frames with the new packages in them.

@@ -4,41 +4,54 @@ use buildbtw_graph::{Broken, RelationKind};
 use sqlx::SqliteConnection;
 
 use super::keys::{BuildKey, BuildSetKey};
-use super::{DbResult, word};
+use super::{DbResult, Statements, to_json, word};
 
-/// Stores what the packages of a build break, in place of what they broke before. They are made anew,
-/// so what was known of their own relations is over.
-pub async fn replace(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    found_by: BuildKey,
-    pkgbase: &str,
-    broken: &[Broken],
-) -> DbResult<()> {
-    sqlx::query(
-        "DELETE FROM broken_by_package WHERE build_set_id = ? AND (found_by = ? OR pkgbase = ?)",
+/// What the packages of a build break.
+#[derive(Debug)]
+pub struct BrokenBy<'a> {
+    /// The build.
+    pub build: BuildKey,
+    /// Its package base.
+    pub pkgbase: &'a str,
+    /// What they break.
+    pub broken: Vec<Broken>,
+}
+
+/// Stores what the packages of some builds of a build set break, in place of what they broke before.
+/// They are made anew, so what was known of their own relations is over.
+pub fn add_replaced(to: &mut Statements, set: BuildSetKey, found: &[BrokenBy<'_>]) {
+    let builds: Vec<i64> = found.iter().map(|by| by.build.0).collect();
+    let pkgbases: Vec<&str> = found.iter().map(|by| by.pkgbase).collect();
+    to.add(
+        "DELETE FROM broken_by_package WHERE build_set_id = ? \
+         AND (found_by IN (SELECT value FROM json_each(?)) OR pkgbase IN (SELECT value FROM json_each(?)))",
     )
     .bind(set)
-    .bind(found_by)
-    .bind(pkgbase)
-    .execute(&mut *db)
-    .await?;
-    for one in broken {
-        let pkgname = one.pkgname.as_ref().map_or("", |pkgname| pkgname.as_str());
-        sqlx::query(
-            "INSERT OR REPLACE INTO broken_by_package \
-             (build_set_id, found_by, pkgbase, pkgname, relation, reason) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(set)
-        .bind(found_by)
-        .bind(one.pkgbase.as_str())
-        .bind(pkgname)
-        .bind(&one.relation)
-        .bind(&one.reason)
-        .execute(&mut *db)
-        .await?;
+    .bind(to_json(&builds))
+    .bind(to_json(&pkgbases));
+    let rows: Vec<_> = found
+        .iter()
+        .flat_map(|by| by.broken.iter().map(|one| (by.build.0, one)))
+        .map(|(build, one)| {
+            let pkgname = one.pkgname.as_ref().map_or("", |pkgname| pkgname.as_str());
+            (
+                build,
+                one.pkgbase.as_str(),
+                pkgname,
+                &one.relation,
+                &one.reason,
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
     }
-    Ok(())
+    to.add(
+        "INSERT OR REPLACE INTO broken_by_package (build_set_id, found_by, pkgbase, pkgname, relation, reason) \
+         SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)",
+    )
+    .bind(set)
+    .bind(to_json(&rows));
 }
 
 /// What the built packages of a build set break.

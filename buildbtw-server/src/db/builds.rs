@@ -2,12 +2,12 @@
 
 use buildbtw_api::builds::Neighbour;
 use buildbtw_api::events::EventKind;
-use buildbtw_api::{BuildPlace, BuildStatus, IterationStatus};
+use buildbtw_api::{BuildPlace, BuildStatus, IterationStatus, RunId};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::events::{NewEvent, bound, recording};
-use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey};
-use super::{DbResult, now, word};
+use super::events::{self, NewEvent};
+use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey, RunKey};
+use super::{Answers, DbResult, Statements, now, word};
 
 /// Which side of the needs to read.
 #[derive(Debug, Clone, Copy)]
@@ -145,10 +145,13 @@ impl BuildState {
     }
 }
 
-pub(super) const STATE: &str = "SELECT build.id, build_set_id, namespace_id, namespace.name AS namespace_name, \
+const STATE: &str = "SELECT build.id, build_set_id, refers_to, namespace_id, namespace.name AS namespace_name, \
      iteration.number AS iteration, architecture, pkgbase, pass, waits_for, build.status, \
      iteration.status AS iteration_status, namespace.options ->> 'on' AS place FROM build JOIN build_set ON build_set.id = build_set_id \
      JOIN iteration ON iteration.id = iteration_id JOIN namespace ON namespace.id = namespace_id";
+
+/// A build that stands for another one and waits for its packages.
+const WAITING_REFERENCE: &str = "build.status IN ('blocked', 'pending')";
 
 /// A build's state.
 pub async fn state(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildState> {
@@ -158,6 +161,56 @@ pub async fn state(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Build
             .fetch_one(db)
             .await?,
     )
+}
+
+/// Asks for a build's state.
+pub(super) fn ask_state(to: &mut Statements, build: BuildKey) {
+    to.add(&format!("{STATE} WHERE build.id = ?")).bind(build);
+}
+
+/// Asks for the state of a run's build.
+pub(super) fn ask_state_of_run(to: &mut Statements, run: RunId) {
+    to.add(&format!(
+        "{STATE} WHERE build.id = (SELECT build_id FROM run WHERE public_id = ?)"
+    ))
+    .bind(run.to_string());
+}
+
+/// Asks for the builds of runs whose packages still wait to be published, and for those that stand for
+/// them on further architectures.
+pub(super) fn ask_to_publish(to: &mut Statements, runs: &[RunKey]) {
+    let keys = super::to_json(&runs.iter().map(|run| run.0).collect::<Vec<_>>());
+    let runs = "SELECT build_id FROM run WHERE id IN (SELECT value FROM json_each(?)) AND status = 'publishing'";
+    to.add(&format!(
+        "{STATE} WHERE build.id IN ({runs}) AND build.status = 'building'"
+    ))
+    .bind(&keys);
+    to.add(&format!(
+        "{STATE} WHERE {WAITING_REFERENCE} AND refers_to IN ({runs}) ORDER BY build.id"
+    ))
+    .bind(&keys);
+}
+
+/// What [`ask_to_publish`] asked for: each build with those that stand for it.
+pub(super) fn told_to_publish(
+    answers: &mut Answers,
+) -> DbResult<Vec<(BuildState, Vec<BuildState>)>> {
+    #[derive(FromRow)]
+    struct Reference {
+        refers_to: BuildKey,
+        #[sqlx(flatten)]
+        state: BuildState,
+    }
+    let builds: Vec<BuildState> = answers.all()?;
+    let references: Vec<Reference> = answers.all()?;
+    let with_references = builds.into_iter().map(|build| {
+        let own = references
+            .iter()
+            .filter(|reference| reference.refers_to == build.key);
+        let own = own.map(|reference| reference.state.clone()).collect();
+        (build, own)
+    });
+    Ok(with_references.collect())
 }
 
 /// The builds of an iteration in any of some statuses.
@@ -179,7 +232,7 @@ pub async fn in_statuses(
 
 /// The builds that stand for another one on a further architecture and wait for its packages.
 pub async fn references(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<BuildState>> {
-    let sql = format!("{STATE} WHERE refers_to = ? AND build.status IN ('blocked', 'pending')");
+    let sql = format!("{STATE} WHERE {WAITING_REFERENCE} AND refers_to = ?");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(build)
         .fetch_all(db)
@@ -194,6 +247,25 @@ pub async fn set_status(
     status: BuildStatus,
     reason: Option<&str>,
 ) -> DbResult<()> {
+    let mut all = Statements::default();
+    add_status(&mut all, build, status, reason);
+    all.carry_out(db).await
+}
+
+/// The statements of [`set_status`].
+pub fn add_status(
+    to: &mut Statements,
+    build: &BuildState,
+    status: BuildStatus,
+    reason: Option<&str>,
+) {
+    to.add(
+        "UPDATE build SET previous_status = status, status = ?, reason = ?, not_before = NULL, changed_at = ? WHERE id = ?",
+    )
+    .bind(status.as_str())
+    .bind(reason)
+    .bind(now())
+    .bind(build.key);
     let event = NewEvent {
         iteration: Some(build.iteration),
         architecture: Some(&build.architecture),
@@ -204,18 +276,7 @@ pub async fn set_status(
         message: reason,
         ..NewEvent::default()
     };
-    let statement = sqlx::query(recording(
-        "UPDATE build SET previous_status = status, status = ?, reason = ?, not_before = NULL, changed_at = ? WHERE id = ?",
-    ))
-    .bind(status.as_str())
-    .bind(reason)
-    .bind(now())
-    .bind(build.key);
-    let namespace = Some(build.namespace);
-    bound(statement, EventKind::BuildStatus, namespace, event)
-        .execute(db)
-        .await?;
-    Ok(())
+    events::add(to, EventKind::BuildStatus, Some(build.namespace), event);
 }
 
 /// Says anew why a build stands where it stands.
@@ -245,27 +306,35 @@ pub async fn delay(db: &mut SqliteConnection, build: BuildKey, not_before: i64) 
 /// Counts one met need off every build that waits for this one; those that wait for nothing more are
 /// ready.
 pub async fn release_dependents(db: &mut SqliteConnection, build: BuildKey) -> DbResult<()> {
-    // In one go, and the rows that only count on are not written twice.
-    sqlx::query(
+    let mut all = Statements::default();
+    add_release(&mut all, build);
+    all.carry_out(db).await
+}
+
+/// The statements of [`release_dependents`].
+pub fn add_release(to: &mut Statements, build: BuildKey) {
+    // The rows that only count on are not written twice.
+    to.add(
         "UPDATE build SET waits_for = waits_for - 1 \
-         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped); \
-         INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, before, after) \
+         WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped)",
+    )
+    .bind(build);
+    to.add(
+        "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, before, after) \
          SELECT ?, 'build_status', namespace_id, number, architecture, pkgbase, pass, 'blocked', 'pending' FROM build \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          WHERE build.id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) \
-         AND waits_for = 0 AND build.status = 'blocked' ORDER BY build.id; \
-         UPDATE build SET previous_status = status, status = 'pending', reason = NULL, not_before = NULL, changed_at = ? \
+         AND waits_for = 0 AND build.status = 'blocked' ORDER BY build.id",
+    )
+    .bind(now())
+    .bind(build);
+    to.add(
+        "UPDATE build SET previous_status = status, status = 'pending', reason = NULL, not_before = NULL, changed_at = ? \
          WHERE id IN (SELECT build_id FROM need WHERE needs_build_id = ? AND NOT dropped) \
          AND waits_for = 0 AND status = 'blocked'",
     )
-    .bind(build)
     .bind(now())
-    .bind(build)
-    .bind(now())
-    .bind(build)
-    .execute(db)
-    .await?;
-    Ok(())
+    .bind(build);
 }
 
 /// Whether something that waited for a build was handed out or built.

@@ -5,14 +5,20 @@
 //! costs more than many a query.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use super::DbResult;
+use super::statements::{Answers, Statements};
+use super::{DbError, DbResult};
+
+/// A place in the program.
+pub(super) type Place = &'static Location<'static>;
 
 /// Connections of one kind. Whoever asks first gets one first.
 #[derive(Debug)]
@@ -23,6 +29,10 @@ pub(super) struct Shelf {
     idle: Mutex<Vec<SqliteConnection>>,
     permits: Arc<Semaphore>,
     size: u32,
+    /// How long somebody waits for a connection.
+    patience: Duration,
+    /// Who took one last.
+    taken_at: Mutex<Option<Place>>,
 }
 
 impl Shelf {
@@ -31,6 +41,7 @@ impl Shelf {
         options: SqliteConnectOptions,
         begin: &'static str,
         size: u32,
+        patience: Duration,
     ) -> DbResult<Arc<Self>> {
         let first = SqliteConnection::connect_with(&options).await?;
         Ok(Arc::new(Self {
@@ -39,11 +50,17 @@ impl Shelf {
             idle: Mutex::new(vec![first]),
             permits: Arc::new(Semaphore::new(size as usize)),
             size,
+            patience,
+            taken_at: Mutex::new(None),
         }))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn taken_at(&self) -> MutexGuard<'_, Option<Place>> {
+        self.taken_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put_back(&self, connection: SqliteConnection, permit: OwnedSemaphorePermit) {
@@ -51,10 +68,30 @@ impl Shelf {
         drop(permit);
     }
 
+    /// The right to a connection. Whoever holds the last one and asks for another waits for itself: that
+    /// ends here, with a word about who it is.
+    async fn permit(&self, at: Place) -> DbResult<OwnedSemaphorePermit> {
+        let closed = |_| DbError::from(sqlx::Error::PoolClosed);
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => return Ok(permit),
+            Err(TryAcquireError::Closed) => return Err(sqlx::Error::PoolClosed.into()),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let next = Arc::clone(&self.permits).acquire_owned();
+        match tokio::time::timeout(self.patience, next).await {
+            Ok(permit) => permit.map_err(closed),
+            Err(_) => Err(DbError::NeverFree {
+                waited: self.patience,
+                at,
+                held_by: *self.taken_at(),
+            }),
+        }
+    }
+
     /// The next connection that is free, without a transaction: for one statement.
-    pub async fn take(self: &Arc<Self>) -> DbResult<Tx> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+    pub async fn take(self: &Arc<Self>, at: Place) -> DbResult<Tx> {
+        let permit = self.permit(at).await?;
+        *self.taken_at() = Some(at);
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -68,21 +105,27 @@ impl Shelf {
         })
     }
 
-    /// Begins a transaction on the next connection that is free.
-    pub async fn begin(self: &Arc<Self>) -> DbResult<Tx> {
-        let mut tx = self.take().await?;
+    /// Begins a transaction on the next connection that is free, and carries its first statements out
+    /// in the same go.
+    pub async fn begin(self: &Arc<Self>, at: Place, first: Statements) -> DbResult<(Tx, Answers)> {
+        let mut tx = self.take(at).await?;
         tx.open = true;
-        if let Err(error) = tx.start().await {
-            // A commit that failed, as on a full disk, can leave a connection in a state in which no
-            // transaction begins any more. A fresh one takes its place.
-            tracing::warn!(%error, "opening the database anew");
-            if let Some(broken) = tx.connection.take() {
-                broken.close_hard().await?;
+        let first = first.behind(self.begin);
+        let mut answers = match first.clone().fetch(&mut tx).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                // A commit that failed, as on a full disk, can leave a connection in a state in which no
+                // transaction begins any more. A fresh one takes its place.
+                tracing::warn!(%error, "opening the database anew");
+                if let Some(broken) = tx.connection.take() {
+                    broken.close_hard().await?;
+                }
+                tx.connection = Some(SqliteConnection::connect_with(&self.options).await?);
+                first.fetch(&mut tx).await?
             }
-            tx.connection = Some(SqliteConnection::connect_with(&self.options).await?);
-            tx.start().await?;
-        }
-        Ok(tx)
+        };
+        answers.skip(1);
+        Ok((tx, answers))
     }
 
     /// Closes the connections once all are back; no transaction begins after that.
@@ -110,20 +153,25 @@ pub struct Tx {
 }
 
 impl Tx {
-    async fn start(&mut self) -> Result<(), sqlx::Error> {
-        let begin = self.shelf.begin;
-        sqlx::query(begin).execute(&mut **self).await.map(drop)
-    }
-
     /// Commits what was done.
     ///
     /// # Errors
     ///
     /// When that is impossible; nothing is then done.
-    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::query("COMMIT").execute(&mut *self).await?;
+    pub async fn commit(self) -> DbResult<()> {
+        self.commit_with(Statements::default()).await.map(drop)
+    }
+
+    /// Carries last statements out and commits, in one go.
+    ///
+    /// # Errors
+    ///
+    /// When one of them fails or the commit is impossible; nothing of the transaction is then done.
+    pub async fn commit_with(mut self, mut last: Statements) -> DbResult<Answers> {
+        last.add("COMMIT");
+        let answers = last.fetch(&mut self).await?;
         self.open = false;
-        Ok(())
+        Ok(answers)
     }
 }
 
@@ -166,5 +214,67 @@ impl Drop for Tx {
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn writer(folder: &tempfile::TempDir, patience: Duration) -> Arc<Shelf> {
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("test.db"))
+            .create_if_missing(true);
+        Shelf::open(options, "BEGIN IMMEDIATE", 1, patience)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_transaction_within_another_is_an_error_that_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = writer(&folder, Duration::ZERO).await;
+        let (outer, inner) = (Location::caller(), Location::caller());
+        let tx = shelf.begin(outer, Statements::default()).await.unwrap();
+        let nested = shelf.begin(inner, Statements::default()).await;
+        let error = nested.map(drop).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("transaction begun at {outer}")),
+            "{error}"
+        );
+        assert!(error.contains("a defect of the server"), "{error}");
+        // Nothing is broken by it.
+        tx.0.commit().await.unwrap();
+        let next = shelf.begin(inner, Statements::default()).await.unwrap();
+        next.0.commit().await.unwrap();
+        shelf.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_its_turn_when_the_one_before_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = writer(&folder, Duration::from_secs(60)).await;
+        let place = Location::caller();
+        let mut make = Statements::default();
+        make.add("CREATE TABLE t (n INTEGER) STRICT");
+        let (tx, _) = shelf.begin(place, make).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut insert = Statements::default();
+        insert.add("INSERT INTO t VALUES (?)").bind(1);
+        let (undone, _) = shelf.begin(place, insert).await.unwrap();
+        let waiting = {
+            let shelf = Arc::clone(&shelf);
+            tokio::spawn(async move {
+                let mut count = Statements::default();
+                count.add("SELECT count(*) FROM t");
+                let (tx, mut answers) = shelf.begin(place, count).await.unwrap();
+                let (count,): (i64,) = answers.one().unwrap();
+                tx.commit().await.unwrap();
+                count
+            })
+        };
+        drop(undone);
+        assert_eq!(waiting.await.unwrap(), 0);
+        shelf.close().await;
     }
 }

@@ -3,12 +3,10 @@
 
 use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::{BuildStatus, NamespaceName};
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, FromRow, Sqlite, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::NamespaceKey;
-use super::{DbError, DbResult, now, timestamp, word};
+use super::{DbError, DbResult, Statements, now, timestamp, word};
 
 /// An event to be recorded. Fields that do not apply stay empty.
 #[derive(Debug, Clone, Default)]
@@ -45,41 +43,35 @@ pub async fn record(
     namespace: Option<NamespaceKey>,
     event: NewEvent<'_>,
 ) -> DbResult<()> {
-    let statement = bound(sqlx::query(RECORD), kind, namespace, event);
-    statement.execute(db).await?;
-    Ok(())
+    let mut all = Statements::default();
+    add(&mut all, kind, namespace, event);
+    all.carry_out(db).await
 }
 
-/// Statements that also record an event, in the same go. Its values are bound last, by [`bound`].
-pub(super) fn recording(statements: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!("{statements}; {RECORD}"))
-}
-
-/// Binds the values of an event, behind those of the statements that come before it.
-pub(super) fn bound<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
+/// Records an event behind the statements that make it true.
+pub(super) fn add(
+    to: &mut Statements,
     kind: EventKind,
     namespace: Option<NamespaceKey>,
     event: NewEvent<'_>,
-) -> Query<'q, Sqlite, SqliteArguments> {
+) {
     let kind = serde_json::to_value(kind)
         .ok()
         .and_then(|kind| kind.as_str().map(str::to_owned));
-    let owned = |text: Option<&str>| text.map(str::to_owned);
-    query
+    to.add(RECORD)
         .bind(now())
         .bind(kind)
         .bind(namespace)
         .bind(event.iteration)
-        .bind(owned(event.architecture))
-        .bind(owned(event.pkgbase))
+        .bind(event.architecture)
+        .bind(event.pkgbase)
         .bind(event.pass)
         .bind(event.run)
-        .bind(owned(event.before))
+        .bind(event.before)
         .bind(event.after)
-        .bind(owned(event.message))
-        .bind(owned(event.worker))
-        .bind(owned(event.actor))
+        .bind(event.message)
+        .bind(event.worker)
+        .bind(event.actor);
 }
 
 #[derive(FromRow)]

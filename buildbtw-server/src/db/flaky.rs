@@ -4,15 +4,15 @@ use buildbtw_api::ingredients::Flaky;
 use sqlx::SqliteConnection;
 
 use super::keys::{BuildKey, RunKey};
-use super::{DbResult, now, timestamp, word};
+use super::{DbResult, Statements, now, timestamp, word};
 
 /// How many are told of a package base.
 const TOLD: u32 = 10;
 
 /// A run succeeded: those of the same input that failed before were flaky. An input that has lost its
 /// key is not known to be the same.
-pub async fn note(db: &mut SqliteConnection, passed: RunKey) -> DbResult<()> {
-    sqlx::query(
+pub fn add(to: &mut Statements, passed: RunKey) {
+    to.add(
         "INSERT OR IGNORE INTO flaky (failed_run_id, passed_run_id, pkgbase, architecture, noticed_at) \
          SELECT failed.id, passed.id, pkgbase, architecture, ? FROM run AS passed \
          JOIN input ON input.id = passed.input_id AND input.key IS NOT NULL \
@@ -21,10 +21,7 @@ pub async fn note(db: &mut SqliteConnection, passed: RunKey) -> DbResult<()> {
          WHERE passed.id = ?",
     )
     .bind(now())
-    .bind(passed)
-    .execute(db)
-    .await?;
-    Ok(())
+    .bind(passed);
 }
 
 /// The last times that the package base of a build was flaky on its architecture, newest first.

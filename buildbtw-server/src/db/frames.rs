@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use buildbtw_repo::{FrameState, Frames, RepositoryChange, RepositoryState, Sha256Digest};
+use buildbtw_repo::{FrameState, Frames, RepositoryState, Sha256Digest};
 use sqlx::{FromRow, SqliteConnection};
 
+use super::generations::NewGeneration;
 use super::keys::BuildSetKey;
-use super::{DbError, DbResult, to_json, word};
+use super::{Answers, DbError, DbResult, Statements, to_json, word};
 
 #[derive(FromRow)]
 struct Row {
@@ -63,30 +64,40 @@ pub async fn touched(
     set: BuildSetKey,
     pkgnames: &[&str],
 ) -> DbResult<RepositoryState> {
-    let rows: Vec<(String, u32)> = sqlx::query_as(
-        "SELECT pkgname, place FROM published_package INDEXED BY one_listed_file_a_package WHERE build_set_id = ? AND until IS NULL \
-         AND pkgname IN (SELECT value FROM json_each(?))",
-    )
+    let mut asked = Statements::default();
+    ask_touched(&mut asked, set, pkgnames);
+    told_touched(&mut asked.fetch(db).await?)
+}
+
+/// Asks for the part of a repository's newest generation that adding packages of some names touches.
+pub(super) fn ask_touched(to: &mut Statements, set: BuildSetKey, pkgnames: &[&str]) {
+    let places = "published_package INDEXED BY one_listed_file_a_package WHERE build_set_id = ? AND until IS NULL \
+         AND pkgname IN (SELECT value FROM json_each(?))";
+    to.add(&format!("SELECT pkgname, place FROM {places}"))
+        .bind(set)
+        .bind(to_json(&pkgnames));
+    // Those of these packages, and the last two of the others.
+    let columns = "SELECT place, db_digest, files_digest, db_len, files_len, unpacked \
+         FROM repository_frame INDEXED BY one_frame_a_place WHERE build_set_id = ? AND until IS NULL";
+    to.add(&format!(
+        "WITH given (place) AS MATERIALIZED (SELECT place FROM {places}) \
+         {columns} AND place IN (SELECT place FROM given) UNION ALL \
+         SELECT * FROM ({columns} AND place NOT IN (SELECT place FROM given) ORDER BY place DESC LIMIT 2)"
+    ))
     .bind(set)
     .bind(to_json(&pkgnames))
-    .fetch_all(&mut *db)
-    .await?;
+    .bind(set)
+    .bind(set);
+}
+
+/// What [`ask_touched`] asked for.
+pub(super) fn told_touched(answers: &mut Answers) -> DbResult<RepositoryState> {
+    let rows: Vec<(String, u32)> = answers.all()?;
     let mut packages = BTreeMap::new();
     for (pkgname, place) in rows {
         packages.insert(word("pkgname", &pkgname)?, place);
     }
-    let places: Vec<u32> = packages.values().copied().collect();
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT place, db_digest, files_digest, db_len, files_len, unpacked FROM repository_frame INDEXED BY one_frame_a_place \
-         WHERE build_set_id = ?1 AND until IS NULL AND place IN (SELECT value FROM json_each(?2)) UNION ALL \
-         SELECT * FROM (SELECT place, db_digest, files_digest, db_len, files_len, unpacked \
-         FROM repository_frame INDEXED BY one_frame_a_place WHERE build_set_id = ?1 AND until IS NULL AND place NOT IN (SELECT value FROM json_each(?2)) \
-         ORDER BY place DESC LIMIT 2)",
-    )
-    .bind(set)
-    .bind(to_json(&places))
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<Row> = answers.all()?;
     let frames: DbResult<BTreeMap<_, _>> = rows.into_iter().map(Row::read).collect();
     Ok(RepositoryState {
         frames: Frames(frames?),
@@ -94,92 +105,61 @@ pub async fn touched(
     })
 }
 
-/// Carries a change of the frames out with the generation of that number.
-pub async fn change(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    number: u32,
-    change: &RepositoryChange,
+/// Another frame stands at a place from a generation on; or none any more.
+pub(super) fn add_frame(
+    to: &mut Statements,
+    new: &NewGeneration<'_>,
+    place: u32,
+    frame: Option<&FrameState>,
 ) -> DbResult<()> {
-    let bytes: HashMap<&Sha256Digest, &[u8]> = change
-        .new_frames
-        .iter()
-        .map(|(digest, bytes)| (digest, &**bytes))
-        .collect();
+    to.add("UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND place = ? AND until IS NULL")
+        .bind(new.number)
+        .bind(new.set)
+        .bind(place);
+    let Some(frame) = frame else {
+        return Ok(());
+    };
     let bytes = |digest: &Sha256Digest| {
-        let found = bytes.get(digest).copied();
+        let mut frames = new.change.new_frames.iter();
+        let found = frames.find(|(other, _)| other == digest);
+        let found = found.map(|(_, bytes)| &**bytes);
         found.ok_or_else(|| missing(digest))
     };
-    for (place, frame) in &change.frames {
-        let Some(frame) = frame else {
-            leave(&mut *db, set, number, *place).await?;
-            continue;
-        };
-        let length = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        sqlx::query(
-            "INSERT INTO frame (digest, content) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING; \
-             UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND place = ? AND until IS NULL; \
-             INSERT INTO repository_frame (build_set_id, place, since, db_digest, files_digest, db_len, files_len, unpacked) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
+    to.add("INSERT INTO frame (digest, content) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING")
         .bind(frame.db_digest.to_string())
         .bind(bytes(&frame.db_digest)?)
         .bind(frame.files_digest.to_string())
-        .bind(bytes(&frame.files_digest)?)
-        .bind(number)
-        .bind(set)
-        .bind(place)
-        .bind(set)
-        .bind(place)
-        .bind(number)
-        .bind(frame.db_digest.to_string())
-        .bind(frame.files_digest.to_string())
-        .bind(length(frame.db_len))
-        .bind(length(frame.files_len))
-        .bind(length(frame.unpacked))
-        .execute(&mut *db)
-        .await?;
-    }
-    Ok(())
-}
-
-/// No frame stands at a place any more, from a generation on.
-async fn leave(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    number: u32,
-    place: u32,
-) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE repository_frame SET until = ? WHERE build_set_id = ? AND place = ? AND until IS NULL",
+        .bind(bytes(&frame.files_digest)?);
+    let length = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    to.add(
+        "INSERT INTO repository_frame (build_set_id, place, since, db_digest, files_digest, db_len, files_len, unpacked) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(number)
-    .bind(set)
+    .bind(new.set)
     .bind(place)
-    .execute(db)
-    .await?;
+    .bind(new.number)
+    .bind(frame.db_digest.to_string())
+    .bind(frame.files_digest.to_string())
+    .bind(length(frame.db_len))
+    .bind(length(frame.files_len))
+    .bind(length(frame.unpacked));
     Ok(())
 }
 
 /// Notes where listed packages have come to lie.
-pub async fn move_packages(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    moved: &[(&str, u32)],
-) -> DbResult<()> {
+pub(super) fn add_moved(to: &mut Statements, set: BuildSetKey, moved: &[(&str, u32)]) {
     if moved.is_empty() {
-        return Ok(());
+        return;
     }
-    sqlx::query(
+    let moved = to_json(&moved);
+    to.add(
         "UPDATE published_package INDEXED BY one_listed_file_a_package \
-         SET place = (SELECT value ->> 1 FROM json_each(?1) WHERE value ->> 0 = pkgname) \
-         WHERE build_set_id = ?2 AND until IS NULL AND pkgname IN (SELECT value ->> 0 FROM json_each(?1))",
+         SET place = (SELECT value ->> 1 FROM json_each(?) WHERE value ->> 0 = pkgname) \
+         WHERE build_set_id = ? AND until IS NULL AND pkgname IN (SELECT value ->> 0 FROM json_each(?))",
     )
-    .bind(to_json(&moved))
+    .bind(&moved)
     .bind(set)
-    .execute(db)
-    .await?;
-    Ok(())
+    .bind(&moved);
 }
 
 /// The bytes of a frame.

@@ -2,12 +2,12 @@
 
 use buildbtw_api::NamespaceName;
 use buildbtw_graph::{Architecture, PkgName};
-use buildbtw_repo::{Frames, PackageFile, Sha256Digest};
+use buildbtw_repo::{Frames, PackageFile, RepositoryChange, RepositoryState, Sha256Digest};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, BuildSetKey, PackageKey};
 use super::packages::unpack_without_files;
-use super::{DbResult, frames, to_json, word};
+use super::{Answers, DbResult, Statements, frames, to_json, word};
 
 const MICROSECONDS: i64 = 1_000_000;
 
@@ -77,29 +77,14 @@ pub struct Generation {
 
 /// The number of the newest generation; 0 before the first.
 pub async fn newest_number(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<u32> {
-    Ok(
-        sqlx::query_scalar(
-            "SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?",
-        )
+    Ok(sqlx::query_scalar(NEWEST_NUMBER)
         .bind(set)
         .fetch_one(db)
-        .await?,
-    )
+        .await?)
 }
 
-/// The number and the Last-Modified of the newest generation.
-pub async fn newest(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<(u32, i64)> {
-    let newest: Option<(u32, i64)> = sqlx::query_as(
-        "SELECT number, published_at FROM generation WHERE build_set_id = ? ORDER BY number DESC LIMIT 1",
-    )
-    .bind(set)
-    .fetch_optional(&mut *db)
-    .await?;
-    match newest {
-        Some(newest) => Ok(newest),
-        None => Ok((0, opened_at(db, set).await?)),
-    }
-}
+const NEWEST_NUMBER: &str =
+    "SELECT coalesce(max(number), 0) FROM generation WHERE build_set_id = ?";
 
 /// A generation by its number. That of number 0 is there for every build set.
 pub async fn get(
@@ -159,25 +144,17 @@ const NAMESAKES: &str = "(SELECT other_iteration.id, (SELECT max(published_at) F
      WHERE own_namespace.id = iteration.namespace_id AND other.architecture = build_set.architecture) \
      AS other_iteration WHERE true";
 
-/// Stores the next generation, and hands back its Last-Modified: a given time, unless anything was
+/// Stores the row of the next generation, and says its Last-Modified: a given time, unless anything was
 /// published later under the name of the namespace.
-pub async fn insert(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    number: u32,
-    at: i64,
-) -> DbResult<i64> {
-    let sql = format!(
+fn add_row(to: &mut Statements, set: BuildSetKey, number: u32, at: i64) {
+    to.add(&format!(
         "INSERT INTO generation (build_set_id, number, published_at) \
          SELECT build_set.id, ?, max(?, coalesce((SELECT max(published_at) + 1 FROM {NAMESAKES}), 0)) \
          FROM build_set JOIN iteration ON iteration.id = iteration_id WHERE build_set.id = ? RETURNING published_at"
-    );
-    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-        .bind(number)
-        .bind(at)
-        .bind(set)
-        .fetch_one(db)
-        .await?)
+    ))
+    .bind(number)
+    .bind(at)
+    .bind(set);
 }
 
 /// A file of a repository, and its package.
@@ -246,23 +223,53 @@ pub struct Candidate {
     pub current: bool,
 }
 
-/// What is known of a package that may enter a repository.
-pub async fn candidate(
+/// The newest generation of a repository, and what is known of packages that may enter it.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// The number of the newest generation; 0 before the first.
+    pub newest: u32,
+    /// Its Last-Modified.
+    pub published_at: i64,
+    /// The packages, in the order in which they were asked for.
+    pub candidates: Vec<Candidate>,
+    /// The part of the newest generation that adding them touches.
+    pub touched: RepositoryState,
+}
+
+/// Reads what is to be known before packages enter a repository: each with its file name and digest,
+/// and the names of all of them.
+pub async fn entrance(
     db: &mut SqliteConnection,
     set: BuildSetKey,
-    file_name: &str,
-    sha256: &Sha256Digest,
-) -> DbResult<Candidate> {
-    Ok(sqlx::query_as(
-        "SELECT (SELECT id FROM package WHERE sha256 = ?) AS package, package_id AS listed, \
-         package_id IS NOT NULL AND until IS NULL AS current FROM (SELECT 1) \
-         LEFT JOIN published_package ON build_set_id = ? AND file_name = ?",
-    )
-    .bind(sha256.to_string())
-    .bind(set)
-    .bind(file_name)
-    .fetch_one(db)
-    .await?)
+    entering: &[(&str, &Sha256Digest)],
+    pkgnames: &[&str],
+) -> DbResult<Entrance> {
+    let mut asked = Statements::default();
+    asked
+        .add("SELECT number, published_at FROM generation WHERE build_set_id = ? ORDER BY number DESC LIMIT 1")
+        .bind(set);
+    asked
+        .add(
+            "SELECT (SELECT id FROM package WHERE sha256 = given.value ->> 1) AS package, package_id AS listed, \
+             package_id IS NOT NULL AND until IS NULL AS current FROM json_each(?) AS given \
+             LEFT JOIN published_package ON build_set_id = ? AND file_name = given.value ->> 0 ORDER BY given.key",
+        )
+        .bind(to_json(&entering))
+        .bind(set);
+    frames::ask_touched(&mut asked, set, pkgnames);
+    let mut answers = asked.fetch(&mut *db).await?;
+    let newest = answers.optional()?;
+    let (candidates, touched) = (answers.all()?, frames::told_touched(&mut answers)?);
+    let (newest, published_at) = match newest {
+        Some(newest) => newest,
+        None => (0, opened_at(db, set).await?),
+    };
+    Ok(Entrance {
+        newest,
+        published_at,
+        candidates,
+        touched,
+    })
 }
 
 /// A file that is to be listed.
@@ -280,95 +287,145 @@ pub struct NewFile<'a> {
     pub place: u32,
 }
 
-/// Takes the files of some packages off the list, from a generation on.
-pub async fn unlist(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    until: u32,
-    pkgnames: &[&PkgName],
-) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE published_package INDEXED BY one_listed_file_a_package SET until = ?, place = NULL WHERE build_set_id = ? AND until IS NULL \
-         AND pkgname IN (SELECT value FROM json_each(?))",
-    )
-    .bind(until)
-    .bind(set)
-    .bind(to_json(&pkgnames))
-    .execute(db)
-    .await?;
-    Ok(())
+/// What enters a repository with a generation.
+#[derive(Debug, Clone, Copy)]
+pub struct NewGeneration<'a> {
+    /// The repository's build set.
+    pub set: BuildSetKey,
+    /// Its number.
+    pub number: u32,
+    /// The time that it is published, if nothing was later: seconds since 1970.
+    pub at: i64,
+    /// The packages whose files leave the list.
+    pub replaced: &'a [&'a PkgName],
+    /// The files that are listed. One that was listed before and left is listed again.
+    pub files: &'a [NewFile<'a>],
+    /// Packages that have come to lie in another frame.
+    pub moved: &'a [(&'a str, u32)],
+    /// The frames that change.
+    pub change: &'a RepositoryChange,
 }
 
-/// Lists files from a generation on. One that was listed before and left is listed again.
-pub async fn list_files(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    since: u32,
-    files: &[NewFile<'_>],
-) -> DbResult<()> {
-    for file in files {
-        sqlx::query(
-            "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since, pkgname, place) \
-             VALUES (?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL, place = excluded.place",
+/// How many frames are written with one text of statements: mostly one or two change, and a connection
+/// keeps each text.
+const FRAMES_AT_ONCE: usize = 2;
+
+/// Stores the next generation, mostly in one go, and hands back its Last-Modified.
+pub async fn insert(db: &mut SqliteConnection, new: &NewGeneration<'_>) -> DbResult<i64> {
+    let mut all = Statements::default();
+    // First, since its answer is wanted.
+    add_row(&mut all, new.set, new.number, new.at);
+    if !new.replaced.is_empty() {
+        all.add(
+            "UPDATE published_package INDEXED BY one_listed_file_a_package SET until = ?, place = NULL \
+             WHERE build_set_id = ? AND until IS NULL AND pkgname IN (SELECT value FROM json_each(?))",
         )
-        .bind(set)
-        .bind(file.file_name)
-        .bind(file.package)
-        .bind(file.build)
-        .bind(since)
-        .bind(file.pkgname.as_str())
-        .bind(file.place)
-        .execute(&mut *db)
-        .await?;
+        .bind(new.number)
+        .bind(new.set)
+        .bind(to_json(&new.replaced));
     }
-    Ok(())
+    let files: Vec<_> = new
+        .files
+        .iter()
+        .map(|file| {
+            (
+                file.file_name,
+                file.package.0,
+                file.build.0,
+                file.pkgname,
+                file.place,
+            )
+        })
+        .collect();
+    all.add(
+        "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since, pkgname, place) \
+         SELECT ?, value ->> 0, value ->> 1, value ->> 2, ?, value ->> 3, value ->> 4 FROM json_each(?) WHERE true \
+         ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL, place = excluded.place",
+    )
+    .bind(new.set)
+    .bind(new.number)
+    .bind(to_json(&files));
+    frames::add_moved(&mut all, new.set, new.moved);
+    let mut goes = vec![all];
+    for (count, (place, frame)) in new.change.frames.iter().enumerate() {
+        if count > 0 && count % FRAMES_AT_ONCE == 0 {
+            goes.push(Statements::default());
+        }
+        if let Some(go) = goes.last_mut() {
+            frames::add_frame(go, new, *place, frame.as_ref())?;
+        }
+    }
+    let mut published_at = None;
+    for go in goes {
+        let mut answers = go.fetch(&mut *db).await?;
+        if published_at.is_none() {
+            published_at = Some(answers.one::<(i64,)>()?.0);
+        }
+    }
+    Ok(published_at.ok_or(sqlx::Error::RowNotFound)?)
 }
 
 /// The packages of the newest generation, by file name, without their lists of files.
 pub async fn packages(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<Vec<PackageFile>> {
-    packages_since(db, set, 0).await
+    Ok(changes_since(db, set, 0).await?.new)
 }
 
-/// The names of the packages of a generation that are not in the newest one any more.
-pub async fn gone_since(
+/// What changed in a repository since a generation.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// The number of the newest generation.
+    pub newest: u32,
+    /// The names of the packages that are not in it any more.
+    pub gone: Vec<PkgName>,
+    /// Its packages that came since, without their lists of files.
+    pub new: Vec<PackageFile>,
+}
+
+/// What changed in a repository since a generation.
+pub async fn changes_since(
     db: &mut SqliteConnection,
     set: BuildSetKey,
     generation: u32,
-) -> DbResult<Vec<PkgName>> {
+) -> DbResult<Changes> {
+    let mut asked = Statements::default();
+    ask_changes(&mut asked, set, generation);
+    told_changes(&mut asked.fetch(db).await?)
+}
+
+/// Asks for what changed in a repository since a generation.
+pub(super) fn ask_changes(to: &mut Statements, set: BuildSetKey, generation: u32) {
+    to.add(NEWEST_NUMBER).bind(set);
     // The index is named: left to itself, SQLite walks over all files of the repository.
-    let names: Vec<String> = sqlx::query_scalar(
+    to.add(
         "SELECT pkgname FROM published_package INDEXED BY published_package_until \
          WHERE build_set_id = ? AND since <= ? AND until > ?",
     )
     .bind(set)
     .bind(generation)
-    .bind(generation)
-    .fetch_all(db)
-    .await?;
-    names.iter().map(|name| word("pkgname", name)).collect()
-}
-
-/// The packages of the newest generation that came after another one.
-pub async fn packages_since(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    generation: u32,
-) -> DbResult<Vec<PackageFile>> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+    .bind(generation);
+    to.add(
         "SELECT published_package.file_name, metadata FROM published_package INDEXED BY published_package_since \
          JOIN package ON package.id = package_id WHERE build_set_id = ? AND since > ? AND until IS NULL ORDER BY published_package.file_name",
     )
     .bind(set)
-    .bind(generation)
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|(file_name, metadata)| {
-            Ok(PackageFile {
-                file_name,
-                ..unpack_without_files(&metadata)?
-            })
+    .bind(generation);
+}
+
+/// What [`ask_changes`] asked for.
+pub(super) fn told_changes(answers: &mut Answers) -> DbResult<Changes> {
+    let (newest,) = answers.one()?;
+    let gone: Vec<(String,)> = answers.all()?;
+    let new: Vec<(String, Vec<u8>)> = answers.all()?;
+    let gone = gone.iter().map(|(name,)| word("pkgname", name));
+    let new = new.into_iter().map(|(file_name, metadata)| {
+        Ok(PackageFile {
+            file_name,
+            ..unpack_without_files(&metadata)?
         })
-        .collect()
+    });
+    Ok(Changes {
+        newest,
+        gone: gone.collect::<DbResult<_>>()?,
+        new: new.collect::<DbResult<_>>()?,
+    })
 }

@@ -1,10 +1,11 @@
 //! What builds are made from.
 
+use buildbtw_api::RunId;
 use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, RunKey};
-use super::{DbResult, json};
+use super::{DbResult, Statements, json};
 
 /// What a run of a build needs to know, beside its state.
 #[derive(Debug, Clone, FromRow)]
@@ -66,16 +67,29 @@ impl BuildInput {
     }
 }
 
+const INPUT: &str = "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, \
+     iteration.reason AS iteration_reason, iteration.number AS iteration, architecture \
+     FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+     JOIN namespace ON namespace.id = namespace_id";
+
 /// The input of a build.
 pub async fn input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<BuildInput> {
-    Ok(sqlx::query_as(
-        "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, iteration.reason AS iteration_reason, iteration.number AS iteration, architecture \
-         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id WHERE build.id = ?",
-    )
-    .bind(build)
-    .fetch_one(db)
-    .await?)
+    let mut asked = Statements::default();
+    ask(&mut asked, build);
+    asked.fetch(db).await?.one()
+}
+
+/// Asks for the input of a build.
+pub(super) fn ask(to: &mut Statements, build: BuildKey) {
+    to.add(&format!("{INPUT} WHERE build.id = ?")).bind(build);
+}
+
+/// Asks for the input of a run's build.
+pub(super) fn ask_of_run(to: &mut Statements, run: RunId) {
+    to.add(&format!(
+        "{INPUT} WHERE build.id = (SELECT build_id FROM run WHERE public_id = ?)"
+    ))
+    .bind(run.to_string());
 }
 
 /// A run whose packages serve, or may serve, other builds.
@@ -89,82 +103,96 @@ pub struct KnownRun {
     pub iteration: u32,
 }
 
-/// The newest successful run of an input, or one that is on its way; with whether it succeeded. A
-/// successful one is preferred.
-pub async fn known_run(db: &mut SqliteConnection, key: &str) -> DbResult<Option<(KnownRun, bool)>> {
-    let row: Option<(RunKey, String, u32, bool)> = sqlx::query_as(
-        "SELECT run.id, namespace.name, iteration.number, run.status = 'ended' AS succeeded FROM input \
-         JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
-         JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id WHERE input.key = ? AND canary = 0 \
-         AND (run.status <> 'ended' OR run.class = 'success') ORDER BY succeeded DESC, run.id DESC LIMIT 1",
-    )
-    .bind(key)
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(|(id, namespace, iteration, succeeded)| {
-        let run = KnownRun {
-            id,
-            namespace,
-            iteration,
-        };
-        (run, succeeded)
-    }))
+/// What there is of the input that a build turned out to have.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The newest successful run of it, or one that is on its way; with whether it succeeded. A successful
+    /// one is preferred.
+    pub run: Option<(KnownRun, bool)>,
+    /// The row of it.
+    row: Option<i64>,
+    /// Whether the row that the build was planned with stands for no other input yet.
+    own: bool,
 }
 
-/// Gives a build the input of a key, with its ingredients; builds of equal inputs share one. Without
-/// a key it has an input of its own, which nobody takes over.
-pub async fn assign(
+/// Looks up what there is of the input of a key that a build turned out to have. One without a key is
+/// the build's alone, and nobody takes anything over.
+pub async fn look_up(
     db: &mut SqliteConnection,
     build: BuildKey,
     key: Option<&str>,
-    ingredients: &str,
-) -> DbResult<i64> {
-    // Mostly the row that the build was planned with, unless that stands for another input by now or
-    // another row stands for this one.
-    let own: Option<i64> = sqlx::query_scalar(
-        "UPDATE input SET key = ?1, ingredients = ?2 WHERE key IS NULL \
-         AND id = (SELECT input_id FROM build WHERE id = ?3) \
-         AND NOT EXISTS (SELECT 1 FROM run WHERE input_id = input.id) \
-         AND NOT EXISTS (SELECT 1 FROM input AS other WHERE other.key = ?1) RETURNING id",
-    )
-    .bind(key)
-    .bind(ingredients)
-    .bind(build)
-    .fetch_optional(&mut *db)
-    .await?;
-    if let Some(own) = own {
-        return Ok(own);
-    }
-    let known: Option<i64> = sqlx::query_scalar("SELECT id FROM input WHERE key = ?")
+) -> DbResult<Known> {
+    let mut asked = Statements::default();
+    asked
+        .add(
+            "SELECT run.id, namespace.name, iteration.number, run.status = 'ended' AS succeeded FROM input \
+             JOIN run ON run.input_id = input.id JOIN build ON build.id = run.build_id \
+             JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+             JOIN namespace ON namespace.id = namespace_id WHERE input.key = ? AND canary = 0 \
+             AND (run.status <> 'ended' OR run.class = 'success') ORDER BY succeeded DESC, run.id DESC LIMIT 1",
+        )
+        .bind(key);
+    asked
+        .add(
+            "SELECT (SELECT id FROM input WHERE key = ?), EXISTS (SELECT 1 FROM input WHERE key IS NULL \
+             AND id = build.input_id AND NOT EXISTS (SELECT 1 FROM run WHERE input_id = input.id)) FROM build WHERE id = ?",
+        )
         .bind(key)
-        .fetch_optional(&mut *db)
-        .await?;
-    let input = match known {
-        Some(known) => known,
-        None => {
-            sqlx::query_scalar("INSERT INTO input (key, ingredients) VALUES (?, ?) RETURNING id")
-                .bind(key)
-                .bind(ingredients)
-                .fetch_one(&mut *db)
-                .await?
+        .bind(build);
+    let mut answers = asked.fetch(db).await?;
+    let run: Option<(RunKey, String, u32, bool)> = answers.optional()?;
+    let (row, own) = answers.one()?;
+    Ok(Known {
+        run: run.map(|(id, namespace, iteration, succeeded)| {
+            let run = KnownRun {
+                id,
+                namespace,
+                iteration,
+            };
+            (run, succeeded)
+        }),
+        row,
+        own,
+    })
+}
+
+impl Known {
+    /// Gives a build the input that was looked up, with its ingredients; builds of equal inputs share one.
+    pub fn add_assignment(
+        &self,
+        to: &mut Statements,
+        build: BuildKey,
+        key: Option<&str>,
+        ingredients: &str,
+    ) {
+        match (self.row, self.own) {
+            (Some(row), _) => {
+                to.add("UPDATE build SET input_id = ? WHERE id = ?")
+                    .bind(row)
+                    .bind(build);
+            }
+            // Mostly: the row that the build was planned with.
+            (None, true) => {
+                to.add("UPDATE input SET key = ?, ingredients = ? WHERE id = (SELECT input_id FROM build WHERE id = ?)")
+                    .bind(key)
+                    .bind(ingredients)
+                    .bind(build);
+            }
+            (None, false) => {
+                to.add("INSERT INTO input (key, ingredients) VALUES (?, ?)")
+                    .bind(key)
+                    .bind(ingredients);
+                to.add("UPDATE build SET input_id = last_insert_rowid() WHERE id = ?")
+                    .bind(build);
+            }
         }
-    };
-    sqlx::query("UPDATE build SET input_id = ? WHERE id = ?")
-        .bind(input)
-        .bind(build)
-        .execute(db)
-        .await?;
-    Ok(input)
+    }
 }
 
 /// What a run made is not what its input stands for: nobody takes it over.
-pub async fn forget_key(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
-    sqlx::query("UPDATE input SET key = NULL WHERE id = (SELECT input_id FROM run WHERE id = ?)")
-        .bind(run)
-        .execute(db)
-        .await?;
-    Ok(())
+pub fn add_forget_key(to: &mut Statements, run: RunKey) {
+    to.add("UPDATE input SET key = NULL WHERE id = (SELECT input_id FROM run WHERE id = ?)")
+        .bind(run);
 }
 
 /// The input of a run, where it is written down.

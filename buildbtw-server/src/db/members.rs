@@ -1,11 +1,14 @@
-//! Which package bases build sets and iterations build.
+//! Which package bases build sets and iterations build, and what that says about an installation.
 
 use std::collections::HashSet;
 
 use sqlx::SqliteConnection;
 
+use super::builds::{self, BuildState};
+use super::generations::{self, Changes};
+use super::inputs::{self, BuildInput};
 use super::keys::{BuildKey, BuildSetKey, IterationKey};
-use super::{DbResult, to_json};
+use super::{DbResult, Statements, to_json};
 
 /// The package bases of a build set: they are known from its plan on.
 pub async fn members(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<HashSet<String>> {
@@ -17,26 +20,53 @@ pub async fn members(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<Ha
     Ok(names.into_iter().collect())
 }
 
-/// The members of a build set whose released packages the installation of a build may use all the
-/// same: its own, those that it does without, to break a cycle, and those that a person left out.
-pub async fn not_replaced(
+/// A build that is ready, with what its installation depends on.
+#[derive(Debug)]
+pub struct Asked {
+    /// The build.
+    pub state: BuildState,
+    /// What it is made from.
+    pub input: BuildInput,
+    /// What changed in its repository since a generation.
+    pub changes: Changes,
+    /// The members of its build set whose released packages the installation may use all the same: its
+    /// own, those that it does without, to break a cycle, and those that a person left out.
+    pub kept: HashSet<String>,
+}
+
+/// Reads a build of a build set with what its installation depends on, where its repository is known as
+/// of a generation.
+pub async fn to_install(
     db: &mut SqliteConnection,
-    set: BuildSetKey,
     build: BuildKey,
-) -> DbResult<HashSet<String>> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "SELECT pkgbase FROM build WHERE id = ? UNION \
-         SELECT pkgbase FROM need JOIN build ON build.id = needs_build_id WHERE build_id = ? AND dropped UNION \
-         SELECT pkgbase FROM build AS waived WHERE build_set_id = ? AND status = 'waived' AND NOT EXISTS \
-         (SELECT 1 FROM build AS pass WHERE pass.build_set_id = waived.build_set_id \
-          AND pass.pkgbase = waived.pkgbase AND pass.status <> 'waived')",
-    )
-    .bind(build)
-    .bind(build)
-    .bind(set)
-    .fetch_all(db)
-    .await?;
-    Ok(names.into_iter().collect())
+    set: BuildSetKey,
+    since: u32,
+) -> DbResult<Asked> {
+    let mut asked = Statements::default();
+    builds::ask_state(&mut asked, build);
+    inputs::ask(&mut asked, build);
+    generations::ask_changes(&mut asked, set, since);
+    asked
+        .add(
+            "SELECT pkgbase FROM build WHERE id = ? UNION \
+             SELECT pkgbase FROM need JOIN build ON build.id = needs_build_id WHERE build_id = ? AND dropped UNION \
+             SELECT pkgbase FROM build AS waived WHERE build_set_id = ? AND status = 'waived' AND NOT EXISTS \
+             (SELECT 1 FROM build AS pass WHERE pass.build_set_id = waived.build_set_id \
+              AND pass.pkgbase = waived.pkgbase AND pass.status <> 'waived')",
+        )
+        .bind(build)
+        .bind(build)
+        .bind(set);
+    let mut answers = asked.fetch(db).await?;
+    let (state, input) = (answers.one()?, answers.one()?);
+    let changes = generations::told_changes(&mut answers)?;
+    let kept: Vec<(String,)> = answers.all()?;
+    Ok(Asked {
+        state,
+        input,
+        changes,
+        kept: kept.into_iter().map(|(pkgbase,)| pkgbase).collect(),
+    })
 }
 
 /// Of some package bases, those that a build set still has to build: what is released of them, or was

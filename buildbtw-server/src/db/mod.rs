@@ -4,8 +4,9 @@
 //! Several may read at once; writing goes through one connection, whose transactions begin
 //! immediately, so that none ever waits for another in the middle.
 //!
-//! Each statement is carried out by a thread of its connection, and going there and back costs as
-//! much as a small statement itself. So what belongs together on the way of a build stands in one.
+//! Each statement is carried out by a thread of its connection, and going there and back costs more
+//! than a small statement itself. So what belongs together on the way of a build goes together
+//! ([`Statements`]): what is read first, with the begin of the transaction; what is written last, with its end.
 
 pub mod audit;
 pub mod base_snapshots;
@@ -31,17 +32,22 @@ pub mod packages;
 pub mod pins;
 pub mod pipelines;
 pub mod plans;
+pub mod publishing;
 pub mod ready;
+pub mod reported;
 pub mod runs;
 pub mod shares;
 pub mod source_sync;
 pub mod sources;
+mod statements;
 pub mod status_tables;
 pub mod superseded;
 pub mod suspicions;
 pub mod waivers;
 pub mod workers;
 
+use std::future::Future;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -51,8 +57,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
 
-use connections::Shelf;
 pub use connections::Tx;
+use connections::{Place, Shelf};
+pub use statements::{Answers, Statements};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
@@ -65,6 +72,20 @@ pub enum DbError {
     /// The tables could not be brought to this version.
     #[error("cannot bring the database to this version: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// No connection became free: a transaction is held open somewhere.
+    #[error(
+        "{at} waited {} s for the database: {}. One within another waits for itself, which is a defect of the server",
+        waited.as_secs(),
+        held_by.map(|place| format!("the transaction begun at {place} is still open")).unwrap_or_default()
+    )]
+    NeverFree {
+        /// For how long it was waited.
+        waited: Duration,
+        /// Who waited.
+        at: Place,
+        /// Where the transaction began that began last.
+        held_by: Option<Place>,
+    },
     /// A row holds what this version cannot read.
     #[error("the database holds a {what} that cannot be read: {reason}")]
     Unreadable {
@@ -105,6 +126,10 @@ pub struct Db {
 
 /// How many transactions may read at once.
 const READERS: u32 = 4;
+
+/// How long a transaction waits for its turn. Nothing in the server takes a fraction of that, so whoever
+/// waits for longer waits for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many prepared statements each connection keeps: more than there are.
 const STATEMENTS: usize = 500;
@@ -148,24 +173,45 @@ impl Db {
         first.close().await?;
         let writing = options.clone().optimize_on_close(true, None);
         Ok(Self {
-            writer: Shelf::open(writing, "BEGIN IMMEDIATE", 1).await?,
-            readers: Shelf::open(options.read_only(true), "BEGIN", READERS).await?,
+            writer: Shelf::open(writing, "BEGIN IMMEDIATE", 1, PATIENCE).await?,
+            readers: Shelf::open(options.read_only(true), "BEGIN", READERS, PATIENCE).await?,
         })
     }
 
     /// Begins a transaction that writes. There is one at a time; dropping it undoes it.
-    pub async fn write(&self) -> DbResult<Tx> {
-        self.writer.begin().await
+    ///
+    /// # Errors
+    ///
+    /// When it cannot begin; also when the one before does not end for a minute, which is the error
+    /// that a transaction within another gets.
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = DbResult<Tx>> + Send {
+        let begun = self.write_with(Statements::default());
+        async move { Ok(begun.await?.0) }
+    }
+
+    /// Begins a transaction that writes with its first statements, in one go.
+    #[track_caller]
+    fn write_with(
+        &self,
+        first: Statements,
+    ) -> impl Future<Output = DbResult<(Tx, Answers)>> + Send {
+        let at = Location::caller();
+        async move { self.writer.begin(at, first).await }
     }
 
     /// Begins a transaction that reads one state of the database.
-    pub async fn read(&self) -> DbResult<Tx> {
-        self.readers.begin().await
+    #[track_caller]
+    pub fn read(&self) -> impl Future<Output = DbResult<Tx>> + Send {
+        let at = Location::caller();
+        async move { Ok(self.readers.begin(at, Statements::default()).await?.0) }
     }
 
-    /// A connection for a single statement that reads.
-    pub async fn glance(&self) -> DbResult<Tx> {
-        self.readers.take().await
+    /// A connection for what is read in a single go.
+    #[track_caller]
+    pub fn glance(&self) -> impl Future<Output = DbResult<Tx>> + Send {
+        let at = Location::caller();
+        async move { self.readers.take(at).await }
     }
 
     /// Closes all connections, so that the write-ahead log is folded into the file.

@@ -8,7 +8,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::events::{NewEvent, record};
 use super::keys::NamespaceKey;
-use super::{DbError, DbResult, json, now, timestamp, to_json, word};
+use super::{DbError, DbResult, Statements, json, now, timestamp, to_json, word};
 
 /// A namespace as it is stored.
 #[derive(Debug, Clone)]
@@ -308,27 +308,33 @@ pub async fn set_origins_problem(
 /// waived, and as active again if it was finished and that is no longer so. One whose newest
 /// iteration was refused is not finished: somebody has to do something.
 pub async fn settle(db: &mut SqliteConnection, key: NamespaceKey) -> DbResult<()> {
-    // The statuses are named one by one, so that an index finds the first unfinished build.
-    let (status, open): (String, bool) = sqlx::query_as(
-        "SELECT status, EXISTS (SELECT 1 FROM iteration WHERE namespace_id = ?1 AND status = 'planning') \
-         OR 'refused' = (SELECT status FROM iteration WHERE namespace_id = ?1 ORDER BY number DESC LIMIT 1) OR EXISTS (\
-         SELECT 1 FROM iteration CROSS JOIN build_set ON iteration_id = iteration.id \
+    let mut all = Statements::default();
+    add_settled(&mut all, key);
+    all.carry_out(db).await
+}
+
+/// The statements of [`settle`].
+pub fn add_settled(to: &mut Statements, key: NamespaceKey) {
+    // The statuses are named one by one, so that an index finds the first unfinished build. The event goes
+    // first: whether there is one says whether there is a change.
+    to.add(
+        "INSERT INTO event (at, kind, namespace_id, before, after) \
+         SELECT ?, 'namespace_status', id, status, iif(status = 'active', 'finished', 'active') FROM (\
+         SELECT id, status, EXISTS (SELECT 1 FROM iteration WHERE namespace_id = namespace.id AND status = 'planning') \
+         OR 'refused' = (SELECT status FROM iteration WHERE namespace_id = namespace.id ORDER BY number DESC LIMIT 1) \
+         OR EXISTS (SELECT 1 FROM iteration CROSS JOIN build_set ON iteration_id = iteration.id \
          CROSS JOIN build ON build_set_id = build_set.id \
-         WHERE namespace_id = ?1 AND iteration.status = 'current' \
+         WHERE namespace_id = namespace.id AND iteration.status = 'current' \
          AND build.status IN ('pending', 'blocked', 'building', 'scheduled', 'failed', 'dependency_failed', \
-         'unbuildable', 'cancelled')) FROM namespace WHERE id = ?1",
+         'unbuildable', 'cancelled')) AS open FROM namespace WHERE id = ?) \
+         WHERE (status = 'active' AND NOT open) OR (status = 'finished' AND open)",
     )
-    .bind(key)
-    .fetch_one(&mut *db)
-    .await?;
-    let status: NamespaceStatus = word("namespace status", &status)?;
-    match (status, open) {
-        (NamespaceStatus::Active, false) => {
-            set_status(db, key, NamespaceStatus::Finished, None).await
-        }
-        (NamespaceStatus::Finished, true) => {
-            set_status(db, key, NamespaceStatus::Active, None).await
-        }
-        _ => Ok(()),
-    }
+    .bind(now())
+    .bind(key);
+    to.add(
+        "UPDATE namespace SET previous_status = status, status = iif(status = 'active', 'finished', 'active'), \
+         changed_at = ? WHERE id = ? AND changes() > 0",
+    )
+    .bind(now())
+    .bind(key);
 }

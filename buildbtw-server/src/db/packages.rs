@@ -3,13 +3,12 @@
 //! What a repository says of a package is kept as two zstd frames of JSON: the package without its
 //! files, and the files. Most readers want only the first, and the second may have megabytes.
 
+use buildbtw_api::RunId;
 use buildbtw_repo::PackageFile;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::keys::RunKey;
-use super::{DbError, DbResult, now, to_json};
+use super::keys::{BuildKey, RunKey};
+use super::{Answers, DbError, DbResult, Statements, now, to_json};
 
 /// Fast: the rows are written while others wait for the database.
 const LEVEL: i32 = 1;
@@ -67,70 +66,80 @@ pub(super) fn unpack(metadata: &[u8]) -> DbResult<PackageFile> {
     })
 }
 
-const INSERT: &str = "INSERT INTO package (sha256, content_digest, size, file_name, pkgname, version, architecture, metadata, received_at) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING";
-
-/// Binds a package's row to a statement that begins with [`INSERT`].
-fn bound<'q>(
-    statement: Query<'q, Sqlite, SqliteArguments>,
-    package: &PackageFile,
-) -> DbResult<Query<'q, Sqlite, SqliteArguments>> {
-    let size = i64::try_from(package.size).map_err(unreadable)?;
-    let info = &package.info;
-    Ok(statement
-        .bind(package.sha256.to_string())
-        .bind(package.content_digest.to_string())
-        .bind(size)
-        .bind(package.file_name.clone())
-        .bind(info.pkgname.clone())
-        .bind(info.version.clone())
-        .bind(info.arch.clone())
-        .bind(pack(package))
-        .bind(now()))
-}
-
 /// Notes a package that was received. One of the same bytes is noted once.
 pub async fn insert(db: &mut SqliteConnection, package: &PackageFile) -> DbResult<()> {
-    bound(sqlx::query(INSERT), package)?.execute(db).await?;
+    let mut all = Statements::default();
+    add(&mut all, package)?;
+    all.carry_out(db).await
+}
+
+fn add(to: &mut Statements, package: &PackageFile) -> DbResult<()> {
+    let size = i64::try_from(package.size).map_err(unreadable)?;
+    let info = &package.info;
+    to.add(
+        "INSERT INTO package (sha256, content_digest, size, file_name, pkgname, version, architecture, metadata, received_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
+    )
+    .bind(package.sha256.to_string())
+    .bind(package.content_digest.to_string())
+    .bind(size)
+    .bind(&package.file_name)
+    .bind(&info.pkgname)
+    .bind(&info.version)
+    .bind(&info.arch)
+    .bind(pack(package))
+    .bind(now());
     Ok(())
 }
 
 /// Notes a package that a run uploaded.
-pub async fn insert_of_run(
-    db: &mut SqliteConnection,
-    run: RunKey,
+pub fn add_of_run(
+    to: &mut Statements,
+    run: RunId,
     file_name: &str,
     package: &PackageFile,
 ) -> DbResult<()> {
-    let sql = format!(
-        "{INSERT}; INSERT INTO run_package (run_id, file_name, package_id) \
-         SELECT ?, ?, id FROM package WHERE sha256 = ? \
-         ON CONFLICT (run_id, file_name) DO UPDATE SET package_id = excluded.package_id"
-    );
-    bound(sqlx::query(AssertSqlSafe(sql)), package)?
-        .bind(run)
-        .bind(file_name.to_owned())
-        .bind(package.sha256.to_string())
-        .execute(db)
-        .await?;
+    add(to, package)?;
+    to.add(
+        "INSERT INTO run_package (run_id, file_name, package_id) \
+         SELECT run.id, ?, package.id FROM run CROSS JOIN package WHERE public_id = ? AND sha256 = ? \
+         ON CONFLICT (run_id, file_name) DO UPDATE SET package_id = excluded.package_id",
+    )
+    .bind(file_name)
+    .bind(run.to_string())
+    .bind(package.sha256.to_string());
     Ok(())
 }
 
 /// The packages that make up a run's result, by file name, under the names they were sent with.
 pub async fn kept_of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Vec<PackageFile>> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT run_package.file_name, metadata FROM run_package JOIN package ON package.id = package_id \
-         WHERE run_id = ? AND kept = 1 ORDER BY run_package.file_name",
+    let mut asked = Statements::default();
+    ask_kept(&mut asked, &[run]);
+    let kept = told_kept(&mut asked.fetch(db).await?)?;
+    Ok(kept.into_iter().map(|(_, package)| package).collect())
+}
+
+/// Asks for the packages that make up the results of runs.
+pub(super) fn ask_kept(to: &mut Statements, runs: &[RunKey]) {
+    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    to.add(
+        "SELECT build_id, run_package.file_name, metadata FROM json_each(?) AS given CROSS JOIN run ON run.id = given.value \
+         CROSS JOIN run_package ON run_id = run.id CROSS JOIN package ON package.id = package_id \
+         WHERE kept = 1 ORDER BY run_id, run_package.file_name",
     )
-    .bind(run)
-    .fetch_all(db)
-    .await?;
+    .bind(to_json(&runs));
+}
+
+/// What [`ask_kept`] asked for, each with its build.
+pub(super) fn told_kept(answers: &mut Answers) -> DbResult<Vec<(BuildKey, PackageFile)>> {
+    let rows: Vec<(BuildKey, String, Vec<u8>)> = answers.all()?;
     rows.into_iter()
-        .map(|(file_name, metadata)| {
-            Ok(PackageFile {
+        .map(|(build, file_name, metadata)| {
+            let package = PackageFile {
                 file_name,
                 ..unpack(&metadata)?
-            })
+            };
+            Ok((build, package))
         })
         .collect()
 }

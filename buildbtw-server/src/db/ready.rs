@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use buildbtw_api::{BuildPlace, ServerMode};
+use buildbtw_api::{BuildPlace, ServerMode, WorkerId};
 use buildbtw_graph::Architecture;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::keys::{BuildKey, NamespaceKey, WorkerKey};
-use super::{DbResult, json, word};
-use crate::scheduler::LONGEST_BACKOFF;
+use super::keys::{BuildKey, BuildSetKey, NamespaceKey, RunKey, WorkerKey};
+use super::workers::{self, StoredWorker};
+use super::{Answers, Db, DbResult, Statements, Tx, json, shares, word};
+use crate::scheduler::{LONGEST_BACKOFF, Share};
 
 /// How many durations of a package base are kept.
 const KEPT: u32 = 9;
@@ -19,6 +20,9 @@ pub struct ReadyRow {
     /// Its row.
     #[sqlx(rename = "id")]
     pub key: BuildKey,
+    /// Its build set.
+    #[sqlx(rename = "build_set_id")]
+    pub set: BuildSetKey,
     /// Its namespace.
     #[sqlx(rename = "namespace_id")]
     pub namespace: NamespaceKey,
@@ -56,14 +60,61 @@ const FAILED_ON: &str = "(SELECT json_group_array(worker_id) FROM (\
      UNION SELECT worker_failure.worker_id FROM worker_failure WHERE worker_failure.build_id = build.id \
      AND verdict IN ('elsewhere', 'failed')))";
 
-/// The builds that may be handed out at a time, in stored form: of each build set the `each` that are
-/// due first.
-pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Vec<ReadyRow>> {
+/// What is handed out next goes by this.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The builds that may be handed out: of each build set those that are due first.
+    pub ready: Vec<ReadyRow>,
+    /// What the namespaces that are at work have of the workers, and had.
+    pub shares: HashMap<NamespaceKey, Share>,
+    /// What holds for all that is ready.
+    pub standing: Standing,
+}
+
+/// What goes by at a time, in stored form, with at most `each` builds of a build set.
+pub async fn line(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Line> {
+    let mut asked = Statements::default();
+    ask_line(&mut asked, at, each);
+    told_line(&mut asked.fetch(db).await?)
+}
+
+/// Begins a transaction that writes, with all that a worker's asking for a run is decided by.
+pub async fn begin_claim(
+    db: &Db,
+    worker: WorkerId,
+    at: i64,
+    each: u32,
+) -> DbResult<(Tx, Option<StoredWorker>, Line)> {
+    let mut asked = Statements::default();
+    workers::ask_by_id(&mut asked, worker);
+    ask_line(&mut asked, at, each);
+    let (tx, mut answers) = db.write_with(asked).await?;
+    let worker = workers::told(&mut answers)?;
+    let line = told_line(&mut answers)?;
+    Ok((tx, worker, line))
+}
+
+fn ask_line(to: &mut Statements, at: i64, each: u32) {
+    ask_ready(to, at, each);
+    shares::ask(to, at);
+    ask_standing(to, at);
+}
+
+fn told_line(answers: &mut Answers) -> DbResult<Line> {
+    Ok(Line {
+        ready: answers.all()?,
+        shares: shares::told(answers)?,
+        standing: told_standing(answers)?,
+    })
+}
+
+fn ask_ready(to: &mut Statements, at: i64, each: u32) {
     // From the few build sets that are worked on to the first of their lines, which an index has in
     // order: however many are ready, no more is read.
-    let sql = format!(
-        "SELECT build.id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, build.changed_at, \
-         {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, row_number() OVER (PARTITION BY build_set_id) AS place \
+    to.add(&format!(
+        "SELECT build.id, build.build_set_id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, \
+         build.changed_at, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
+         row_number() OVER (PARTITION BY build.build_set_id) AS place \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
          CROSS JOIN build ON build.id IN (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
@@ -71,13 +122,10 @@ pub async fn ready(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Ve
          AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
          ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT ?) \
          WHERE namespace.status = 'active' AND iteration.status = 'current'"
-    );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(at + 1)
-        .bind(latest(at))
-        .bind(each)
-        .fetch_all(db)
-        .await?)
+    ))
+    .bind(at + 1)
+    .bind(latest(at))
+    .bind(each);
 }
 
 /// The workers that a ready build is to be kept from while there are others.
@@ -121,14 +169,22 @@ pub struct Standing {
 
 /// What holds for all that is ready at a time, in stored form.
 pub async fn standing(db: &mut SqliteConnection, at: i64) -> DbResult<Standing> {
-    let (mode, virtual_time, until): (String, i64, Option<i64>) = sqlx::query_as(
+    let mut asked = Statements::default();
+    ask_standing(&mut asked, at);
+    told_standing(&mut asked.fetch(db).await?)
+}
+
+fn ask_standing(to: &mut Statements, at: i64) {
+    to.add(
         "SELECT mode, (SELECT value FROM counter WHERE name = 'virtual_time'), (SELECT min(not_before) FROM build \
          WHERE status = 'pending' AND not_before IS NOT NULL AND not_before BETWEEN ? AND ?) FROM server_mode",
     )
     .bind(at + 1)
-    .bind(latest(at))
-    .fetch_one(db)
-    .await?;
+    .bind(latest(at));
+}
+
+fn told_standing(answers: &mut Answers) -> DbResult<Standing> {
+    let (mode, virtual_time, until): (String, i64, Option<i64>) = answers.one()?;
     Ok(Standing {
         mode: word("server's mode", &mode)?,
         virtual_time,
@@ -155,6 +211,20 @@ pub async fn learn(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Notes how long a run took that was begun and has ended well.
+pub fn add_duration(to: &mut Statements, run: RunKey, pkgbase: &str, architecture: &str) {
+    to.add(
+        "INSERT INTO duration (pkgbase, architecture, recent) \
+         SELECT ?, ?, json_array(max((ended_at - started_at) / 1000, 0)) FROM run WHERE id = ? AND started_at IS NOT NULL \
+         ON CONFLICT (pkgbase, architecture) DO UPDATE SET recent = (SELECT json_group_array(value ORDER BY key) \
+         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', excluded.recent ->> '$[0]')) ORDER BY key DESC LIMIT ?))",
+    )
+    .bind(pkgbase)
+    .bind(architecture)
+    .bind(run)
+    .bind(KEPT);
 }
 
 /// What is known of durations on an architecture: those of the last runs, in milliseconds, by package

@@ -1,21 +1,18 @@
-//! Runs: handed out, begun, reported from, ended.
+//! Runs: handed out and ended. What is reported of them between is in `reported`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use buildbtw_api::events::EventKind;
-use buildbtw_api::runs::{
-    ExpectedPackage, Fence, InstalledPackage, Outcome, RunDetails, RunPackage, RunSummary, Step,
-};
+use buildbtw_api::runs::{ExpectedPackage, Fence, Outcome, RunDetails, RunPackage, RunSummary};
 use buildbtw_api::{OutcomeClass, RunId, RunStatus, WorkerId};
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{FromRow, Row as _, Sqlite, SqliteConnection};
+use sqlx::{FromRow, SqliteConnection};
 
 use super::builds::BuildState;
-use super::events::{NewEvent, bound, recording};
+use super::events::{self, NewEvent};
 use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
 use super::pipelines::{SHOWN, ShownRow};
-use super::{DbError, DbResult, json, now, timestamp, to_json, word};
+use super::reported::installation_digest;
+use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, word};
 
 #[derive(FromRow)]
 struct Row {
@@ -218,11 +215,15 @@ const STATE: &str = "SELECT run.id, run.public_id, run.build_id, build_set_id, a
 
 /// A run's state.
 pub async fn state(db: &mut SqliteConnection, run: RunId) -> DbResult<Option<RunState>> {
-    let sql = format!("{STATE} WHERE run.public_id = ?");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(run.to_string())
-        .fetch_optional(db)
-        .await?)
+    let mut asked = Statements::default();
+    ask_state(&mut asked, run);
+    asked.fetch(db).await?.optional()
+}
+
+/// Asks for a run's state.
+pub(super) fn ask_state(to: &mut Statements, run: RunId) {
+    to.add(&format!("{STATE} WHERE run.public_id = ?"))
+        .bind(run.to_string());
 }
 
 /// All runs that are not over.
@@ -242,43 +243,67 @@ pub async fn open_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResu
         .await?)
 }
 
-/// Makes the next run of a build, handed to a worker unless it ends before that, and hands back its
-/// fencing number. That the
-/// input has no other run with a lease is checked by the database.
-pub async fn insert(
-    db: &mut SqliteConnection,
-    id: RunId,
-    build: &BuildState,
-    input: i64,
-    worker: Option<WorkerKey>,
-    expected: &impl serde::Serialize,
-) -> DbResult<Fence> {
-    let statement = sqlx::query(recording(
-        "UPDATE counter SET value = value + 1 WHERE name = 'fence' RETURNING value; \
-         INSERT INTO run (public_id, input_id, build_id, attempt, worker_id, fence, status, claimed_at, expected) \
-         VALUES (?, ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM run WHERE build_id = ?), ?, \
-         (SELECT value FROM counter WHERE name = 'fence'), 'scheduled', ?, ?)",
-    ))
-    .bind(id.to_string())
-    .bind(input)
-    .bind(build.key)
-    .bind(build.key)
-    .bind(worker)
-    .bind(now())
-    .bind(to_json(expected));
-    let statement = event(statement, EventKind::RunClaimed, build, id, None);
-    let fence = first(&statement.fetch_all(db).await?)?;
+/// A run that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRun<'a> {
+    /// Its public id.
+    pub id: RunId,
+    /// Its build.
+    pub build: &'a BuildState,
+    /// The row of its input, if that is not the build's.
+    pub input: Option<i64>,
+    /// The worker that it is handed to, unless it ends before that.
+    pub worker: Option<WorkerKey>,
+    /// What will be installed for it.
+    pub expected: &'a [ExpectedPackage],
+}
+
+/// Makes the next run of a build, and hands back its fencing number. That the input has no other run with
+/// a lease is checked by the database.
+pub async fn insert(db: &mut SqliteConnection, new: &NewRun<'_>) -> DbResult<Fence> {
+    let mut all = Statements::default();
+    add_fence(&mut all);
+    add(&mut all, new);
+    told_fence(&mut all.fetch(db).await?)
+}
+
+/// Takes the next fencing number: the first that is done for a new run.
+pub fn add_fence(to: &mut Statements) {
+    to.add("UPDATE counter SET value = value + 1 WHERE name = 'fence' RETURNING value");
+}
+
+/// What [`add_fence`] took.
+pub fn told_fence(answers: &mut Answers) -> DbResult<Fence> {
+    let (fence,) = answers.one()?;
     Ok(Fence(fence))
 }
 
-/// Binds what is recorded of a run.
-fn event<'q>(
-    statement: Query<'q, Sqlite, SqliteArguments>,
+/// Makes the next run of a build, under the fencing number that was taken last.
+pub fn add(to: &mut Statements, new: &NewRun<'_>) {
+    let expected = new.expected.iter();
+    let expected = expected.map(|package| (package.pkgname.as_str(), package.version.as_str()));
+    to.add(
+        "INSERT INTO run (public_id, input_id, build_id, attempt, worker_id, fence, status, claimed_at, expected_digest) \
+         SELECT ?, coalesce(?, input_id), id, (SELECT coalesce(max(attempt), 0) + 1 FROM run WHERE build_id = build.id), ?, \
+         (SELECT value FROM counter WHERE name = 'fence'), 'scheduled', ?, ? FROM build WHERE id = ?",
+    )
+    .bind(new.id.to_string())
+    .bind(new.input)
+    .bind(new.worker)
+    .bind(now())
+    .bind(installation_digest(expected))
+    .bind(new.build.key);
+    add_event(to, EventKind::RunClaimed, new.build, new.id, None);
+}
+
+/// Records what happened to a run.
+pub(super) fn add_event(
+    to: &mut Statements,
     kind: EventKind,
     build: &BuildState,
     run: RunId,
     outcome: Option<&Outcome>,
-) -> Query<'q, Sqlite, SqliteArguments> {
+) {
     let event = NewEvent {
         iteration: Some(build.iteration),
         architecture: Some(&build.architecture),
@@ -289,16 +314,7 @@ fn event<'q>(
         message: outcome.map(|outcome| outcome.message.as_str()),
         ..NewEvent::default()
     };
-    bound(statement, kind, Some(build.namespace), event)
-}
-
-/// The value of the only row.
-fn first<'r, T>(rows: &'r [SqliteRow]) -> DbResult<T>
-where
-    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-{
-    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    Ok(row.try_get(0)?)
+    events::add(to, kind, Some(build.namespace), event);
 }
 
 /// A worker took a run that was handed to none so far.
@@ -311,133 +327,37 @@ pub async fn set_worker(db: &mut SqliteConnection, run: RunKey, worker: WorkerKe
     Ok(())
 }
 
-/// The worker began.
-pub async fn begin(db: &mut SqliteConnection, run: &RunState, build: &BuildState) -> DbResult<()> {
-    let statement = sqlx::query(recording(
-        "UPDATE run SET previous_status = status, status = 'running', started_at = ? WHERE id = ?",
-    ))
-    .bind(now())
-    .bind(run.key);
-    event(statement, EventKind::RunStarted, build, run.id()?, None)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-/// Keeps the steps so far.
-pub async fn set_steps(db: &mut SqliteConnection, run: RunKey, steps: &[Step]) -> DbResult<()> {
-    sqlx::query("UPDATE run SET steps = ? WHERE id = ?")
-        .bind(to_json(&steps))
-        .bind(run)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
-/// Keeps what a worker reports of a run that ended: its steps, what was installed, and which packages
-/// make up its result. Name and version of each of these come back.
-pub async fn set_result(
-    db: &mut SqliteConnection,
-    run: RunKey,
-    steps: &[Step],
-    installed: &[InstalledPackage],
-    file_names: &[String],
-) -> DbResult<Vec<(String, String)>> {
-    Ok(sqlx::query_as(
-        "UPDATE run SET steps = ?, installed = ? WHERE id = ?; \
-         UPDATE pipeline SET reported_at = ? WHERE run_id = ?; \
-         UPDATE run_package SET kept = file_name IN (SELECT value FROM json_each(?)) WHERE run_id = ?; \
-         SELECT pkgname, version FROM run_package JOIN package ON package.id = package_id WHERE run_id = ? AND kept = 1",
-    )
-    .bind(to_json(&steps))
-    .bind(to_json(&installed))
-    .bind(run)
-    .bind(now())
-    .bind(run)
-    .bind(to_json(&file_names))
-    .bind(run)
-    .bind(run)
-    .fetch_all(db)
-    .await?)
-}
-
-/// Whether just those packages were installed for a run that were expected.
-pub async fn installed_as_expected(
-    db: &mut SqliteConnection,
-    run: RunKey,
-    installed: &[InstalledPackage],
-) -> DbResult<bool> {
-    let expected: String = sqlx::query_scalar("SELECT expected FROM run WHERE id = ?")
-        .bind(run)
-        .fetch_one(db)
-        .await?;
-    let expected: Vec<ExpectedPackage> = json("expected installation", &expected)?;
-    let expected: BTreeSet<(&str, &str)> = expected
-        .iter()
-        .map(|package| (package.pkgname.as_str(), package.version.as_str()))
-        .collect();
-    let installed: BTreeSet<(&str, &str)> = installed
-        .iter()
-        .map(|package| (package.pkgname.as_str(), package.version.as_str()))
-        .collect();
-    Ok(expected == installed)
-}
-
-/// The run succeeded; its packages wait to be published. It gives up its lease, and what its worker
-/// failed before is in a row with nothing that follows.
-pub async fn await_publishing(db: &mut SqliteConnection, run: RunKey) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE run SET previous_status = status, status = 'publishing' WHERE id = ?; \
-         UPDATE worker_failure SET in_a_row = 0 WHERE in_a_row = 1 \
-         AND worker_id = (SELECT worker_id FROM run WHERE id = ?)",
-    )
-    .bind(run)
-    .bind(run)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// The build of a run whose packages still wait to be published: a cancel may have come in between.
-pub async fn still_publishing(
-    db: &mut SqliteConnection,
-    run: RunKey,
-) -> DbResult<Option<BuildState>> {
-    let sql = format!(
-        "{} JOIN run ON run.build_id = build.id WHERE run.id = ? AND run.status = 'publishing' AND build.status = 'building'",
-        super::builds::STATE
-    );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(run)
-        .fetch_optional(db)
-        .await?)
-}
-
-/// The run is over. How long the worker had it comes back, in milliseconds.
+/// The run is over.
 pub async fn end(
     db: &mut SqliteConnection,
     run: &RunState,
     build: &BuildState,
     outcome: &Outcome,
-) -> DbResult<Option<i64>> {
-    let statement = sqlx::query(recording(
+) -> DbResult<()> {
+    let mut all = Statements::default();
+    add_end(&mut all, run, build, outcome)?;
+    all.carry_out(db).await
+}
+
+/// The statements of [`end`].
+pub fn add_end(
+    to: &mut Statements,
+    run: &RunState,
+    build: &BuildState,
+    outcome: &Outcome,
+) -> DbResult<()> {
+    to.add(
         "UPDATE run SET previous_status = status, status = 'ended', class = ?, message = ?, exit_code = ?, \
-         failed_step = ?, ended_at = ? WHERE id = ? RETURNING (ended_at - started_at) / 1000",
-    ))
+         failed_step = ?, ended_at = ? WHERE id = ?",
+    )
     .bind(outcome.class.as_str())
-    .bind(outcome.message.clone())
+    .bind(&outcome.message)
     .bind(outcome.exit_code)
-    .bind(outcome.failed_step.clone())
+    .bind(&outcome.failed_step)
     .bind(now())
     .bind(run.key);
-    let statement = event(
-        statement,
-        EventKind::RunEnded,
-        build,
-        run.id()?,
-        Some(outcome),
-    );
-    first(&statement.fetch_all(db).await?)
+    add_event(to, EventKind::RunEnded, build, run.id()?, Some(outcome));
+    Ok(())
 }
 
 /// How many runs of a build the machinery failed since its last other ending.

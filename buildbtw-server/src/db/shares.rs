@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use buildbtw_api::events::EventKind;
 use sqlx::SqliteConnection;
 
-use super::DbResult;
 use super::events::{NewEvent, record};
 use super::keys::NamespaceKey;
+use super::{Answers, DbResult, Statements};
 use crate::scheduler::Share;
 
-/// What the namespaces that are at work have of the workers at a time, in stored form, and had.
-pub async fn all(db: &mut SqliteConnection, at: i64) -> DbResult<HashMap<NamespaceKey, Share>> {
-    let rows: Vec<(NamespaceKey, u32, i64, u32)> = sqlx::query_as(
+/// Asks what the namespaces that are at work have of the workers at a time, in stored form, and had.
+pub(super) fn ask(to: &mut Statements, at: i64) {
+    to.add(
         "WITH handed AS (SELECT namespace_id, count(*) AS running FROM run JOIN build ON build.id = run.build_id \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          WHERE run.status IN ('scheduled', 'running') AND canary = 0 GROUP BY namespace_id) \
@@ -20,9 +20,12 @@ pub async fn all(db: &mut SqliteConnection, at: i64) -> DbResult<HashMap<Namespa
          coalesce(running, 0) FROM namespace LEFT JOIN handed ON handed.namespace_id = namespace.id \
          WHERE namespace.status = 'active'",
     )
-    .bind(at)
-    .fetch_all(db)
-    .await?;
+    .bind(at);
+}
+
+/// What [`ask`] asked for.
+pub(super) fn told(answers: &mut Answers) -> DbResult<HashMap<NamespaceKey, Share>> {
+    let rows: Vec<(NamespaceKey, u32, i64, u32)> = answers.all()?;
     let shares = rows
         .into_iter()
         .map(|(namespace, weight, served, running)| {
@@ -68,20 +71,10 @@ pub async fn set_weight(
 }
 
 /// Notes what a namespace was served, and the virtual time.
-pub async fn charge(
-    db: &mut SqliteConnection,
-    namespace: NamespaceKey,
-    served: i64,
-    virtual_time: i64,
-) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE namespace SET served = ? WHERE id = ?; \
-         UPDATE counter SET value = max(value, ?) WHERE name = 'virtual_time'",
-    )
-    .bind(served)
-    .bind(namespace)
-    .bind(virtual_time)
-    .execute(db)
-    .await?;
-    Ok(())
+pub fn add_charge(to: &mut Statements, namespace: NamespaceKey, served: i64, virtual_time: i64) {
+    to.add("UPDATE namespace SET served = ? WHERE id = ?")
+        .bind(served)
+        .bind(namespace);
+    to.add("UPDATE counter SET value = max(value, ?) WHERE name = 'virtual_time'")
+        .bind(virtual_time);
 }

@@ -8,7 +8,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::builds::BuildState;
 use super::events::{NewEvent, record};
 use super::keys::{BuildKey, IterationKey, NamespaceKey, RunKey, WorkerKey};
-use super::{DbResult, now, timestamp, to_json, word};
+use super::{Answers, DbResult, Statements, now, timestamp, to_json, word};
 use crate::scheduler::Trust;
 
 /// For how long a failure is held against a worker, in microseconds.
@@ -39,17 +39,15 @@ pub async fn note_failure(db: &mut SqliteConnection, run: RunKey) -> DbResult<()
 }
 
 /// A build passed with a run, its own or one of an equal input: it failed on other workers by their fault.
-pub async fn passed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> DbResult<()> {
-    sqlx::query(
-        "UPDATE worker_failure SET verdict = 'passed', passed_run_id = ?1 WHERE build_id = ?2 AND verdict <> 'passed' \
-         AND failed_at > ?3 AND worker_id IS NOT (SELECT worker_id FROM run WHERE id = ?1)",
+pub fn add_passed(to: &mut Statements, build: BuildKey, run: RunKey) {
+    to.add(
+        "UPDATE worker_failure SET verdict = 'passed', passed_run_id = ? WHERE build_id = ? AND verdict <> 'passed' \
+         AND failed_at > ? AND worker_id IS NOT (SELECT worker_id FROM run WHERE id = ?)",
     )
     .bind(run)
     .bind(build)
     .bind(now() - DAY)
-    .execute(db)
-    .await?;
-    Ok(())
+    .bind(run);
 }
 
 /// A build that was tried elsewhere failed there as well, with a run.
@@ -67,14 +65,25 @@ pub async fn failed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> 
 
 /// The workers about which there may be something to decide.
 pub async fn to_review(db: &mut SqliteConnection) -> DbResult<Vec<WorkerKey>> {
-    Ok(sqlx::query_scalar(
+    let mut asked = Statements::default();
+    ask_to_review(&mut asked);
+    told_to_review(&mut asked.fetch(db).await?)
+}
+
+/// Asks for the workers about which there may be something to decide.
+pub fn ask_to_review(to: &mut Statements) {
+    to.add(
         "SELECT worker_id FROM suspicion UNION SELECT worker_id FROM worker_failure WHERE failed_at > ? \
          GROUP BY worker_id HAVING count(*) >= ?",
     )
     .bind(now() - DAY)
-    .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX))
-    .fetch_all(db)
-    .await?)
+    .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX));
+}
+
+/// What [`ask_to_review`] asked for.
+pub fn told_to_review(answers: &mut Answers) -> DbResult<Vec<WorkerKey>> {
+    let rows: Vec<(WorkerKey,)> = answers.all()?;
+    Ok(rows.into_iter().map(|(worker,)| worker).collect())
 }
 
 /// How far a worker is trusted.

@@ -7,7 +7,7 @@ use buildbtw_api::{WorkerId, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::WorkerKey;
-use super::{DbError, DbResult, json, now, timestamp, to_json, word};
+use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
 
 /// A worker as it is stored.
 #[derive(Debug, Clone)]
@@ -112,11 +112,23 @@ pub async fn newest_runner(db: &mut SqliteConnection) -> DbResult<Option<StoredW
 
 /// A worker by its public id.
 pub async fn by_id(db: &mut SqliteConnection, id: WorkerId) -> DbResult<Option<StoredWorker>> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM worker WHERE public_id = ?")
-        .bind(id.to_string())
-        .fetch_optional(db)
-        .await?;
-    row.map(StoredWorker::try_from).transpose()
+    let mut asked = Statements::default();
+    ask_by_id(&mut asked, id);
+    told(&mut asked.fetch(db).await?)
+}
+
+/// Asks for a worker by its public id.
+pub(super) fn ask_by_id(to: &mut Statements, id: WorkerId) {
+    to.add("SELECT * FROM worker WHERE public_id = ?")
+        .bind(id.to_string());
+}
+
+/// What [`ask_by_id`] asked for.
+pub(super) fn told(answers: &mut Answers) -> DbResult<Option<StoredWorker>> {
+    answers
+        .optional::<Row>()?
+        .map(StoredWorker::try_from)
+        .transpose()
 }
 
 /// All workers, those that registered last first.

@@ -6,14 +6,16 @@ use sqlx::SqliteConnection;
 
 use super::stack::{as_released, stack};
 use crate::Server;
+use crate::db::broken::{self, BrokenBy};
 use crate::db::builds::BuildState;
-use crate::db::{DbResult, broken, members, word};
+use crate::db::{DbResult, Statements, members, word};
 
-/// Notes what the packages of some builds break that go into their build set's repository next. Comes
-/// before they are published.
+/// Notes what the packages of some builds break that go into their build set's repository next. It is
+/// found out before they are published, and written with what else follows from that.
 pub async fn note(
     server: &Server,
     db: &mut SqliteConnection,
+    writes: &mut Statements,
     additions: &[(BuildState, Vec<PackageFile>)],
 ) -> DbResult<()> {
     let Some((first, _)) = additions.first() else {
@@ -34,6 +36,7 @@ pub async fn note(
         };
         additions.iter().any(own)
     };
+    let mut all = Vec::with_capacity(additions.len());
     for (build, made) in additions {
         let released = made.iter().map(as_released).collect::<DbResult<Vec<_>>>()?;
         let name: PkgBase = word("pkgbase", &build.pkgbase)?;
@@ -49,7 +52,12 @@ pub async fn note(
             let unfinished = members::unfinished_of(&mut *db, build.set, &owners).await?;
             found.retain(|one| !unfinished.contains(one.pkgbase.as_str()));
         }
-        broken::replace(&mut *db, build.set, build.key, &build.pkgbase, &found).await?;
+        all.push(BrokenBy {
+            build: build.key,
+            pkgbase: &build.pkgbase,
+            broken: found,
+        });
     }
+    broken::add_replaced(writes, first.set, &all);
     Ok(())
 }

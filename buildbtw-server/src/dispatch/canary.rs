@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::{claim, expected};
 use crate::Server;
-use crate::db::runs::RunState;
+use crate::db::runs::{NewRun, RunState};
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, builds, inputs, modes, runs, suspicions};
 
@@ -21,10 +21,9 @@ pub async fn hand_out(server: &Server, worker: &StoredWorker) -> DbResult<Option
         let Some(build) = suspicions::canary_due(&mut tx, worker.key).await? else {
             return Ok(None);
         };
-        let state = builds::state(&mut tx, build).await?;
-        let input = inputs::input(&mut tx, build).await?;
-        let installation = expected::installation(server, &mut tx, &state, &input).await?;
-        (state, input, installation)
+        let set = builds::state(&mut tx, build).await?.set;
+        let found = expected::look_up(server, &mut tx, build, set).await?;
+        expected::installation(server, &mut tx, found).await?
     };
     let mut tx = server.db.write().await?;
     // Somebody may have brought it back meanwhile.
@@ -39,8 +38,14 @@ pub async fn hand_out(server: &Server, worker: &StoredWorker) -> DbResult<Option
     };
     let run = RunId::generate();
     let own = inputs::of_canary(&mut tx).await?;
-    let expected = &installation.expected;
-    let fence = runs::insert(&mut tx, run, &state, own, Some(worker.key), expected).await?;
+    let new = NewRun {
+        id: run,
+        build: &state,
+        input: Some(own),
+        worker: Some(worker.key),
+        expected: &installation.expected,
+    };
+    let fence = runs::insert(&mut tx, &new).await?;
     runs::mark_canary(&mut tx, run).await?;
     tx.commit().await?;
     claim::assign(server, worker, run, fence, &state, &input, installation).map(Some)

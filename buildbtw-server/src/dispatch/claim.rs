@@ -7,14 +7,15 @@ use buildbtw_api::workers::WorkerOffer;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
 use super::reuse::{self, Reuse};
-use super::situation::Others;
+use super::situation::{Gathered, Others};
 use super::{canary, expected, fleet, situation, steps, suspicion};
 use crate::db::builds::{self, BuildState};
-use crate::db::inputs::{self, BuildInput};
+use crate::db::inputs::BuildInput;
 use crate::db::keys::{BuildKey, WorkerKey};
+use crate::db::runs::NewRun;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, Tx, now, runs, shares, word, workers};
-use crate::scheduler::{Idle, Situation};
+use crate::db::{DbResult, Statements, Tx, now, ready, runs, shares, word};
+use crate::scheduler::Idle;
 use crate::{Server, clock};
 
 /// How long a worker waits for an answer. Shorter than what proxies and clients allow.
@@ -85,8 +86,8 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
     loop {
         // Mostly something is handed out, so this reads where it is going to write: what is chosen
         // cannot change in between, and nothing is read twice.
-        let mut tx = server.db.write().await?;
-        let Some(worker) = workers::by_id(&mut tx, id).await? else {
+        let (mut tx, worker, line) = ready::begin_claim(&server.db, id, now(), each).await?;
+        let Some(worker) = worker else {
             return Ok(Claim::Nothing(None));
         };
         // What is held against it may be settled by now.
@@ -101,10 +102,9 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
             let given = canary.map(|canary| Claim::Given(Box::new(canary)));
             return Ok(given.unwrap_or(Claim::Nothing(None)));
         }
-        let gathered = situation::gather(server, &mut tx, each, Others::Needed).await?;
+        let gathered = situation::gather_from(server, &mut tx, line, each, Others::Needed).await?;
         let workplace = situation::workplace(server, &worker);
-        let situation = gathered.situation;
-        let candidates = situation.candidates(&workplace);
+        let candidates = gathered.situation.candidates(&workplace);
         let mut open = Some(tx);
         for key in candidates.iter().flatten() {
             let tx = match open.take() {
@@ -112,7 +112,7 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
                 None => server.db.write().await?,
             };
             let taker = Taker::Worker(&worker);
-            match hand_out(server, tx, taker, *key, &situation).await? {
+            match hand_out(server, tx, taker, *key, &gathered).await? {
                 Handed::Given(assignment) => return Ok(Claim::Given(assignment)),
                 Handed::Nothing(tx) => open = tx,
             }
@@ -176,15 +176,17 @@ pub(super) async fn hand_out(
     mut tx: Tx,
     taker: Taker<'_>,
     key: BuildKey,
-    situation: &Situation<BuildKey>,
+    gathered: &Gathered,
 ) -> DbResult<Handed> {
-    let state = builds::state(&mut tx, key).await?;
+    let Some(set) = gathered.sets.get(&key) else {
+        return Ok(Handed::Nothing(Some(tx)));
+    };
+    let found = expected::look_up(server, &mut tx, key, *set).await?;
     // One that was handed out before may have ended this one.
-    if state.status()? != BuildStatus::Pending {
+    if found.asked.state.status()? != BuildStatus::Pending {
         return Ok(Handed::Nothing(Some(tx)));
     }
-    let input = inputs::input(&mut tx, key).await?;
-    let installation = expected::installation(server, &mut tx, &state, &input).await?;
+    let (state, input, installation) = expected::installation(server, &mut tx, found).await?;
     server.dispatch.waits_for_equal_input(key, None);
     let installation = match installation {
         Ok(installation) => installation,
@@ -195,17 +197,18 @@ pub(super) async fn hand_out(
             return Ok(Handed::Nothing(None));
         }
     };
-    let input_id = match reuse::decide(
+    let mut writes = Statements::default();
+    runs::add_fence(&mut writes);
+    let decided = reuse::decide(
         server,
         &mut tx,
         &state,
         &input,
         taker.offer(),
         &installation,
-    )
-    .await?
-    {
-        Reuse::Build(input) => input,
+    );
+    match decided.await? {
+        Reuse::Build(assigned) => assigned.add(&mut writes, key),
         Reuse::Wait(known) => {
             server.dispatch.waits_for_equal_input(key, Some(known));
             return Ok(Handed::Nothing(Some(tx)));
@@ -221,29 +224,31 @@ pub(super) async fn hand_out(
             // What was begun of it is undone; the build has an input of its own.
             drop(tx);
             tx = server.db.write().await?;
-            inputs::assign(&mut tx, key, None, "{}").await?
+            let own = reuse::an_own_input(&mut tx, key).await?;
+            own.add(&mut writes, key);
         }
-    };
+    }
     let run = RunId::generate();
-    let fence = runs::insert(
-        &mut tx,
-        run,
-        &state,
-        input_id,
-        taker.key(),
-        &installation.expected,
-    )
-    .await?;
-    builds::set_status(&mut tx, &state, BuildStatus::Scheduled, None).await?;
+    let new = NewRun {
+        id: run,
+        build: &state,
+        input: None,
+        worker: taker.key(),
+        expected: &installation.expected,
+    };
+    runs::add(&mut writes, &new);
+    builds::add_status(&mut writes, &state, BuildStatus::Scheduled, None);
+    let situation = &gathered.situation;
     if let Some((served, virtual_time)) = situation.account(key) {
-        shares::charge(&mut tx, state.namespace, served, virtual_time).await?;
+        shares::add_charge(&mut writes, state.namespace, served, virtual_time);
     }
     let assignment = match taker {
         Taker::Worker(worker) => {
-            tx.commit().await?;
+            let fence = runs::told_fence(&mut tx.commit_with(writes).await?)?;
             assign(server, worker, run, fence, &state, &input, installation)?
         }
         Taker::Fleet(_) => {
+            let fence = runs::told_fence(&mut writes.fetch(&mut tx).await?)?;
             let assignment = assignment(server, run, fence, &state, &input, installation)?;
             fleet::hand_over::note(server, &mut tx, &assignment, situation, key).await?;
             tx.commit().await?;
@@ -301,7 +306,14 @@ async fn refuse(
     reason: String,
 ) -> DbResult<()> {
     let run = RunId::generate();
-    runs::insert(&mut *db, run, state, input.input_id, None, &[(); 0]).await?;
+    let new = NewRun {
+        id: run,
+        build: state,
+        input: Some(input.input_id),
+        worker: None,
+        expected: &[],
+    };
+    runs::insert(&mut *db, &new).await?;
     builds::set_status(&mut *db, state, BuildStatus::Scheduled, None).await?;
     let outcome = Outcome {
         class: OutcomeClass::Dependencies,

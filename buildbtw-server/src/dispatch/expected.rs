@@ -5,17 +5,19 @@
 //! where the namespace has, or should have, a new one. pacman sees them all the same; if it takes
 //! one, the difference ends the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use buildbtw_api::runs::{BuildRepository, ExpectedPackage};
 use buildbtw_graph::{InstallRequest, PkgName, Provision, Relation, resolve_installation};
 use sqlx::SqliteConnection;
 
-use super::stack::stack;
+use super::stack::{Stack, brought_up};
 use crate::Server;
 use crate::db::builds::BuildState;
 use crate::db::inputs::BuildInput;
-use crate::db::{DbResult, members, word};
+use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::members::{self, Asked};
+use crate::db::{DbResult, word};
 
 /// What will be installed for a build.
 #[derive(Debug)]
@@ -32,14 +34,54 @@ pub struct Installation {
 pub async fn installation(
     server: &Server,
     db: &mut SqliteConnection,
-    state: &BuildState,
-    input: &BuildInput,
-) -> DbResult<Result<Installation, String>> {
-    let stack = match stack(server, &mut *db, state).await? {
-        Ok(stack) => stack,
-        Err(reason) => return Ok(Err(reason)),
+    found: Found,
+) -> DbResult<(BuildState, BuildInput, Result<Installation, String>)> {
+    let Found {
+        since,
+        asked:
+            Asked {
+                state,
+                input,
+                changes,
+                kept,
+            },
+    } = found;
+    let stack = brought_up(server, &mut *db, &state, since, changes).await?;
+    let installation = match stack {
+        Ok(stack) => resolve(&stack, &input, &kept)?,
+        Err(reason) => Err(reason),
     };
-    let kept = members::not_replaced(&mut *db, state.set, state.key).await?;
+    Ok((state, input, installation))
+}
+
+/// A build with what its installation depends on.
+#[derive(Debug)]
+pub struct Found {
+    /// The generation that its repositories are known of.
+    since: u32,
+    /// The build.
+    pub asked: Asked,
+}
+
+/// Reads what the installation of a build of a build set depends on, in one go.
+pub async fn look_up(
+    server: &Server,
+    db: &mut SqliteConnection,
+    build: BuildKey,
+    set: BuildSetKey,
+) -> DbResult<Found> {
+    let since = server.dispatch.stacks.generation(set);
+    Ok(Found {
+        since,
+        asked: members::to_install(db, build, set, since).await?,
+    })
+}
+
+fn resolve(
+    stack: &Stack,
+    input: &BuildInput,
+    kept: &HashSet<String>,
+) -> DbResult<Result<Installation, String>> {
     let targets = relations(&input.install()?)?;
     let assumed = provisions(&input.assumed()?)?;
     let hidden = |package: &buildbtw_graph::ReleasedPackage, repository: usize| {

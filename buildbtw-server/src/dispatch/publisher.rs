@@ -8,14 +8,15 @@ use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass};
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
+use tracing::Instrument as _;
 
 use super::{breakage, steps, suspicion};
 use crate::Server;
 use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
-use crate::db::keys::BuildSetKey;
+use crate::db::keys::{BuildSetKey, RunKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, builds, flaky, packages, ready, runs, suspicions};
+use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions};
 
 /// How long to wait after a failure of the server's own before the next try.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -98,7 +99,7 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
         failed_step: None,
     };
     steps::end_run(&mut tx, run, &outcome, server.config.infrastructure_tries).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
     server.feed.wake();
     server.dispatch.wake();
     Ok(())
@@ -106,25 +107,31 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
 
 /// One generation for some runs of one build set, and all that follows from it, in one transaction.
 async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
-    let mut tx = server.db.write().await?;
+    let keys: Vec<RunKey> = finished.iter().map(|run| run.key).collect();
+    let (mut tx, mut to_publish) = publishing::begin(&server.db, &keys).await?;
     let mut built: Vec<(&RunState, Made)> = Vec::new();
     for run in finished {
         // A cancel may have come in between.
-        let Some(build) = runs::still_publishing(&mut tx, run.key).await? else {
+        let Some(found) = to_publish.remove(&run.build) else {
             continue;
         };
-        let references = builds::references(&mut tx, build.key).await?;
-        let packages = packages::kept_of_run(&mut tx, run.key).await?;
         let made = Made {
-            build,
-            references,
-            packages,
+            build: found.build,
+            references: found.references,
+            packages: found.packages,
         };
         built.push((run, made));
     }
     let made: Vec<&Made> = built.iter().map(|(_, made)| made).collect();
-    publish_packages(server, &mut tx, &made).await?;
-    for (run, made) in &built {
+    let mut writes = Statements::default();
+    publish_packages(server, &mut tx, &mut writes, &made)
+        .instrument(tracing::debug_span!("repository"))
+        .await?;
+    for (place, (run, made)) in built.iter().enumerate() {
+        if place > 0 {
+            // One text of statements a run: the connection keeps each.
+            std::mem::take(&mut writes).carry_out(&mut tx).await?;
+        }
         let outcome = Outcome {
             class: OutcomeClass::Success,
             message: "its packages are published".to_owned(),
@@ -132,15 +139,13 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             failed_step: None,
         };
         let build = &made.build;
-        if let Some(took) = runs::end(&mut tx, run, build, &outcome).await? {
-            ready::learn(&mut tx, &build.pkgbase, &build.architecture, took).await?;
-        }
-        flaky::note(&mut tx, run.key).await?;
-        steps::publish_build(&mut tx, made, BuildStatus::Built, None).await?;
-        suspicions::passed(&mut tx, build.key, run.key).await?;
+        runs::add_end(&mut writes, run, build, &outcome)?;
+        ready::add_duration(&mut writes, run.key, &build.pkgbase, &build.architecture);
+        flaky::add(&mut writes, run.key);
+        steps::add_published(&mut writes, made, BuildStatus::Built, None);
+        suspicions::add_passed(&mut writes, build.key, run.key);
     }
-    let suspects = suspicions::to_review(&mut tx).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    let suspects = publishing::commit(tx, writes).await?;
     server.feed.wake();
     server.dispatch.wake();
     suspicion::review_workers(server, suspects).await?;
@@ -158,10 +163,12 @@ pub(super) struct Made {
 }
 
 /// Enters the packages of some builds into the repositories of their build sets: in one generation
-/// of each, also where `any` packages count for other architectures.
+/// of each, also where `any` packages count for other architectures. What else follows from that is added
+/// to what is to be written.
 pub(super) async fn publish_packages(
     server: &Server,
     db: &mut SqliteConnection,
+    writes: &mut Statements,
     made: &[&Made],
 ) -> Result<(), PublishError> {
     let mut additions: BTreeMap<BuildSetKey, Vec<(BuildState, Vec<PackageFile>)>> = BTreeMap::new();
@@ -179,7 +186,7 @@ pub(super) async fn publish_packages(
         }
     }
     for (set, packages) in &additions {
-        breakage::note(server, &mut *db, packages).await?;
+        breakage::note(server, &mut *db, writes, packages).await?;
         let packages: Vec<_> = packages
             .iter()
             .map(|(build, made)| (build.key, made.clone()))

@@ -3,16 +3,15 @@
 
 use buildbtw_api::runs::{Fence, FinishReport, Outcome, Step};
 use buildbtw_api::workers::{RegisterWorker, Registered};
-use buildbtw_api::{
-    BuildStatus, OutcomeClass, ProblemType, RunId, RunStatus, WORKER_PROTOCOL, WorkerId,
-};
+use buildbtw_api::{OutcomeClass, ProblemType, RunId, RunStatus, WORKER_PROTOCOL, WorkerId};
 use buildbtw_graph::PkgBase;
 use buildbtw_repo::PackageFile;
-use sqlx::SqliteConnection;
 
 use super::{canary, expiry, steps, suspicion};
+use crate::db::builds::BuildState;
+use crate::db::reported::{self, Finishing};
 use crate::db::runs::RunState;
-use crate::db::{builds, inputs, packages, runs, suspicions, word, workers};
+use crate::db::{DbResult, Statements, Tx, inputs, packages, runs, suspicions, word, workers};
 use crate::problems::{HttpProblem, HttpResult};
 use crate::{Server, clock};
 
@@ -34,17 +33,24 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
 
-/// The run that a report is about, if the report comes under the number of its lease.
-async fn held(db: &mut SqliteConnection, run: RunId, fence: Fence) -> HttpResult<RunState> {
-    let state = runs::state(db, run)
-        .await?
+/// That a report about a run, if there is one, comes under the number of its lease.
+fn held<T>(
+    found: Option<T>,
+    state: impl FnOnce(&T) -> &RunState,
+    run: RunId,
+    fence: Fence,
+) -> HttpResult<T> {
+    let found = found
         .ok_or_else(|| HttpProblem::new(ProblemType::NotFound, format!("there is no run {run}")))?;
-    let open = matches!(state.status()?, RunStatus::Scheduled | RunStatus::Running);
-    if open && state.fence() == fence {
-        Ok(state)
-    } else {
-        Err(stale(run))
+    match is_held(state(&found), fence)? {
+        true => Ok(found),
+        false => Err(stale(run)),
     }
+}
+
+fn is_held(state: &RunState, fence: Fence) -> DbResult<bool> {
+    let open = matches!(state.status()?, RunStatus::Scheduled | RunStatus::Running);
+    Ok(open && state.fence() == fence)
 }
 
 /// Checks how a worker, or an executor, introduces itself.
@@ -118,31 +124,32 @@ pub async fn report_steps(
     fence: Fence,
     steps: &[Step],
 ) -> HttpResult<()> {
-    let mut tx = server.db.write().await?;
-    let state = held(&mut tx, run, fence).await?;
-    begin(&mut tx, &state).await?;
-    runs::set_steps(&mut tx, state.key, &steps[..steps.len().min(STEPS_MAX)]).await?;
-    tx.commit().await?;
+    let (tx, found) = reported::begin(&server.db, run).await?;
+    let found = held(found, |found| &found.run, run, fence)?;
+    let mut writes = Statements::default();
+    add_begin(&mut writes, &found.run, &found.build)?;
+    reported::add_steps(
+        &mut writes,
+        found.run.key,
+        &steps[..steps.len().min(STEPS_MAX)],
+    );
+    tx.commit_with(writes).await?;
     server.feed.wake();
     Ok(())
 }
 
 /// Marks a run as begun, if it is not yet.
-async fn begin(db: &mut SqliteConnection, run: &RunState) -> HttpResult<()> {
-    if run.status()? == RunStatus::Scheduled {
-        let build = builds::state(&mut *db, run.build).await?;
-        runs::begin(&mut *db, run, &build).await?;
-        if build.status()? == BuildStatus::Scheduled {
-            builds::set_status(db, &build, BuildStatus::Building, None).await?;
-        }
+fn add_begin(to: &mut Statements, run: &RunState, build: &BuildState) -> DbResult<()> {
+    match run.status()? {
+        RunStatus::Scheduled => reported::add_begin(to, run, build),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether a package may be uploaded for a run: before its bytes are read.
 pub async fn check_upload(server: &Server, run: RunId, fence: Fence) -> HttpResult<()> {
-    let mut tx = server.db.read().await?;
-    held(&mut tx, run, fence).await.map(drop)
+    let found = runs::state(&mut *server.db.glance().await?, run).await?;
+    held(found, |found| found, run, fence).map(drop)
 }
 
 /// A package was received for a run: it is checked against what the run is to make, and noted.
@@ -153,9 +160,11 @@ pub async fn add_package(
     file_name: &str,
     package: &PackageFile,
 ) -> HttpResult<()> {
-    let mut tx = server.db.write().await?;
-    let state = held(&mut tx, run, fence).await?;
-    let input = inputs::input(&mut tx, state.build).await?;
+    // Packed before anybody waits for the transaction.
+    let mut writes = Statements::default();
+    packages::add_of_run(&mut writes, run, file_name, package)?;
+    let (tx, found) = reported::begin_package(&server.db, run).await?;
+    let (_, input) = held(found, |(run, _)| run, run, fence)?;
     let info = &package.info;
     let unexpected = |what: String| {
         HttpProblem::new(
@@ -186,74 +195,55 @@ pub async fn add_package(
             info.arch, input.architecture
         )));
     }
-    packages::insert_of_run(&mut tx, state.key, file_name, package).await?;
-    tx.commit().await?;
+    tx.commit_with(writes).await?;
     Ok(())
 }
 
 /// The worker says how a run ended.
 pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpResult<()> {
-    let mut tx = server.db.write().await?;
-    let state = match held(&mut tx, run, report.fence).await {
-        Ok(state) => state,
-        Err(refusal) => return repeated(&mut tx, run, &report, refusal).await,
+    let (mut tx, found) = reported::begin_finish(&server.db, run).await?;
+    let state = found.as_ref().map(|found| &found.run);
+    let again = match state.map(|state| is_repeated(state, &report)).transpose()? {
+        Some(again) => again,
+        None => false,
     };
-    begin(&mut tx, &state).await?;
+    if again {
+        return Ok(());
+    }
+    let found = held(found, |found| &found.run, run, report.fence)?;
+    let state = &found.run;
     let success = report.class == OutcomeClass::Success;
-    let kept = runs::set_result(
-        &mut tx,
+    let kept: &[String] = if success { &report.packages } else { &[] };
+    let mut writes = Statements::default();
+    add_begin(&mut writes, state, &found.build)?;
+    reported::add_result(
+        &mut writes,
         state.key,
         &report.steps[..report.steps.len().min(STEPS_MAX)],
         &report.installed,
-        if success { &report.packages } else { &[] },
-    )
-    .await?;
+        kept,
+    );
     let mut outcome = Outcome {
         class: report.class,
         message: cut(&report.message),
         exit_code: report.exit_code,
         failed_step: report.failed_step.as_deref().map(cut),
     };
-    if success && let Err(what) = check_result(server, &mut tx, &state, &kept).await? {
+    if success && let Err(what) = check_result(server, &found, kept).await? {
         outcome.class = OutcomeClass::Package;
         outcome.message = what;
     }
-    // What the worker stopped for reasons of its own, or could not install, says nothing about it.
-    let suspicious = matches!(
-        outcome.class,
-        OutcomeClass::Package
-            | OutcomeClass::Sources
-            | OutcomeClass::Timeout
-            | OutcomeClass::Infrastructure
-    );
-    if suspicious && !state.canary {
-        suspicions::note_failure(&mut tx, state.key).await?;
+    if outcome.class == OutcomeClass::Success && !state.canary {
+        // Only what was built against what the input says may serve others.
+        if !found.is_installed_as_expected(&report.installed) {
+            inputs::add_forget_key(&mut writes, state.key);
+        }
+        reported::add_awaits_publishing(&mut writes, state.key);
+        tx.commit_with(writes).await?;
+    } else {
+        writes.carry_out(&mut tx).await?;
+        end_otherwise(server, tx, state, &outcome).await?;
     }
-    match outcome.class {
-        OutcomeClass::Success if state.canary => canary::pass(&mut tx, &state).await?,
-        OutcomeClass::Success => {
-            // Only what was built against what the input says may serve others.
-            if !runs::installed_as_expected(&mut tx, state.key, &report.installed).await? {
-                inputs::forget_key(&mut tx, state.key).await?;
-            }
-            runs::await_publishing(&mut tx, state.key).await?;
-        }
-        // A worker that ends in order gives back what it has: nobody failed, so it counts against
-        // nobody and nothing, however often that happens.
-        OutcomeClass::Cancelled if !state.canary => {
-            steps::give_back(&mut tx, &state, &outcome.message).await?;
-        }
-        _ => {
-            steps::end_run(
-                &mut tx,
-                &state,
-                &outcome,
-                server.config.infrastructure_tries,
-            )
-            .await?
-        }
-    }
-    tx.commit().await?;
     server.dispatch.stop(run, "the run is over").await;
     server.finish_log(run).await;
     if outcome.class == OutcomeClass::Success {
@@ -269,16 +259,38 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     Ok(reviewed?)
 }
 
-/// A report of a run that is not held: the same one again is fine, another one is refused.
-async fn repeated(
-    db: &mut SqliteConnection,
-    run: RunId,
-    report: &FinishReport,
-    refusal: HttpProblem,
+/// What follows from a run that has no packages to publish.
+async fn end_otherwise(
+    server: &Server,
+    mut tx: Tx,
+    state: &RunState,
+    outcome: &Outcome,
 ) -> HttpResult<()> {
-    let Some(state) = runs::state(db, run).await? else {
-        return Err(refusal);
-    };
+    // What the worker stopped for reasons of its own, or could not install, says nothing about it.
+    let suspicious = matches!(
+        outcome.class,
+        OutcomeClass::Package
+            | OutcomeClass::Sources
+            | OutcomeClass::Timeout
+            | OutcomeClass::Infrastructure
+    );
+    if suspicious && !state.canary {
+        suspicions::note_failure(&mut tx, state.key).await?;
+    }
+    match outcome.class {
+        OutcomeClass::Success => canary::pass(&mut tx, state).await?,
+        // A worker that ends in order gives back what it has: nobody failed, so it counts against
+        // nobody and nothing, however often that happens.
+        OutcomeClass::Cancelled if !state.canary => {
+            steps::give_back(&mut tx, state, &outcome.message).await?;
+        }
+        _ => steps::end_run(&mut tx, state, outcome, server.config.infrastructure_tries).await?,
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Whether a report is the one that ended a run, sent once more: that is fine, and another one is refused.
+fn is_repeated(state: &RunState, report: &FinishReport) -> DbResult<bool> {
     let success = report.class == OutcomeClass::Success;
     let same = match (state.status()?, state.class()?) {
         (RunStatus::Publishing, _) => success,
@@ -294,25 +306,24 @@ async fn repeated(
         }
         _ => false,
     };
-    if same && state.fence() == report.fence {
-        Ok(())
-    } else {
-        Err(refusal)
-    }
+    Ok(same && state.fence() == report.fence)
 }
 
 /// Whether the packages of a successful run are those its build makes: all of them, of one version.
 async fn check_result(
     server: &Server,
-    db: &mut SqliteConnection,
-    run: &RunState,
-    kept: &[(String, String)],
+    found: &Finishing,
+    file_names: &[String],
 ) -> HttpResult<Result<(), String>> {
-    let input = inputs::input(&mut *db, run.build).await?;
+    let input = &found.input;
+    let sent = found.packages.iter();
+    let kept: Vec<_> = sent
+        .filter(|package| file_names.contains(&package.file_name))
+        .collect();
     let missing: Vec<String> = input
         .pkgnames()?
         .iter()
-        .filter(|name| !kept.iter().any(|(pkgname, _)| pkgname == name.as_ref()))
+        .filter(|name| !kept.iter().any(|package| package.pkgname == name.as_ref()))
         .map(ToString::to_string)
         .collect();
     if !missing.is_empty() {
@@ -321,7 +332,7 @@ async fn check_result(
             missing.join(", ")
         )));
     }
-    let mut versions: Vec<&str> = kept.iter().map(|(_, version)| version.as_str()).collect();
+    let mut versions: Vec<&str> = kept.iter().map(|package| &*package.version).collect();
     versions.sort_unstable();
     versions.dedup();
     if versions.len() > 1 {

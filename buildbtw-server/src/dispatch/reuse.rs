@@ -16,18 +16,42 @@ use super::steps;
 use crate::Server;
 use crate::artifacts::PublishError;
 use crate::db::builds::BuildState;
-use crate::db::inputs::{self, BuildInput, KnownRun};
-use crate::db::keys::RunKey;
-use crate::db::{DbError, DbResult, builds, json, packages, suspicions, to_json};
+use crate::db::inputs::{self, BuildInput, Known, KnownRun};
+use crate::db::keys::{BuildKey, RunKey};
+use crate::db::{DbError, DbResult, Statements, builds, json, packages, suspicions, to_json};
 
 /// What is to be done for a build that is ready.
 pub enum Reuse {
     /// It is built, as this input.
-    Build(i64),
+    Build(AssignedInput),
     /// Another build of an equal input is on its way: wait for what comes of it.
     Wait(KnownRun),
     /// The packages of an earlier run serve.
     TakeOver(KnownRun),
+}
+
+/// The input that a build turned out to have.
+pub struct AssignedInput {
+    known: Known,
+    key: Option<String>,
+    ingredients: String,
+}
+
+impl AssignedInput {
+    /// Gives it to the build.
+    pub fn add(&self, to: &mut Statements, build: BuildKey) {
+        let key = self.key.as_deref();
+        self.known.add_assignment(to, build, key, &self.ingredients);
+    }
+}
+
+/// An input of a build's own, which nobody takes over.
+pub async fn an_own_input(db: &mut SqliteConnection, build: BuildKey) -> DbResult<AssignedInput> {
+    Ok(AssignedInput {
+        known: inputs::look_up(db, build, None).await?,
+        key: None,
+        ingredients: "{}".to_owned(),
+    })
 }
 
 /// Decides whether a build that is ready has to be built.
@@ -60,18 +84,19 @@ pub async fn decide(
             .map(str::to_owned)
             .collect(),
     });
-    if !input.reuse()? {
-        let input = inputs::assign(db, state.key, None, &ingredients).await?;
-        return Ok(Reuse::Build(input));
-    }
-    let key = hex::encode(Sha256::digest(&ingredients));
-    match inputs::known_run(&mut *db, &key).await? {
-        Some((run, true)) => return Ok(Reuse::TakeOver(run)),
-        Some((run, false)) => return Ok(Reuse::Wait(run)),
-        None => {}
-    }
-    let input = inputs::assign(db, state.key, Some(&key), &ingredients).await?;
-    Ok(Reuse::Build(input))
+    let key = input
+        .reuse()?
+        .then(|| hex::encode(Sha256::digest(&ingredients)));
+    let mut known = inputs::look_up(db, state.key, key.as_deref()).await?;
+    Ok(match known.run.take() {
+        Some((run, true)) => Reuse::TakeOver(run),
+        Some((run, false)) => Reuse::Wait(run),
+        None => Reuse::Build(AssignedInput {
+            known,
+            key,
+            ingredients,
+        }),
+    })
 }
 
 /// A run is carried out by somebody who offers this: the key of its input says so from now on. Where
@@ -109,7 +134,8 @@ pub async fn take_over(
         references: builds::references(&mut *db, build.key).await?,
         packages: packages::kept_of_run(&mut *db, run.id).await?,
     };
-    let published = publisher::publish_packages(server, &mut *db, &[&made]).await;
+    let mut writes = Statements::default();
+    let published = publisher::publish_packages(server, &mut *db, &mut writes, &[&made]).await;
     match published {
         Ok(()) => {}
         Err(PublishError::Db(error)) => return Err(error),
@@ -132,7 +158,8 @@ pub async fn take_over(
         "its input is that of iteration {} of {}, whose packages serve",
         run.iteration, run.namespace
     );
-    steps::publish_build(&mut *db, &made, BuildStatus::Reused, Some(&reason)).await?;
-    suspicions::passed(db, build.key, run.id).await?;
+    steps::add_published(&mut writes, &made, BuildStatus::Reused, Some(&reason));
+    suspicions::add_passed(&mut writes, build.key, run.id);
+    writes.carry_out(db).await?;
     Ok(true)
 }

@@ -6,9 +6,10 @@ use buildbtw_api::workers::WorkerOffer;
 use buildbtw_api::{BuildPlace, WorkerMode};
 use sqlx::SqliteConnection;
 
-use crate::db::keys::BuildKey;
+use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::ready::Line;
 use crate::db::workers::StoredWorker;
-use crate::db::{DbResult, now, pipelines, ready, shares, word, workers};
+use crate::db::{DbResult, now, pipelines, ready, word, workers};
 use crate::scheduler::{ReadyBuild, Requirements, Situation, Weight, Workplace};
 use crate::{Server, clock};
 
@@ -31,6 +32,8 @@ pub enum Others {
 pub struct Gathered {
     /// What there is to decide.
     pub situation: Situation<BuildKey>,
+    /// The build sets of what is ready.
+    pub sets: HashMap<BuildKey, BuildSetKey>,
     /// Whether some build set has more ready builds than were looked at.
     pub more: bool,
     /// When the next build may be handed out that was put off, in stored form.
@@ -44,10 +47,22 @@ pub async fn gather(
     each: u32,
     others: Others,
 ) -> DbResult<Gathered> {
-    let at = now();
-    let rows = ready::ready(&mut *db, at, each).await?;
-    let more = rows.iter().any(|row| row.place == each);
-    let builds: DbResult<Vec<_>> = rows
+    let line = ready::line(&mut *db, now(), each).await?;
+    gather_from(server, db, line, each, others).await
+}
+
+/// Gathers how things stand from what was read of them with at most `each` ready builds of each build set.
+pub(super) async fn gather_from(
+    server: &Server,
+    db: &mut SqliteConnection,
+    line: Line,
+    each: u32,
+    others: Others,
+) -> DbResult<Gathered> {
+    let more = line.ready.iter().any(|row| row.place == each);
+    let sets = line.ready.iter().map(|row| (row.key, row.set)).collect();
+    let builds: DbResult<Vec<_>> = line
+        .ready
         .into_iter()
         .map(|row| {
             let failed_on = row.failed_on()?;
@@ -68,12 +83,10 @@ pub async fn gather(
         })
         .collect();
     let ready = builds?;
-    let shares = shares::all(&mut *db, at).await?;
-    let shares: HashMap<i64, _> = shares
-        .into_iter()
-        .map(|(namespace, share)| (namespace.0, share))
-        .collect();
-    let standing = ready::standing(&mut *db, at).await?;
+    let shares = line.shares.into_iter();
+    let shares = shares.map(|(namespace, share)| (namespace.0, share));
+    let shares: HashMap<i64, _> = shares.collect();
+    let standing = line.standing;
     let kept_back = ready.iter().any(|build| !build.failed_on.is_empty());
     let workers = match others == Others::All || kept_back {
         true => workplaces(server, db).await?,
@@ -88,6 +101,7 @@ pub async fn gather(
             virtual_time: standing.virtual_time,
             workers,
         },
+        sets,
         more,
     })
 }

@@ -12,6 +12,7 @@ use sqlx::SqliteConnection;
 
 use crate::Server;
 use crate::db::builds::BuildState;
+use crate::db::generations::Changes;
 use crate::db::keys::BuildSetKey;
 use crate::db::{DbError, DbResult, base_snapshots, generations, members};
 
@@ -46,6 +47,12 @@ pub struct Digests {
 }
 
 impl Stacks {
+    /// The generation at which a build set's repositories were looked at last; 0 if they were not.
+    pub(super) fn generation(&self, set: BuildSetKey) -> u32 {
+        let stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stacks.get(&set).map_or(0, |stack| stack.generation)
+    }
+
     /// Takes the stack of a build set, to be kept again.
     fn take(&self, set: BuildSetKey) -> Option<Arc<Stack>> {
         let mut stacks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,25 +74,41 @@ pub async fn stack(
     db: &mut SqliteConnection,
     state: &BuildState,
 ) -> DbResult<Result<Arc<Stack>, String>> {
-    let generation = generations::newest_number(&mut *db, state.set).await?;
+    let since = server.dispatch.stacks.generation(state.set);
+    let changes = generations::changes_since(&mut *db, state.set, since).await?;
+    brought_up(server, db, state, since, changes).await
+}
+
+/// The stack of a build set at its newest generation, from what changed since the generation that it was
+/// looked at last ([`Stacks::generation`]); or why there is none.
+pub(super) async fn brought_up(
+    server: &Server,
+    db: &mut SqliteConnection,
+    state: &BuildState,
+    since: u32,
+    mut changes: Changes,
+) -> DbResult<Result<Arc<Stack>, String>> {
     let stacks = &server.dispatch.stacks;
     let mut stack = match stacks.take(state.set) {
-        Some(stack) if stack.generation <= generation => stack,
-        _ => match empty(server, &mut *db, state).await? {
-            Ok(empty) => Arc::new(empty),
-            Err(reason) => return Ok(Err(reason)),
-        },
+        Some(stack) if stack.generation == since && since <= changes.newest => stack,
+        _ => {
+            if since > 0 {
+                changes = generations::changes_since(&mut *db, state.set, 0).await?;
+            }
+            match empty(server, &mut *db, state).await? {
+                Ok(empty) => Arc::new(empty),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
     };
-    if stack.generation < generation {
-        let gone = generations::gone_since(&mut *db, state.set, stack.generation).await?;
-        let new = generations::packages_since(&mut *db, state.set, stack.generation).await?;
+    if stack.generation < changes.newest {
         // Nobody else has it, mostly, so that nothing is copied.
         let changed = Arc::make_mut(&mut stack);
-        for pkgname in &gone {
+        for pkgname in &changes.gone {
             changed.digests.remove(pkgname);
         }
-        let mut added = Vec::with_capacity(new.len());
-        for package in &new {
+        let mut added = Vec::with_capacity(changes.new.len());
+        for package in &changes.new {
             let released = as_released(package)?;
             let known = Digests {
                 sha256: package.sha256.to_string(),
@@ -94,10 +117,10 @@ pub async fn stack(
             changed.digests.insert(released.pkgname.clone(), known);
             added.push(released);
         }
-        changed.index.change(&gone, added);
-        changed.generation = generation;
+        changed.index.change(&changes.gone, added);
+        changed.generation = changes.newest;
         if let Some(own) = changed.repositories.first_mut() {
-            *own = own_repository(state, generation);
+            *own = own_repository(state, changes.newest);
         }
     }
     stacks.keep(state.set, Arc::clone(&stack));

@@ -12,7 +12,7 @@ use super::publisher::Made;
 use crate::db::builds::{self, BuildState};
 use crate::db::keys::{BuildKey, IterationKey};
 use crate::db::runs::{self, RunState};
-use crate::db::{DbResult, namespaces, suspicions};
+use crate::db::{DbResult, Statements, namespaces, suspicions};
 use crate::scheduler::{Verdict, verdict};
 
 /// How long a build waits that a worker gave back.
@@ -110,21 +110,21 @@ async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbRe
 
 /// The packages of a build are published: it is built (or reused), what stands for it on other
 /// architectures is reused, and what waited for nothing else is ready.
-pub(super) async fn publish_build(
-    db: &mut SqliteConnection,
+pub(super) fn add_published(
+    to: &mut Statements,
     made: &Made,
     status: BuildStatus,
     reason: Option<&str>,
-) -> DbResult<()> {
+) {
     let build = &made.build;
-    builds::set_status(&mut *db, build, status, reason).await?;
-    builds::release_dependents(&mut *db, build.key).await?;
+    builds::add_status(to, build, status, reason);
+    builds::add_release(to, build.key);
     for reference in &made.references {
         let reason = format!("built for {}", build.architecture);
-        builds::set_status(&mut *db, reference, BuildStatus::Reused, Some(&reason)).await?;
-        builds::release_dependents(&mut *db, reference.key).await?;
+        builds::add_status(to, reference, BuildStatus::Reused, Some(&reason));
+        builds::add_release(to, reference.key);
     }
-    namespaces::settle(db, build.namespace).await
+    namespaces::add_settled(to, build.namespace);
 }
 
 /// Calls off all unfinished builds of an iteration but some, and the open runs of those; hands back

@@ -67,7 +67,7 @@ async fn hand_over_one(server: &Server, fleet: &super::Fleet) -> DbResult<One> {
                 Some(tx) => tx,
                 None => server.db.write().await?,
             };
-            match hand_out(server, tx, Taker::Fleet(&offer), *key, &gathered.situation).await? {
+            match hand_out(server, tx, Taker::Fleet(&offer), *key, &gathered).await? {
                 Handed::Given(_) => return Ok(One::Handed),
                 Handed::Nothing(tx) => open = tx,
             }
