@@ -22,12 +22,16 @@ pub struct BrokenBy<'a> {
 pub fn add_replaced(to: &mut Statements, set: BuildSetKey, found: &[BrokenBy<'_>]) {
     let builds: Vec<i64> = found.iter().map(|by| by.build.0).collect();
     let pkgbases: Vec<&str> = found.iter().map(|by| by.pkgbase).collect();
+    // One by one, so that an index answers each.
     to.add(
-        "DELETE FROM broken_by_package WHERE build_set_id = ? \
-         AND (found_by IN (SELECT value FROM json_each(?)) OR pkgbase IN (SELECT value FROM json_each(?)))",
+        "DELETE FROM broken_by_package WHERE build_set_id = ? AND found_by IN (SELECT value FROM json_each(?))",
     )
     .bind(set)
-    .bind(to_json(&builds))
+    .bind(to_json(&builds));
+    to.add(
+        "DELETE FROM broken_by_package WHERE build_set_id = ? AND pkgbase IN (SELECT value FROM json_each(?))",
+    )
+    .bind(set)
     .bind(to_json(&pkgbases));
     let rows: Vec<_> = found
         .iter()
