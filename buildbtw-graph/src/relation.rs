@@ -133,6 +133,27 @@ impl Relation {
             }
     }
 
+    /// The text form, for whoever writes a hundred thousand of them.
+    pub(crate) fn text(&self) -> String {
+        let Some(Constraint { op, version }) = &self.constraint else {
+            return self.name.clone();
+        };
+        [&*self.name, op.sign(), version.as_str()].concat()
+    }
+
+    /// Whether a text is this relation's text form.
+    pub(crate) fn is_written(&self, text: &str) -> bool {
+        let constraint = text.strip_prefix(self.name.as_str());
+        match (&self.constraint, constraint) {
+            (_, None) => false,
+            (None, Some(rest)) => rest.is_empty(),
+            (Some(constraint), Some(rest)) => {
+                let version = rest.strip_prefix(constraint.op.sign());
+                version == Some(constraint.version.as_str())
+            }
+        }
+    }
+
     /// Whether a version meets the constraint, if there is one.
     pub fn accepts(&self, version: &Version) -> bool {
         self.constraint.as_ref().is_none_or(|c| c.accepts(version))
@@ -293,7 +314,11 @@ mod tests {
             "libz.so=1-64",
             "lib:libz.so.1",
         ] {
-            assert_eq!(relation(text).to_string(), text);
+            let relation = relation(text);
+            assert_eq!(relation.to_string(), text);
+            assert_eq!(relation.text(), text);
+            assert!(relation.is_written(text));
+            assert!(!relation.is_written(&text[1..]) && !relation.is_written("foo>=1:2.0-4"));
         }
     }
 

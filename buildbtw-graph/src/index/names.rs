@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
+use crate::relation::Relation;
+
 /// Where a package stands: the source (or repository) it belongs to, and its
 /// number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,8 +36,22 @@ pub(crate) struct Slot {
     pub packages: Vec<Place>,
     /// Packages that provide the name, besides their own.
     pub providers: Vec<Place>,
-    /// Packages (or pkgbase sections) with a relation to the name; each once.
+    /// Released packages with a relation to the name; each once.
     pub wanted_by: Vec<Place>,
+    /// The relations of sources to the name.
+    pub wanted: Vec<Wanted>,
+}
+
+/// A relation, with the sources that have it. Thousands of packages have the
+/// same few.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub relation: Arc<Relation>,
+    /// The relation's number in its index.
+    pub number: u32,
+    /// The packages (or pkgbase sections) that have it on some architecture;
+    /// each once.
+    pub users: Vec<Place>,
 }
 
 impl Slot {
@@ -44,6 +60,7 @@ impl Slot {
             && self.packages.is_empty()
             && self.providers.is_empty()
             && self.wanted_by.is_empty()
+            && self.wanted.is_empty()
     }
 }
 
@@ -104,6 +121,56 @@ impl NameTable {
         if entries.last() != Some(&place) {
             entries.push(place);
         }
+    }
+
+    /// Adds a user of a relation, which gets the number of `free` if nobody has
+    /// had it; answers with its number.
+    pub fn add_user(
+        &mut self,
+        relation: &Relation,
+        place: Place,
+        free: impl FnOnce() -> u32,
+    ) -> u32 {
+        let name = relation.name.as_str();
+        let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);
+        let slot = match shard.get_mut(name) {
+            Some(slot) => slot,
+            None => shard.entry(name.into()).or_default(),
+        };
+        let known = slot.wanted.iter_mut().find(|it| *it.relation == *relation);
+        if let Some(known) = known {
+            if known.users.last() != Some(&place) {
+                known.users.push(place);
+            }
+            return known.number;
+        }
+        let number = free();
+        slot.wanted.push(Wanted {
+            relation: Arc::new(relation.clone()),
+            number,
+            users: vec![place],
+        });
+        number
+    }
+
+    /// Takes a user of a relation out again; answers with the relation's number
+    /// if nobody else has it.
+    pub fn remove_user(&mut self, relation: &Relation, place: Place) -> Option<u32> {
+        let name = relation.name.as_str();
+        let shard = Arc::make_mut(&mut self.shards[shard_of(name)]);
+        let slot = shard.get_mut(name)?;
+        let mut wanted = slot.wanted.iter();
+        let at = wanted.position(|it| *it.relation == *relation)?;
+        let users = &mut slot.wanted[at].users;
+        users.retain(|&user| user != place);
+        if !users.is_empty() {
+            return None;
+        }
+        let number = slot.wanted.swap_remove(at).number;
+        if slot.is_empty() {
+            shard.remove(name);
+        }
+        Some(number)
     }
 
     /// Adds an entry at its place in a list that is in order; one that is there

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::names::{List, NameTable, Place, Slot};
+use super::numbered::Numbered;
 use crate::names::PkgBase;
+use crate::relation::Relation;
 use crate::source::{SourcePackage, SplitPackage};
 
 /// The package sources of all default branches, found by any name in them.
@@ -20,9 +22,28 @@ pub struct SourceIndex {
 #[derive(Debug, Clone, Default)]
 struct Inner {
     sources: Vec<Option<Arc<SourcePackage>>>,
+    /// By source, the numbers of its relations.
+    numbered: Vec<Option<Arc<Numbered>>>,
+    relations: Relations,
     repositories: FxHashMap<PkgBase, u32>,
     free: Vec<u32>,
     names: NameTable,
+}
+
+/// Which numbers of relations are taken.
+#[derive(Debug, Clone, Default)]
+struct Relations {
+    bound: u32,
+    free: Vec<u32>,
+}
+
+impl Relations {
+    fn next(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.bound += 1;
+            self.bound - 1
+        })
+    }
 }
 
 impl SourceIndex {
@@ -48,13 +69,19 @@ impl SourceIndex {
             Some(number) => number,
             None => {
                 inner.sources.push(None);
+                inner.numbered.push(None);
                 (inner.sources.len() - 1) as u32
             }
         };
-        let names = &mut inner.names;
+        let (names, relations) = (&mut inner.names, &mut inner.relations);
         each_entry(&source, number, |list, name, place| {
             names.add(list, name, place)
         });
+        let numbered = Numbered::new(&source, |relation, section| {
+            let place = user(number, section);
+            names.add_user(relation, place, || relations.next())
+        });
+        inner.numbered[number as usize] = Some(Arc::new(numbered));
         inner.sources[number as usize] = Some(source);
         replaced
     }
@@ -67,6 +94,13 @@ impl SourceIndex {
         let names = &mut inner.names;
         each_entry(&source, number, |list, name, place| {
             names.remove(list, name, place)
+        });
+        inner.numbered[number as usize] = None;
+        each_relation(&source, number, |relation, place| {
+            inner
+                .relations
+                .free
+                .extend(names.remove_user(relation, place));
         });
         inner.free.push(number);
         Some(source)
@@ -118,6 +152,26 @@ impl SourceIndex {
         self.inner.sources.len()
     }
 
+    /// A bound that the numbers of all relations are below of.
+    pub(super) fn relations(&self) -> u32 {
+        self.inner.relations.bound
+    }
+
+    /// The number of a relation that some source has.
+    pub(super) fn number_of(&self, relation: &Relation) -> Option<u32> {
+        let mut wanted = self.slot(&relation.name)?.wanted.iter();
+        let known = wanted.find(|wanted| *wanted.relation == *relation);
+        known.map(|known| known.number)
+    }
+
+    /// What is known about a source, if it is this very one that was taken in.
+    pub(crate) fn numbered(&self, source: &SourcePackage) -> Option<&Numbered> {
+        let number = self.number(&source.pkgbase)? as usize;
+        let known = self.inner.sources[number].as_deref()?;
+        let numbered = self.inner.numbered[number].as_deref();
+        numbered.filter(|_| std::ptr::eq(known, source))
+    }
+
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
         self.inner.names.get(name)
     }
@@ -152,10 +206,6 @@ fn each_entry(source: &SourcePackage, number: u32, mut entry: impl FnMut(List, &
         item: Place::BUILD,
     };
     entry(List::Bases, source.pkgbase.as_str(), build);
-    let lists = [&source.depends, &source.makedepends, &source.checkdepends];
-    for relation in lists.into_iter().flat_map(|list| list.all()) {
-        entry(List::WantedBy, &relation.name, build);
-    }
     for (item, package) in source.packages.iter().enumerate() {
         let place = Place {
             container: number,
@@ -165,8 +215,26 @@ fn each_entry(source: &SourcePackage, number: u32, mut entry: impl FnMut(List, &
         for provision in package.provides.all() {
             entry(List::Providers, &provision.name, place);
         }
+    }
+}
+
+/// Where the users of relations stand: a package, or the pkgbase section.
+fn user(number: u32, section: Option<u32>) -> Place {
+    Place {
+        container: number,
+        item: section.unwrap_or(Place::BUILD),
+    }
+}
+
+/// Calls back for each relation of a source that counts.
+fn each_relation(source: &SourcePackage, number: u32, mut call: impl FnMut(&Relation, Place)) {
+    let lists = [&source.depends, &source.makedepends, &source.checkdepends];
+    for relation in lists.into_iter().flat_map(|list| list.all()) {
+        call(relation, user(number, None));
+    }
+    for (item, package) in source.packages.iter().enumerate() {
         for relation in package.depends.all() {
-            entry(List::WantedBy, &relation.name, place);
+            call(relation, user(number, Some(item as u32)));
         }
     }
 }

@@ -53,6 +53,17 @@ impl Bits {
         None
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
+    /// The numbers in it that are not in the other set, rising.
+    pub fn iter_without(&self, other: &Bits) -> impl Iterator<Item = usize> {
+        let words = self.words.iter().zip(&other.words).enumerate();
+        words.flat_map(|(at, (&word, &other))| each_of_word(at, word & !other))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
@@ -188,6 +199,7 @@ mod tests {
         assert_eq!(bits.iter_down(0).count(), 0);
         assert_eq!(bits.iter_down(256).count(), 4);
         assert_eq!(bits.iter_both(&Bits::full(130)).count(), 2);
+        assert_eq!(bits.iter_without(&other).collect::<Vec<_>>(), [130, 199]);
         assert_eq!(bits.last(), Some(199));
         assert_eq!(bits.below(130).last(), Some(63));
         assert_eq!(bits.below(128).last(), Some(63));

@@ -9,7 +9,7 @@ use super::conflicts::Conflicts;
 use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
 use super::graph::{Extra, Graph, make_graph};
 use super::mixed::{Member, Mixed};
-use super::needs::{Needs, Reach, all_needs};
+use super::needs::{Needs, Reach, all_needs, strong_needs};
 use super::obstacles::{Lookout, Obstacles};
 use super::options::PlanOptions;
 use super::order::{Order, line_of, reduce};
@@ -38,11 +38,11 @@ pub(super) struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    pub fn decision(&self) -> Decision {
+    pub fn decision(&self) -> Decision<'_> {
         Decision {
-            pkgbase: self.source.pkgbase.clone(),
-            version: self.version.clone(),
-            pkgrel: self.pkgrel.clone(),
+            pkgbase: &self.source.pkgbase,
+            version: &self.version,
+            pkgrel: self.pkgrel.as_deref(),
             elsewhere: self.refers_to.is_some(),
         }
     }
@@ -72,8 +72,10 @@ pub(super) fn tangles_of(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<Tang
     let mixed = Mixed::new(ground.sources, ground.released, members.iter().copied());
     let refers = |member: usize| chosen[member].refers_to.is_some();
     let graph = make_graph(&mixed, ground.released, &members, ground.implicit, refers);
-    let needs = all_needs(&graph, &Reach::new(&graph));
-    tangles(&needs, &hard_pairs(&graph, &needs))
+    let reach = Reach::new(&graph);
+    let needs = all_needs(&graph, &reach);
+    let strong = |members: &[u32]| strong_needs(&graph, &reach, members);
+    tangles(&needs, &hard_pairs(&graph, &needs), &strong)
 }
 
 /// Makes the build set of the chosen members, sorted by pkgbase.
@@ -98,10 +100,13 @@ pub(super) fn make_build_set(
     };
     let mut set = BuildSet::default();
     let (acyclic, (conflicts, found)) = rayon::join(
-        || break_cycles(&needs, &hard, ground.options.rounds),
+        || {
+            let strong = |members: &[u32]| strong_needs(&graph, &reach, members);
+            break_cycles(&needs, &hard, &strong, ground.options.rounds)
+        },
         || {
             report_findings(ground, &graph, &mut set, warnings);
-            let conflicts = Conflicts::new(&graph, &mixed);
+            let conflicts = Conflicts::new(&graph, &reach.parts, &mixed);
             let found = lookout.look_ahead(&conflicts);
             (conflicts, found)
         },
@@ -142,14 +147,13 @@ pub(super) fn make_build_set(
 /// For each build the members it installs in a form that is not released, or
 /// whose released form would not do.
 fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Vec<u32>> {
-    let members = needs.len();
     let maker = |extra: usize| match graph.extras[extra] {
         Extra::Unreleased(node) => graph.nodes[node as usize].member,
         Extra::Unresolved(_) => None,
     };
     let one = |(build, needs): (usize, &Needs)| {
-        let extras = needs.beyond(members, false).into_iter();
-        let unreleased = extras.filter_map(|extra| maker(extra - members));
+        let extras = needs.extras(false).into_iter();
+        let unreleased = extras.filter_map(maker);
         let roots = graph.all_roots(build).filter(|root| root.needs_new);
         let too_old = roots.filter_map(|root| graph.nodes[root.chosen? as usize].member);
         let mut hard: Vec<u32> = unreleased.chain(too_old).collect();
@@ -230,7 +234,7 @@ fn edges(
                 before: names.key(before),
                 after: names.key(task as u32),
                 kind: *kind,
-                relation: relation.to_string(),
+                relation: relation.text(),
                 through: through.map(|package| package.pkgname().clone()).collect(),
                 dropped,
             }
@@ -286,9 +290,9 @@ fn builds(
             true => chosen.first_pkgrel.clone(),
             false => chosen.pkgrel.clone(),
         };
-        let version = pkgrel
-            .as_deref()
-            .and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
+        // That of the last pass was decided with its pkgrel.
+        let other = pkgrel.as_deref().filter(|_| first_of_two);
+        let version = other.and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
         let nocheck = pass == 1 && acyclic.nocheck[member as usize];
         let install = if chosen.refers_to.is_some() {
             Vec::new()
@@ -331,12 +335,12 @@ fn install_list(
     let own = source.build_relations(ground.sources.on);
     let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
     let implicit = ground.implicit.iter();
-    let mut list = Vec::new();
+    let mut list: Vec<&Relation> = Vec::new();
     for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
-        let text = relation.to_string();
-        if !left_out.contains(&text) && !list.contains(&text) {
-            list.push(text);
+        let is_left_out = left_out.iter().any(|text| relation.is_written(text));
+        if !is_left_out && !list.contains(&relation) {
+            list.push(relation);
         }
     }
-    list
+    list.into_iter().map(Relation::text).collect()
 }

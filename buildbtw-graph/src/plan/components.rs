@@ -13,12 +13,37 @@ pub(super) struct Components {
 
 impl Components {
     /// The nodes of each part, rising.
-    pub fn members(&self) -> Vec<Vec<u32>> {
-        let mut members = vec![Vec::new(); self.count];
-        for (node, &part) in self.of.iter().enumerate() {
-            members[part as usize].push(node as u32);
+    pub fn members(&self) -> Members {
+        let mut ends = vec![0u32; self.count + 1];
+        for &part in &self.of {
+            ends[part as usize + 1] += 1;
         }
-        members
+        for part in 0..self.count {
+            ends[part + 1] += ends[part];
+        }
+        let mut next = ends.clone();
+        let mut nodes = vec![0; self.of.len()];
+        for (node, &part) in self.of.iter().enumerate() {
+            let at = &mut next[part as usize];
+            nodes[*at as usize] = node as u32;
+            *at += 1;
+        }
+        Members { ends, nodes }
+    }
+}
+
+/// The nodes of all parts, one part after the other.
+pub(super) struct Members {
+    /// Where each part ends, after a 0.
+    ends: Vec<u32>,
+    nodes: Vec<u32>,
+}
+
+impl Members {
+    /// The nodes of each part, by the part's number.
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let ends = self.ends.windows(2);
+        ends.map(|ends| &self.nodes[ends[0] as usize..ends[1] as usize])
     }
 }
 
@@ -161,7 +186,9 @@ mod tests {
         assert_eq!(parts.count, 4);
         assert_eq!(parts.of[1], parts.of[2]);
         assert!(parts.of[3] < parts.of[1] && parts.of[1] < parts.of[0]);
-        assert_eq!(parts.members()[parts.of[1] as usize], [1, 2]);
+        let members = parts.members();
+        let part = members.iter().nth(parts.of[1] as usize);
+        assert_eq!(part, Some(&[1, 2][..]));
     }
 
     #[test]
@@ -179,7 +206,8 @@ mod tests {
             let next = |node: usize, at| rows[node].next_from(at).map(|to| (to, to + 1));
             let (sparse, dense) = (components(size, next), components_of_rows(&rows));
             let parts = |parts: &Components| {
-                let mut members = parts.members();
+                let members = parts.members();
+                let mut members: Vec<Vec<u32>> = members.iter().map(<[u32]>::to_vec).collect();
                 members.sort();
                 members
             };

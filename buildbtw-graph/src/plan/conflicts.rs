@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::bits::Bits;
-use super::components::components;
-use super::graph::{Graph, Root};
+use super::components::Components;
+use super::graph::{Graph, Node, Root};
 use super::mixed::Mixed;
 use super::worlds::{Package, Resolution, World, resolve};
 use crate::relation::{Provision, Relation};
@@ -39,7 +39,7 @@ pub(super) struct Conflicts {
 
 impl Conflicts {
     /// Finds all pairs of packages that quarrel.
-    pub fn new(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Self {
+    pub fn new(graph: &Graph<'_>, parts: &Components, mixed: &Mixed<'_>) -> Self {
         let mut pairs = conflicting_pairs(graph, mixed);
         pairs.extend(namesakes(graph));
         let mut numbers: HashMap<u32, usize, FxBuildHasher> = HashMap::default();
@@ -59,29 +59,26 @@ impl Conflicts {
         }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
-            let parts = components(graph.nodes.len(), |node, at| {
-                let next = graph.nodes[node].strong.get(at);
-                next.map(|&next| (next as usize, at + 1))
-            });
-            for (number, nodes) in parts.members().into_iter().enumerate() {
+            let of = &parts.of;
+            for (number, nodes) in parts.members().iter().enumerate() {
                 if !nodes.iter().any(|&node| graph.is_installed[node as usize]) {
                     reach.push(Bits::default());
                     continue;
                 }
                 let mut row = Bits::new(count);
-                for node in nodes {
+                for &node in nodes {
                     if let Some(&own) = numbers.get(&node) {
                         row.insert(own);
                     }
                     let strong = graph.nodes[node as usize].strong.iter();
-                    let others = strong.map(|&next| parts.of[next as usize] as usize);
+                    let others = strong.map(|&next| of[next as usize] as usize);
                     others
                         .filter(|&other| other != number)
                         .for_each(|other| row.unite(&reach[other]));
                 }
                 reach.push(row);
             }
-            part = parts.of;
+            part.clone_from(of);
         }
         Conflicts {
             reach,
@@ -133,13 +130,18 @@ impl Conflicts {
     }
 }
 
+/// The packages that anybody installs, by number: what nobody does meets nothing.
+fn installed<'g, 'a>(graph: &'g Graph<'a>) -> impl Iterator<Item = (u32, &'g Node<'a>)> {
+    let nodes = graph.nodes.iter().enumerate();
+    let nodes = nodes.filter(|&(number, _)| graph.is_installed[number]);
+    nodes.map(|(number, node)| (number as u32, node))
+}
+
 /// Pairs of packages of one name, from different repositories or sources.
 fn namesakes(graph: &Graph<'_>) -> Vec<(u32, u32)> {
     let mut found = Vec::new();
     let mut names: HashMap<&str, Vec<u32>, FxBuildHasher> = HashMap::default();
-    names.reserve(graph.nodes.len());
-    for (number, node) in graph.nodes.iter().enumerate() {
-        let number = number as u32;
+    for (number, node) in installed(graph) {
         let known = names.entry(node.package.pkgname().as_str()).or_default();
         found.extend(known.iter().map(|&other| (other, number)));
         known.push(number);
@@ -150,20 +152,20 @@ fn namesakes(graph: &Graph<'_>) -> Vec<(u32, u32)> {
 fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
     let on = mixed.on();
     let mut unwanted: HashMap<&str, Vec<(u32, &Relation)>, FxBuildHasher> = HashMap::default();
-    for (number, node) in graph.nodes.iter().enumerate() {
+    for (number, node) in installed(graph) {
         for relation in node.package.conflicts(on) {
             let known = unwanted.entry(&relation.name).or_default();
-            known.push((number as u32, relation));
+            known.push((number, relation));
         }
     }
     let mut pairs = Vec::new();
-    for (number, node) in graph.nodes.iter().enumerate() {
+    for (number, node) in installed(graph) {
         for name in node.package.names(on) {
             for &(other, relation) in unwanted.get(name).map_or(&[][..], Vec::as_slice) {
                 // Nothing conflicts with itself by what it provides.
                 let itself = graph.nodes[other as usize].package.pkgname();
                 if node.package.pkgname() != itself && node.package.satisfies(relation, on) {
-                    pairs.push((other, number as u32));
+                    pairs.push((other, number));
                 }
             }
         }

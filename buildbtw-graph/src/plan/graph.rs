@@ -1,18 +1,20 @@
 //! The build/install graph: which package brings which along when it is
 //! installed, and which packages each build installs.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use rayon::prelude::*;
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxBuildHasher;
 
 use super::mixed::{Member, Mixed};
 use super::worlds::{Package, Released, Resolution, World, resolve};
+use crate::index::{Numbered, Numbering};
 use crate::names::PkgBase;
 use crate::relation::Relation;
-use crate::source::RelationKind;
+use crate::source::{RelationKind, SourcePackage, SplitPackage};
 
 /// A package that can be installed, with what it brings along.
 pub(super) struct Node<'a> {
@@ -123,10 +125,13 @@ struct Maker<'a, 'w> {
     released: Released<'a>,
     graph: Graph<'a>,
     numbers: HashMap<usize, u32, FxBuildHasher>,
-    /// What was answered ahead, and has no numbers yet.
-    answers: HashMap<&'a Relation, Answer<'a>, FxBuildHasher>,
-    /// Thousands of packages have the same few relations.
-    resolved: HashMap<&'a Relation, Rc<Resolved<'a>>, FxBuildHasher>,
+    numbering: Numbering<'a>,
+    /// By member, the numbers of its source's relations.
+    of_members: Vec<Cow<'a, Numbered>>,
+    /// By number, what was answered ahead, and has no nodes yet.
+    answers: Vec<Option<Answer<'a>>>,
+    /// By number, what has: thousands of packages have the same few relations.
+    resolved: Vec<Option<Rc<Resolved<'a>>>>,
     /// Nodes whose dependencies were looked at already.
     looked_at: usize,
 }
@@ -140,6 +145,12 @@ pub(super) fn make_graph<'a>(
     elsewhere: impl Fn(usize) -> bool,
 ) -> Graph<'a> {
     let on = mixed.on();
+    let mut numbering = Numbering::new(mixed.index());
+    let of_members: Vec<_> = members.iter().map(|it| numbering.of(it.source)).collect();
+    let implicit: Vec<(&Relation, u32)> = implicit
+        .iter()
+        .map(|relation| (relation, numbering.number(relation)))
+        .collect();
     let mut maker = Maker {
         mixed,
         released,
@@ -153,19 +164,23 @@ pub(super) fn make_graph<'a>(
             findings: Vec::new(),
         },
         numbers: HashMap::default(),
-        answers: answers(mixed, released, members, implicit),
-        resolved: HashMap::default(),
+        answers: Vec::new(),
+        resolved: Vec::new(),
+        numbering,
+        of_members,
         looked_at: 0,
     };
-    for relation in implicit {
-        let (root, _) = maker.root(RelationKind::Implicit, relation);
+    maker.answer_ahead(members, &implicit);
+    for (relation, number) in implicit {
+        let (root, _) = maker.root(RelationKind::Implicit, relation, number);
         maker.graph.implicit.push(root);
     }
     for (number, member) in members.iter().enumerate() {
         let mut roots = Vec::new();
         if !elsewhere(number) {
-            for (kind, relation) in member.source.build_relations(on) {
-                let (root, resolved) = maker.root(kind, relation);
+            let own = maker.of_members[number].clone();
+            for (kind, relation, number) in own.build_relations(member.source, on) {
+                let (root, resolved) = maker.root(kind, relation, number);
                 roots.push(root);
                 let pkgbase = &member.source.pkgbase;
                 maker.note(pkgbase, None, kind, relation, &resolved);
@@ -179,29 +194,6 @@ pub(super) fn make_graph<'a>(
     maker.follow();
     maker.graph.is_installed = installed(&maker.graph);
     maker.graph
-}
-
-/// Answers all relations of members and of their packages, each once. No answer depends on another,
-/// so that is done on all cores; numbers are given afterwards, in the order of the members.
-fn answers<'a>(
-    mixed: &Mixed<'a>,
-    released: Released<'a>,
-    members: &[Member<'a>],
-    implicit: &'a [Relation],
-) -> HashMap<&'a Relation, Answer<'a>, FxBuildHasher> {
-    let on = mixed.on();
-    let mut asked: FxHashSet<&'a Relation> = implicit.iter().collect();
-    for member in members {
-        asked.extend(member.source.build_relations(on).map(|(_, it)| it));
-        let packages = member.source.pkgnames(on);
-        let packages = packages.map(|it| Package::Source(member.source, it, member.version));
-        asked.extend(packages.flat_map(|package| package.depends(on)));
-    }
-    let asked: Vec<&'a Relation> = asked.into_iter().collect();
-    let answered = asked.into_par_iter();
-    answered
-        .map(|relation| (relation, answer(mixed, released, relation)))
-        .collect()
 }
 
 fn answer<'a>(mixed: &Mixed<'a>, released: Released<'a>, relation: &Relation) -> Answer<'a> {
@@ -251,8 +243,42 @@ impl<'a> Maker<'a, '_> {
         number
     }
 
-    fn root(&mut self, kind: RelationKind, relation: &'a Relation) -> (Root<'a>, Rc<Resolved<'a>>) {
-        let resolved = self.resolve(relation);
+    /// Answers all relations of members and of their packages, each once. No
+    /// answer depends on another, so that is done on all cores; nodes are made
+    /// afterwards, in the order of the members.
+    fn answer_ahead(&mut self, members: &[Member<'a>], implicit: &[(&'a Relation, u32)]) {
+        let on = self.mixed.on();
+        let mut asked: Vec<Option<&'a Relation>> = vec![None; self.numbering.bound()];
+        let mut ask = |relation: &'a Relation, number: u32| {
+            asked[number as usize].get_or_insert(relation);
+        };
+        implicit
+            .iter()
+            .for_each(|&(relation, number)| ask(relation, number));
+        for (member, own) in members.iter().zip(&self.of_members) {
+            let build = own.build_relations(member.source, on);
+            build.for_each(|(_, relation, number)| ask(relation, number));
+            for (item, package) in member.source.packages.iter().enumerate() {
+                if package.is_made_for(on) {
+                    let depends = own.depends(member.source, item, on);
+                    depends.for_each(|(relation, number)| ask(relation, number));
+                }
+            }
+        }
+        let (mixed, released) = (self.mixed, self.released);
+        let answers = asked.into_par_iter();
+        let answers = answers.map(|relation| Some(answer(mixed, released, relation?)));
+        self.answers = answers.collect();
+        self.resolved = vec![None; self.answers.len()];
+    }
+
+    fn root(
+        &mut self,
+        kind: RelationKind,
+        relation: &'a Relation,
+        number: u32,
+    ) -> (Root<'a>, Rc<Resolved<'a>>) {
+        let resolved = self.resolve(relation, number);
         let root = Root {
             kind,
             relation,
@@ -264,11 +290,12 @@ impl<'a> Maker<'a, '_> {
         (root, resolved)
     }
 
-    fn resolve(&mut self, relation: &'a Relation) -> Rc<Resolved<'a>> {
-        if let Some(known) = self.resolved.get(relation) {
+    fn resolve(&mut self, relation: &'a Relation, number: u32) -> Rc<Resolved<'a>> {
+        let number = number as usize;
+        if let Some(Some(known)) = self.resolved.get(number) {
             return Rc::clone(known);
         }
-        let ahead = self.answers.remove(relation);
+        let ahead = self.answers.get_mut(number).and_then(Option::take);
         let answer = ahead.unwrap_or_else(|| answer(self.mixed, self.released, relation));
         let resolution = answer.resolution;
         let chosen = resolution.chosen.map(|package| self.node(package));
@@ -290,32 +317,69 @@ impl<'a> Maker<'a, '_> {
             extra,
             needs_new: answer.needs_new,
         });
-        self.resolved.insert(relation, Rc::clone(&resolved));
+        if self.resolved.len() <= number {
+            self.resolved.resize(number + 1, None);
+        }
+        self.resolved[number] = Some(Rc::clone(&resolved));
         resolved
+    }
+
+    /// The run-time dependencies of a node's package, with their numbers.
+    fn depends(
+        &mut self,
+        package: Package<'a>,
+        member: Option<u32>,
+        found: &mut Vec<(&'a Relation, u32)>,
+    ) {
+        let on = self.mixed.on();
+        let item = |source: &SourcePackage, package: &SplitPackage| {
+            let mut packages = source.packages.iter();
+            packages.position(|it| std::ptr::eq(it, package))
+        };
+        match (package, member) {
+            (Package::Source(source, package, _), Some(member)) => {
+                let own = &self.of_members[member as usize];
+                let item = item(source, package).into_iter();
+                found.extend(item.flat_map(|item| own.depends(source, item, on)));
+            }
+            (Package::Source(source, package, _), None) => {
+                let own = self.numbering.of(source);
+                let item = item(source, package).into_iter();
+                found.extend(item.flat_map(|item| own.depends(source, item, on)));
+            }
+            (Package::Released(package), _) => {
+                let depends = package.depends.iter();
+                found.extend(depends.map(|it| (it, self.numbering.number(it))));
+            }
+        }
     }
 
     /// Resolves the dependencies of all nodes, also of those found on the way.
     fn follow(&mut self) {
         let on = self.mixed.on();
+        let mut depends = Vec::new();
         while let Some(node) = self.graph.nodes.get(self.looked_at) {
             let (package, member) = (node.package, node.member);
-            for relation in package.depends(on) {
+            self.depends(package, member, &mut depends);
+            let (mut strong, mut weak) = (Vec::new(), Vec::new());
+            for (relation, number) in depends.drain(..) {
                 if package.satisfies(relation, on) {
                     continue;
                 }
-                let resolved = self.resolve(relation);
+                let resolved = self.resolve(relation, number);
                 // Where there is a choice in released packages, it was made
                 // long ago; but what is missing is missing for all.
                 if member.is_some() || resolved.candidates.is_empty() {
                     let kind = RelationKind::Depends;
                     self.note(package.pkgbase(), Some(package), kind, relation, &resolved);
                 }
+                strong.extend(resolved.chosen);
+                weak.extend(&resolved.others);
                 let node = &mut self.graph.nodes[self.looked_at];
-                node.strong.extend(resolved.chosen);
-                node.weak.extend(&resolved.others);
                 node.extras.extend(resolved.extra);
             }
             let node = &mut self.graph.nodes[self.looked_at];
+            (node.strong, node.weak) = (strong, weak);
             for list in [&mut node.strong, &mut node.weak, &mut node.extras] {
                 list.sort_unstable();
                 list.dedup();

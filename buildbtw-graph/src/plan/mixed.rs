@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use super::worlds::{Package, Released, Sources, World, sort_by_name};
+use crate::index::SourceIndex;
 use crate::names::{Architecture, PkgBase};
 use crate::source::SourcePackage;
 use crate::version::Version;
@@ -50,6 +51,11 @@ impl<'a> Mixed<'a> {
             members,
             made,
         }
+    }
+
+    /// The default branches.
+    pub fn index(&self) -> &'a SourceIndex {
+        self.sources.base
     }
 
     /// The number of the member that makes a package, if one does.

@@ -106,12 +106,12 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanError> {
 
 /// What is decided about a member of a build set before its order is known.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Decision {
-    pub pkgbase: PkgBase,
+pub(crate) struct Decision<'d> {
+    pub pkgbase: &'d PkgBase,
     /// The version of the last pass.
-    pub version: Version,
+    pub version: &'d Version,
     /// The pkgrel to write, of the last pass.
-    pub pkgrel: Option<String>,
+    pub pkgrel: Option<&'d str>,
     /// Another architecture's build serves here too.
     pub elsewhere: bool,
 }
@@ -125,11 +125,11 @@ pub(crate) type MadeSet = (BuildSet, Vec<PlanWarning>);
 /// it made.
 pub(crate) fn plan_beside(
     input: &PlanInput<'_>,
-    mut beside: impl FnMut(&[Decision], &mut (dyn FnMut() -> MadeSet + Send)) -> MadeSet,
+    mut beside: impl FnMut(&[Decision<'_>], &mut (dyn FnMut() -> MadeSet + Send)) -> MadeSet,
 ) -> Result<Plan, PlanError> {
     let mut architectures = BTreeMap::new();
     let warnings = on_each_architecture(input, |ground, chosen, broken, warnings| {
-        let decisions: Vec<Decision> = chosen.iter().map(Chosen::decision).collect();
+        let decisions: Vec<Decision<'_>> = chosen.iter().map(Chosen::decision).collect();
         let mut make = || {
             let mut warnings = Vec::new();
             let mut set = make_build_set(ground, chosen, &mut warnings);
@@ -345,6 +345,8 @@ fn choose<'a>(
     let mut doubt = None;
     let packages = worlds.released.packages_from(&source.pkgbase);
     let mut released: Vec<&Version> = packages.iter().map(|package| package.version()).collect();
+    // Mostly they all have one version.
+    released.dedup();
     released.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     released.dedup();
     let pkgrel = match (
@@ -367,7 +369,7 @@ fn choose<'a>(
         .and_then(|pkgrel| source.version.with_pkgrel(pkgrel).ok());
     let version = new.unwrap_or_else(|| source.version.clone());
     let followed = match &pkgrel {
-        Some(pkgrel) if source.names_own_version() => source.with_pkgrel(pkgrel).ok(),
+        Some(pkgrel) if worlds.sources.names_own_version(source) => source.with_pkgrel(pkgrel).ok(),
         _ => None,
     };
     let first_pkgrel = (options.passes > 1).then(|| {

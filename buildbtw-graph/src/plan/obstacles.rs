@@ -100,7 +100,7 @@ impl Lookout<'_, '_> {
             },
         };
         let mut first = pass(nocheck, None);
-        first.unresolved(needs, members.len(), &mut risks);
+        first.unresolved(needs, &mut risks);
         if nocheck && !needs.own.is_empty() {
             first.own(&own_without_check(graph, build), &mut risks);
         } else {
@@ -117,7 +117,7 @@ impl Lookout<'_, '_> {
         // Its transaction is another one, so other packages may conflict.
         let stays = |why: &Unbuildable| why.reason != UnbuildableReason::Conflict;
         let mut second = pass(false, first.unbuildable.clone().filter(stays));
-        second.unresolved(needs, members.len(), &mut risks);
+        second.unresolved(needs, &mut risks);
         second.conflict(conflicts);
         ([first, second.found.tidy()], risks)
     }
@@ -136,10 +136,10 @@ struct Look<'l, 'a> {
 
 impl<'a> Look<'_, 'a> {
     /// Needs that nothing satisfies.
-    fn unresolved(&mut self, needs: &Needs, members: usize, risks: &mut Vec<Risk>) {
+    fn unresolved(&mut self, needs: &Needs, risks: &mut Vec<Risk>) {
         let options = self.ground.options;
-        for extra in needs.beyond(members, !self.nocheck) {
-            let Extra::Unresolved(relation) = self.graph.extras[extra - members] else {
+        for extra in needs.extras(!self.nocheck) {
+            let Extra::Unresolved(relation) = self.graph.extras[extra] else {
                 continue;
             };
             let root = self.roots.iter().find(|root| root.relation == relation);
@@ -236,7 +236,7 @@ impl<'a> Look<'_, 'a> {
         if later.is_empty() {
             return;
         }
-        let nodes = self.missing_nodes(needs, members.len(), later);
+        let nodes = self.missing_nodes(needs, later);
         if self.ground.options.bootstrap {
             nodes.into_iter().for_each(|node| self.leave_out(node));
             return;
@@ -264,9 +264,9 @@ impl<'a> Look<'_, 'a> {
         );
     }
 
-    fn missing_nodes(&self, needs: &Needs, members: usize, later: &[u32]) -> Vec<u32> {
-        let extras = needs.beyond(members, !self.nocheck).into_iter();
-        let unreleased = extras.filter_map(|at| match self.graph.extras[at - members] {
+    fn missing_nodes(&self, needs: &Needs, later: &[u32]) -> Vec<u32> {
+        let extras = needs.extras(!self.nocheck).into_iter();
+        let unreleased = extras.filter_map(|at| match self.graph.extras[at] {
             Extra::Unreleased(node) => Some(node),
             Extra::Unresolved(_) => None,
         });

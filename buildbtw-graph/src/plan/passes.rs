@@ -77,7 +77,7 @@ impl Passes {
             let Some(again) = self.second[member].map(|task| task as usize) else {
                 continue;
             };
-            for other in needs[member].all_below(members).iter() {
+            for other in needs[member].all.iter() {
                 match self.second[other] {
                     Some(last) if outside(other) || place[other] < place[member] => {
                         rows[again].insert(last as usize);

@@ -30,7 +30,8 @@ pub(super) fn decide(source: &Version, released: &[&Version], mode: PkgrelMode) 
     if newest.compare(source) == Ordering::Less {
         return Pkgrel::Keep;
     }
-    if vercmp(&without_pkgrel(newest), &without_pkgrel(source)) != Ordering::Equal {
+    let same = || vercmp(&without_pkgrel(newest), &without_pkgrel(source)) == Ordering::Equal;
+    if newest != source && !same() {
         return Pkgrel::Doubtful(format!(
             "version {newest} is released, which is newer than the source's {source}; \
              bring the source up to date"

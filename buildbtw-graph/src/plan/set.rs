@@ -206,45 +206,56 @@ impl<'a> Search<'_, 'a> {
         else {
             return;
         };
-        let source = rebuilt.source;
+        let (source, pkgbase) = (rebuilt.source, &rebuilt.source.pkgbase);
         let rebuilt = Package::Source(source, package, &source.version);
+        let leads_to = |relation: &Relation| {
+            let chosen = resolve(sources, relation).chosen;
+            chosen.is_some_and(|chosen| chosen.is(rebuilt))
+        };
         let mut names: Vec<&'a str> = rebuilt.names(sources.on).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
             if let Some(slot) = sources.base.slot(name) {
-                self.users_of(name, rebuilt, &slot.wanted_by, round);
+                for wanted in slot.wanted.iter().filter(|it| leads_to(&it.relation)) {
+                    self.users_of(&wanted.relation, pkgbase, &wanted.users, round);
+                }
             }
-            let Some(overlay) = sources.overlay else {
+            let Some((overlay, slot)) = sources.overlay.and_then(|it| Some((it, it.slot(name)?)))
+            else {
                 continue;
             };
-            let mut known = FxHashMap::default();
-            for &place in overlay.slot(name).map_or(&[][..], |slot| &slot.wanted_by) {
-                let (owner, package) = overlay.package(place);
-                if !package.is_some_and(|package| self.seen.has_changed(package)) {
-                    let user = (owner, package, None);
-                    self.user(name, rebuilt, user, &mut known, round);
+            for wanted in slot.wanted.iter().filter(|it| leads_to(&it.relation)) {
+                for &place in &wanted.users {
+                    let (owner, package) = overlay.package(place);
+                    if !package.is_some_and(|package| self.seen.has_changed(package)) {
+                        self.user(&wanted.relation, pkgbase, (owner, package, None), round);
+                    }
                 }
             }
         }
     }
 
-    /// Those of the default branches, which may be thousands.
-    fn users_of(&self, name: &str, of: Package<'a>, places: &[Place], round: &mut Round<'a>) {
+    /// Those of the default branches that have a relation; they may be thousands.
+    fn users_of(
+        &self,
+        relation: &'a Relation,
+        of: &'a PkgBase,
+        places: &[Place],
+        round: &mut Round<'a>,
+    ) {
         if places.len() > MANY {
             let (one, other) = places.split_at(places.len() / 2);
             let mut second = Round::default();
             rayon::join(
-                || self.users_of(name, of, one, round),
-                || self.users_of(name, of, other, &mut second),
+                || self.users_of(relation, of, one, round),
+                || self.users_of(relation, of, other, &mut second),
             );
             round.unite(second);
             return;
         }
         let sources = &self.worlds.sources;
         let sections = self.via.makedepends || self.via.checkdepends;
-        // Many have the same relation.
-        let mut known = FxHashMap::default();
         for &place in places {
             let is_section = place.item == Place::BUILD;
             if (is_section && !sections)
@@ -255,33 +266,27 @@ impl<'a> Search<'_, 'a> {
             }
             let (owner, package) = sources.base.package(place);
             let user = (owner, package, Some(place.container));
-            self.user(name, of, user, &mut known, round);
+            self.user(relation, of, user, round);
         }
     }
 
-    /// Lets a user join if one of its relations leads to the rebuilt package.
-    fn user(
-        &self,
-        name: &str,
-        rebuilt: Package<'a>,
-        user: User<'a>,
-        known: &mut FxHashMap<&'a Relation, bool>,
-        round: &mut Round<'a>,
-    ) {
+    /// Lets a user of a relation that leads to a rebuilt package join, if it has
+    /// the relation here.
+    fn user(&self, relation: &'a Relation, of: &'a PkgBase, user: User<'a>, round: &mut Round<'a>) {
         let (owner, package, _) = user;
-        let sources = &self.worlds.sources;
-        let on = sources.on;
-        if !owner.builds_on(on) || package.is_some_and(|package| !package.is_made_for(on)) {
-            return;
-        }
-        for (_, relation) in relations_to(owner, package, name, self.worlds, self.via) {
-            let leads_here = *known.entry(relation).or_insert_with(|| {
-                let chosen = resolve(sources, relation).chosen;
-                chosen.is_some_and(|chosen| chosen.is(rebuilt))
-            });
-            if leads_here {
-                join(self.worlds, round, user, relation, rebuilt.pkgbase());
+        let on = self.worlds.sources.on;
+        let has_it = match package {
+            Some(package) => {
+                package.is_made_for(on)
+                    && (package.depends.only.is_empty()
+                        || package.depends.on(on).any(|it| it == relation))
             }
+            None => owner
+                .build_relations(on)
+                .any(|(kind, it)| it == relation && makes_dependent(kind, false, self.via)),
+        };
+        if has_it && owner.builds_on(on) {
+            join(self.worlds, round, user, relation, of);
         }
     }
 

@@ -165,6 +165,14 @@ impl<'a> Sources<'a> {
             .map(AsRef::as_ref)
     }
 
+    /// Whether a relation or provision of a source names its very version.
+    pub fn names_own_version(&self, source: &SourcePackage) -> bool {
+        match self.base.numbered(source) {
+            Some(numbered) => numbered.names_own_version,
+            None => source.names_own_version(),
+        }
+    }
+
     /// The sources that make a package of a name on any architecture.
     pub fn makers(&self, pkgname: &PkgName) -> Vec<&'a SourcePackage> {
         let mut found = Vec::new();
@@ -183,17 +191,27 @@ impl<'a> Sources<'a> {
     /// The packages, and (with `None`) the pkgbase sections, that have a
     /// relation to a name.
     pub fn wanting(&self, name: &str) -> Vec<(&'a SourcePackage, Option<&'a SplitPackage>)> {
-        let mut found = Vec::new();
-        self.each(
-            name,
-            |slot| &slot.wanted_by,
-            |source, package| {
-                if source.builds_on(self.on) && package.is_none_or(|p| p.is_made_for(self.on)) {
-                    found.push((source, package));
-                }
-            },
-        );
-        found
+        let users = |index: &'a SourceIndex| {
+            let wanted = index.slot(name).map_or(&[][..], |slot| &slot.wanted);
+            let users = wanted.iter().flat_map(|wanted| &wanted.users);
+            let mut users: Vec<Place> = users.copied().collect();
+            // Some have several relations to a name.
+            users.sort_unstable();
+            users.dedup();
+            users
+        };
+        let mut base = users(self.base);
+        base.retain(|place| !self.hides.contains(&place.container));
+        let base = base.into_iter().map(|place| self.base.package(place));
+        let overlay = self.overlay.into_iter();
+        let overlay = overlay.flat_map(|overlay| {
+            let users = users(overlay).into_iter();
+            users.map(|place| overlay.package(place))
+        });
+        let counts = |&(source, package): &(&SourcePackage, Option<&SplitPackage>)| {
+            source.builds_on(self.on) && package.is_none_or(|p| p.is_made_for(self.on))
+        };
+        base.chain(overlay).filter(counts).collect()
     }
 
     /// The packages of a name, in no particular order.

@@ -58,12 +58,15 @@ pub(super) fn check_build(
 
 /// The members in the form in which they are built, in the last of their passes:
 /// what others install. `None` if there is one that nobody knows.
-pub(super) fn as_built<'w>(worlds: &Worlds<'w>, decisions: &[Decision]) -> Option<Vec<Member<'w>>> {
-    let one = |decision: &Decision| {
+pub(super) fn as_built<'w>(
+    worlds: &Worlds<'w>,
+    decisions: &[Decision<'_>],
+) -> Option<Vec<Member<'w>>> {
+    let one = |decision: &Decision<'_>| {
         let source = worlds.source(decision.pkgbase.as_str())?;
-        let pkgrel = decision.pkgrel.as_deref();
+        let pkgrel = decision.pkgrel;
         // Relations that name the very version follow it.
-        let followed = pkgrel.filter(|_| source.names_own_version());
+        let followed = pkgrel.filter(|_| worlds.names_own_version(source));
         let followed = followed.and_then(|pkgrel| source.with_pkgrel(pkgrel).ok());
         Some(Member {
             source: followed.map_or(Cow::Borrowed(source), Cow::Owned),

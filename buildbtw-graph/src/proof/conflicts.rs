@@ -14,9 +14,7 @@ use crate::plan::PlannedBuild;
 use crate::relation::{Provision, Relation};
 
 /// Which packages of a graph do not stand beside each other.
-pub(super) struct Conflicts<'p, 'w> {
-    packages: &'p Packages<'w>,
-    root: &'p Root<'p, 'w>,
+pub(super) struct Quarrels {
     /// For each node that another one refuses, or has the name of, by its place
     /// in the list of them, the places of the others.
     against: Vec<Row>,
@@ -25,9 +23,9 @@ pub(super) struct Conflicts<'p, 'w> {
     brings: Vec<Row>,
 }
 
-impl<'p, 'w> Conflicts<'p, 'w> {
+impl Quarrels {
     /// Finds the pairs, and what leads to them. Most packages are in none.
-    pub fn new(packages: &'p Packages<'w>, root: &'p Root<'p, 'w>) -> Self {
+    pub fn new(packages: &Packages<'_>) -> Self {
         let pairs = pairs(packages);
         let mut quarrelling: Vec<u32> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
         quarrelling.sort_unstable();
@@ -57,26 +55,38 @@ impl<'p, 'w> Conflicts<'p, 'w> {
             start = end as usize;
             brings.push(row);
         }
-        Conflicts {
-            packages,
-            root,
+        Quarrels {
             against,
             part: parts.of,
             brings,
         }
     }
+}
 
+/// Looks for packages that pacman refuses to install together.
+pub(super) struct Conflicts<'p, 'w> {
+    pub packages: &'p Packages<'w>,
+    pub root: &'p Root<'p, 'w>,
+    pub quarrels: &'p Quarrels,
+}
+
+impl<'w> Conflicts<'_, 'w> {
     /// Two packages of a build's installation that pacman refuses to install
     /// together, if there are any.
     pub fn conflict(&self, member: usize, build: &PlannedBuild) -> Option<[&'w PkgName; 2]> {
         let chosen = self.packages.chosen_targets(member, build);
-        let mut row = Row::new(self.against.len());
+        let Quarrels {
+            against,
+            part,
+            brings,
+        } = self.quarrels;
+        let mut row = Row::new(against.len());
         for &node in &chosen {
-            row.absorb(&self.brings[self.part[node as usize] as usize]);
+            row.absorb(&brings[part[node as usize] as usize]);
         }
         // More than pacman installs: it takes what is there already before
         // what it would choose, and stops at the build's own packages.
-        let suspicious = row.from(0).any(|place| self.against[place].meets(&row));
+        let suspicious = row.from(0).any(|place| against[place].meets(&row));
         suspicious.then(|| {
             let targets = chosen.iter();
             let targets = targets.map(|&node| self.packages.nodes[node as usize].pkg);
@@ -90,7 +100,13 @@ fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
     let on = packages.on;
     let mut refused: FxHashMap<&str, Vec<(u32, &Relation)>> = FxHashMap::default();
     let mut called: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
-    for (number, node) in packages.nodes.iter().enumerate() {
+    // What is in nobody's installation stands beside nothing.
+    let installed = packages.installed();
+    let nodes = || {
+        let nodes = packages.nodes.iter().enumerate();
+        nodes.filter(|&(number, _)| installed[number])
+    };
+    for (number, node) in nodes() {
         let entry = called.entry(node.pkg.name().as_str()).or_default();
         entry.push(number as u32);
         for relation in node.pkg.conflicts(on) {
@@ -100,14 +116,11 @@ fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
     }
     let mut pairs = Vec::new();
     for numbers in called.into_values() {
-        let all = numbers.windows(2).map(|two| (two[0], two[1]));
-        pairs.extend(all);
-        // Three of one name are rare; the outer two meet as well.
-        if let [first, _, .., last] = numbers[..] {
-            pairs.push((first, last));
+        for (at, &one) in numbers.iter().enumerate() {
+            pairs.extend(numbers[at + 1..].iter().map(|&other| (one, other)));
         }
     }
-    for (number, node) in packages.nodes.iter().enumerate() {
+    for (number, node) in nodes() {
         for name in node.pkg.names(on) {
             for &(other, relation) in refused.get(name).into_iter().flatten() {
                 let refuses = packages.nodes[other as usize].pkg;

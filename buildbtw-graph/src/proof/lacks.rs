@@ -20,7 +20,6 @@ impl Replay<'_, '_> {
     ) {
         let mut texts = build.install.iter().map(String::as_str).peekable();
         let mut seen: Vec<&Relation> = Vec::new();
-        let mut text = String::new();
         let mut wrong = |relation: &str| {
             flaws.push(Flaw::WrongInstall {
                 build: build.key(),
@@ -33,13 +32,12 @@ impl Replay<'_, '_> {
                 continue;
             }
             seen.push(target.relation);
-            text.clear();
-            // Writing into a string cannot fail.
-            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{}", target.relation));
-            if texts.peek() == Some(&text.as_str()) {
-                texts.next();
-            } else if !self.leaves_out(build, target) {
-                wrong(&text);
+            if texts
+                .next_if(|text| target.relation.is_written(text))
+                .is_none()
+                && !self.leaves_out(build, target)
+            {
+                wrong(&target.relation.to_string());
             }
         }
         texts.for_each(wrong);

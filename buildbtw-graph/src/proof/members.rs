@@ -6,24 +6,28 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::root::{Member, Root};
 use super::worlds::{After, AsReleased, Base, Before, Lookup, Pkg, Worlds, satisfiers};
+use crate::index::{Place, Wanted};
 use crate::names::{PkgBase, PkgName};
 use crate::plan::{PlanOptions, Scope};
 use crate::relation::Relation;
 use crate::released::ReleasedPackage;
 use crate::source::{SourcePackage, SplitPackage};
 
+/// The sources that must be rebuilt on one architecture.
+pub(super) type Members<'w> = FxHashSet<&'w PkgBase>;
+
 /// The rebuild set of each architecture. A source for any architecture that is
 /// rebuilt for one of them is rebuilt for all.
-pub(super) fn rebuild_sets<'w>(
-    worlds: &[Worlds<'w>],
-    options: &PlanOptions,
-) -> Vec<BTreeSet<&'w PkgBase>> {
+pub(super) fn rebuild_sets<'w>(worlds: &[Worlds<'w>], options: &PlanOptions) -> Vec<Members<'w>> {
     let mut for_any: BTreeSet<&'w PkgBase> = BTreeSet::new();
     loop {
-        let sets: Vec<BTreeSet<&'w PkgBase>> = worlds
+        let sets: Vec<Members<'w>> = worlds
             .iter()
             .map(|worlds| Search::new(worlds, options).run(&for_any))
             .collect();
+        if worlds.len() == 1 {
+            return sets;
+        }
         let mut grown = for_any.clone();
         for (worlds, set) in worlds.iter().zip(&sets) {
             let for_any = |pkgbase: &&&PkgBase| {
@@ -32,7 +36,7 @@ pub(super) fn rebuild_sets<'w>(
             };
             grown.extend(set.iter().filter(for_any).copied());
         }
-        if worlds.len() == 1 || grown == for_any {
+        if grown == for_any {
             return sets;
         }
         for_any = grown;
@@ -48,13 +52,14 @@ type Known<'w> = FxHashMap<&'w Relation, Option<Pkg<'w>>>;
 struct Search<'s, 'w> {
     worlds: &'s Worlds<'w>,
     options: &'s PlanOptions,
-    members: BTreeSet<&'w PkgBase>,
+    members: Members<'w>,
     next: Vec<Rebuilt<'w>>,
     /// By address of the source.
     seen: FxHashSet<(usize, &'w str)>,
     /// The packages of sources among them, by address.
     seen_splits: FxHashSet<usize>,
-    after: Known<'w>,
+    /// By number, what relations lead to after the change.
+    after: Vec<Option<Option<Pkg<'w>>>>,
     released: Known<'w>,
 }
 
@@ -78,16 +83,16 @@ impl<'s, 'w> Search<'s, 'w> {
         Search {
             worlds,
             options,
-            members: BTreeSet::new(),
+            members: Members::default(),
             next: Vec::new(),
             seen: FxHashSet::default(),
             seen_splits: FxHashSet::default(),
-            after: Known::default(),
+            after: Vec::new(),
             released: Known::default(),
         }
     }
 
-    fn run(mut self, for_any: &BTreeSet<&'w PkgBase>) -> BTreeSet<&'w PkgBase> {
+    fn run(mut self, for_any: &BTreeSet<&'w PkgBase>) -> Members<'w> {
         let worlds = self.worlds;
         let changed = worlds.changes.iter();
         let others = for_any
@@ -216,6 +221,45 @@ impl<'s, 'w> Search<'s, 'w> {
             })
     }
 
+    /// What a relation of default branches leads to after the change.
+    fn found_after(&mut self, wanted: &'w Wanted) -> Option<Pkg<'w>> {
+        let worlds = self.worlds;
+        let find = || {
+            let found = satisfiers(&After(worlds), &wanted.relation, worlds.on);
+            found.first().copied()
+        };
+        let number = wanted.number as usize;
+        if self.after.len() <= number {
+            self.after.resize(number + 1, None);
+        }
+        *self.after[number].get_or_insert_with(find)
+    }
+
+    /// Takes all unchanged sources that have a relation.
+    fn join_all(&mut self, wanted: &'w Wanted, sections: bool) {
+        let relation = &*wanted.relation;
+        for &place in &wanted.users {
+            if place.item == Place::BUILD && !sections {
+                continue;
+            }
+            let Some((source, split)) = self.worlds.unchanged(place) else {
+                continue;
+            };
+            // Who is rebuilt already needs no second reason.
+            let known = |split: &SplitPackage| {
+                let address = std::ptr::from_ref(split) as usize;
+                self.seen_splits.contains(&address)
+            };
+            if split.is_some_and(known) || !self.worlds.is_here((source, split)) {
+                continue;
+            }
+            let always = split.is_some_and(|split| split.depends.only.is_empty());
+            if always || self.counting(source, split).any(|it| it == relation) {
+                self.join(source, split);
+            }
+        }
+    }
+
     fn dependents(&mut self, (rebuilt, pkgname): Rebuilt<'w>) {
         let worlds = self.worlds;
         let sections = self.options.via.makedepends || self.options.via.checkdepends;
@@ -228,18 +272,17 @@ impl<'s, 'w> Search<'s, 'w> {
                 version: &rebuilt.version,
             };
             for name in pkg.names(worlds.on) {
-                // Who is rebuilt already needs no second reason.
-                let known = |user: Option<&SplitPackage>| match user {
-                    Some(user) => self
-                        .seen_splits
-                        .contains(&(std::ptr::from_ref(user) as usize)),
-                    None => !sections,
-                };
-                for (source, user) in worlds.wanting(name, true, known) {
+                for wanted in worlds.relations_to(name) {
+                    let found = self.found_after(wanted);
+                    if found.is_some_and(|found| found.key() == pkg.key()) {
+                        self.join_all(wanted, sections);
+                    }
+                }
+                for (source, user) in worlds.changed_wanting(name) {
                     let joins = self.counting(source, user).any(|relation| {
+                        let found = satisfiers(&After(worlds), relation, worlds.on);
                         relation.name == name
-                            && leads_to(&mut self.after, &After(worlds), relation, worlds)
-                                .is_some_and(|found| found.key() == pkg.key())
+                            && found.first().is_some_and(|found| found.key() == pkg.key())
                     });
                     if joins {
                         self.join(source, user);
@@ -317,18 +360,13 @@ impl<'s, 'w> Search<'s, 'w> {
             })
             .collect();
         let root = Root::new(worlds, &as_changed);
-        let mut before = Known::default();
         let mut in_root: FxHashMap<&Relation, Option<&PkgName>> = FxHashMap::default();
         for &name in &names {
-            for (source, split) in worlds.wanting(name, false, |_| false) {
-                let mut named = self.counting(source, split).filter(|r| r.name == name);
-                let differs = named.any(|relation| {
-                    let was = leads_to(&mut before, &Before(worlds), relation, worlds);
-                    let is = leads_to(&mut self.after, &After(worlds), relation, worlds);
-                    was.map(Pkg::name) != is.map(Pkg::name)
-                });
-                if differs {
-                    self.join(source, split);
+            for wanted in worlds.relations_to(name) {
+                let was = satisfiers(&Before(worlds), &wanted.relation, on);
+                let is = self.found_after(wanted);
+                if was.first().map(|pkg| pkg.name()) != is.as_ref().map(|pkg| pkg.name()) {
+                    self.join_all(wanted, true);
                 }
             }
             for (user, whole, relation) in self.released_wanting(name) {

@@ -28,8 +28,8 @@ pub use flaw::Flaw;
 use rayon::prelude::*;
 
 use self::build::{Place, as_built, check_build};
-use self::conflicts::Conflicts;
-use self::members::rebuild_sets;
+use self::conflicts::{Conflicts, Quarrels};
+use self::members::{Members, rebuild_sets};
 use self::order::{Builds, Order, order};
 use self::packages::Packages;
 use self::replay::Replay;
@@ -73,29 +73,33 @@ fn plan_and_prove(
 ) -> Result<Plan, NoProvedPlan> {
     let options = input.options;
     let worlds = worlds(input);
-    let mut sets: Option<Vec<BTreeSet<&PkgBase>>> = None;
-    let mut found: Vec<Found> = Vec::new();
+    let mut sets: Option<Vec<Members<'_>>> = None;
+    let mut number = 0;
+    let mut flaws = Vec::new();
     let plan = plan_beside(input, |decisions, make| {
-        let case = Case::new(options, &worlds[found.len()]);
+        let case = Case::new(options, &worlds[number]);
         let members = as_built(case.worlds, decisions).unwrap_or_default();
         let root = Root::new(case.worlds, &members);
-        let ((mut set, warnings), packages) = rayon::join(make, || {
-            let packages = case.gather(&root, &members, decisions);
-            // Nothing waits for these, but they may as well be known by then.
+        let ((mut set, warnings), (packages, quarrels)) = rayon::join(make, || {
+            let gathered = case.gather(&root, &members, decisions);
+            // Those of all architectures at once.
             sets.get_or_insert_with(|| rebuild_sets(&worlds, options));
-            packages
+            gathered
         });
         let known = Known {
             decisions,
             root: &root,
             packages: &packages,
+            quarrels: &quarrels,
         };
         alter(&mut set);
-        found.push(case.prove(&set, &warnings, Some(&known)));
+        let found = case.prove(&set, &warnings, Some(&known));
+        let members = sets.as_ref().and_then(|sets| sets.get(number));
+        flaws.extend(members.map_or_else(Vec::new, |members| found.with_members(members)));
+        number += 1;
         (set, warnings)
     })?;
-    let sets = sets.unwrap_or_else(|| rebuild_sets(&worlds, options));
-    match all_flaws(&sets, found) {
+    match flaws {
         flaws if flaws.is_empty() => Ok(plan),
         flaws => Err(NoProvedPlan::Unproved(flaws)),
     }
@@ -123,7 +127,7 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
     // the wrong builds are planned, what it finds is of no interest.
     let (sets, found) = rayon::join(
         || rebuild_sets(&worlds, input.options),
-        || -> Vec<Found> {
+        || -> Vec<Found<'_>> {
             let set = |worlds: &Worlds<'_>| plan.architectures.get(worlds.on);
             let prove = |worlds| {
                 let case = Case::new(input.options, worlds);
@@ -132,7 +136,11 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
             worlds.iter().filter_map(prove).collect()
         },
     );
-    match all_flaws(&sets, found) {
+    let flaws = sets.iter().zip(found);
+    let flaws: Vec<Flaw> = flaws
+        .flat_map(|(set, found)| found.with_members(set))
+        .collect();
+    match flaws {
         flaws if flaws.is_empty() => Ok(()),
         flaws => Err(flaws),
     }
@@ -143,51 +151,44 @@ fn worlds<'w>(input: &PlanInput<'w>) -> Vec<Worlds<'w>> {
     architectures.map(|on| Worlds::new(input, on)).collect()
 }
 
-fn all_flaws(sets: &[BTreeSet<&PkgBase>], found: Vec<Found>) -> Vec<Flaw> {
-    let mut flaws = Vec::new();
-    for (members, found) in sets.iter().zip(found) {
-        let mut found = found.with_members(members);
-        found.truncate(MOST_FLAWS);
-        flaws.append(&mut found);
-    }
-    flaws
-}
-
 /// What was found about a build set, but for who belongs into it.
-struct Found {
+struct Found<'p> {
     /// The sources that are planned.
-    planned: BTreeSet<PkgBase>,
+    planned: Vec<&'p PkgBase>,
     in_builds: Vec<Flaw>,
     in_order: Vec<Flaw>,
     /// Of a set without such flaws.
     in_replay: Vec<Flaw>,
 }
 
-impl Found {
-    /// All flaws, when these sources must be rebuilt.
-    fn with_members(self, members: &BTreeSet<&PkgBase>) -> Vec<Flaw> {
+impl Found<'_> {
+    /// The flaws, when these sources must be rebuilt.
+    fn with_members(self, members: &Members<'_>) -> Vec<Flaw> {
         let mut flaws = self.in_builds;
-        let missing = members.iter().filter(|&&it| !self.planned.contains(it));
-        flaws.extend(missing.map(|&pkgbase| Flaw::MissingBuild {
+        let planned: Members<'_> = self.planned.into_iter().collect();
+        let missing: BTreeSet<&PkgBase> = members.difference(&planned).copied().collect();
+        flaws.extend(missing.into_iter().map(|pkgbase| Flaw::MissingBuild {
             pkgbase: pkgbase.clone(),
         }));
-        let extra = self.planned.iter().filter(|it| !members.contains(it));
-        flaws.extend(extra.map(|pkgbase| Flaw::ExtraBuild {
+        let extra: BTreeSet<&PkgBase> = planned.difference(members).copied().collect();
+        flaws.extend(extra.into_iter().map(|pkgbase| Flaw::ExtraBuild {
             pkgbase: pkgbase.clone(),
         }));
         flaws.extend(self.in_order);
         if flaws.is_empty() {
             flaws = self.in_replay;
         }
+        flaws.truncate(MOST_FLAWS);
         flaws
     }
 }
 
 /// What was worked out before there was a plan.
 struct Known<'k, 'w> {
-    decisions: &'k [Decision],
+    decisions: &'k [Decision<'k>],
     root: &'k Root<'k, 'w>,
     packages: &'k Packages<'w>,
+    quarrels: &'k Quarrels,
 }
 
 /// The build set of one architecture, to be proved.
@@ -217,24 +218,26 @@ impl<'c, 'w> Case<'c, 'w> {
         &self,
         root: &Root<'_, 'p>,
         members: &'p [Member<'p>],
-        decisions: &[Decision],
-    ) -> Packages<'p>
+        decisions: &[Decision<'_>],
+    ) -> (Packages<'p>, Quarrels)
     where
         'w: 'p,
     {
         let elsewhere: Vec<bool> = decisions.iter().map(|it| it.elsewhere).collect();
-        Packages::gather(self.worlds, root, members, self.implicit, &elsewhere)
+        let packages = Packages::gather(self.worlds, root, members, self.implicit, &elsewhere);
+        let quarrels = Quarrels::new(&packages);
+        (packages, quarrels)
     }
 
-    fn prove(
+    fn prove<'s>(
         &self,
-        set: &BuildSet,
+        set: &'s BuildSet,
         warnings: &[PlanWarning],
         known: Option<&Known<'_, '_>>,
-    ) -> Found {
+    ) -> Found<'s> {
         let mut in_builds = Vec::new();
         let builds = Builds::new(set, &mut in_builds);
-        let planned = (0..builds.members()).map(|at| builds.pkgbase(at).clone());
+        let planned = (0..builds.members()).map(|at| builds.pkgbase(at));
         let mut found = Found {
             planned: planned.collect(),
             in_builds,
@@ -261,7 +264,7 @@ impl<'c, 'w> Case<'c, 'w> {
         };
         found.in_replay = self.check_builds(&builds);
         let root = Root::new(self.worlds, &members);
-        let (packages, order) = rayon::join(
+        let ((packages, quarrels), order) = rayon::join(
             || self.gather(&root, &members, &decisions),
             || order(&builds, &mut found.in_order),
         );
@@ -269,6 +272,7 @@ impl<'c, 'w> Case<'c, 'w> {
             decisions: &decisions,
             root: &root,
             packages: &packages,
+            quarrels: &quarrels,
         };
         if let Some(order) = order {
             self.replay(&builds, warnings, &known, &order, &mut found);
@@ -300,7 +304,7 @@ impl<'c, 'w> Case<'c, 'w> {
         warnings: &[PlanWarning],
         known: &Known<'_, '_>,
         order: &Order,
-        found: &mut Found,
+        found: &mut Found<'_>,
     ) {
         if !(found.in_builds.is_empty() && found.in_order.is_empty()) {
             return;
@@ -313,7 +317,11 @@ impl<'c, 'w> Case<'c, 'w> {
             order,
             twice: builds.twice(),
             packages: known.packages,
-            conflicts: &Conflicts::new(known.packages, known.root),
+            conflicts: &Conflicts {
+                packages: known.packages,
+                root: known.root,
+                quarrels: known.quarrels,
+            },
         };
         replay.run(&mut found.in_replay);
     }

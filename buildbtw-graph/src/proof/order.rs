@@ -83,15 +83,15 @@ impl<'p> Builds<'p> {
     }
 
     /// What was decided about the members, as the builds show it.
-    pub fn decisions(&self) -> Vec<Decision> {
+    pub fn decisions(&self) -> Vec<Decision<'p>> {
         let one = |(member, second): (usize, &Option<u32>)| {
             let first = &self.set.builds[self.at[member]];
             let last = second.map_or(member, |second| second as usize);
             let last = &self.set.builds[self.at[last]];
             Decision {
-                pkgbase: first.pkgbase.clone(),
-                version: last.version.clone(),
-                pkgrel: last.pkgrel.clone(),
+                pkgbase: &first.pkgbase,
+                version: &last.version,
+                pkgrel: last.pkgrel.as_deref(),
                 elsewhere: first.refers_to.is_some(),
             }
         };

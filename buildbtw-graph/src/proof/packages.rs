@@ -1,5 +1,6 @@
 //! The packages that the builds of a set install, and what each brings along.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,10 +9,11 @@ use super::parts::parts;
 use super::root::{Member, Root};
 use super::row::Row;
 use super::worlds::{Pkg, Worlds, satisfiers};
+use crate::index::{Numbered, Numbering};
 use crate::names::{Architecture, PkgBase};
 use crate::plan::PlannedBuild;
 use crate::relation::Relation;
-use crate::source::RelationKind;
+use crate::source::{RelationKind, SplitPackage};
 
 /// A package that can be installed.
 pub(super) struct Node<'w> {
@@ -66,8 +68,11 @@ struct Gatherer<'g, 'v, 'w> {
     nodes: Vec<Node<'w>>,
     marks: Vec<Mark<'w>>,
     numbers: FxHashMap<usize, u32>,
-    /// What each relation leads to.
-    led: FxHashMap<&'w Relation, Arc<[u32]>>,
+    numbering: Numbering<'w>,
+    /// By member, the numbers of its source's relations.
+    of_members: Vec<Cow<'w, Numbered>>,
+    /// By number, what each relation leads to.
+    led: Vec<Option<Arc<[u32]>>>,
     unsatisfied: FxHashMap<&'w Relation, u32>,
 }
 
@@ -96,8 +101,9 @@ impl<'w> Gatherer<'_, '_, 'w> {
 
     /// The nodes a relation leads to: pacman's choice, and members that would
     /// do as well.
-    fn lead(&mut self, relation: &'w Relation) -> Arc<[u32]> {
-        if let Some(known) = self.led.get(relation) {
+    fn lead(&mut self, relation: &'w Relation, number: u32) -> Arc<[u32]> {
+        let at = number as usize;
+        if let Some(Some(known)) = self.led.get(at) {
             return Arc::clone(known);
         }
         let mut led = Vec::new();
@@ -107,7 +113,10 @@ impl<'w> Gatherer<'_, '_, 'w> {
             }
         }
         let led: Arc<[u32]> = led.into();
-        self.led.insert(relation, Arc::clone(&led));
+        if self.led.len() <= at {
+            self.led.resize(at + 1, None);
+        }
+        self.led[at] = Some(Arc::clone(&led));
         led
     }
 
@@ -124,8 +133,8 @@ impl<'w> Gatherer<'_, '_, 'w> {
         number
     }
 
-    fn target(&mut self, kind: RelationKind, relation: &'w Relation) -> Target<'w> {
-        let next = self.lead(relation);
+    fn target(&mut self, kind: RelationKind, relation: &'w Relation, number: u32) -> Target<'w> {
+        let next = self.lead(relation, number);
         let mark = next.is_empty().then(|| self.nothing_for(relation, None));
         Target {
             kind,
@@ -135,17 +144,35 @@ impl<'w> Gatherer<'_, '_, 'w> {
         }
     }
 
+    /// What a package needs to run, with the numbers of the relations.
+    fn needs(&mut self, pkg: Pkg<'w>, member: Option<u32>) -> Vec<(&'w Relation, u32)> {
+        match pkg {
+            Pkg::Made { source, split, .. } => {
+                let (from, to) = (source.packages.as_ptr(), std::ptr::from_ref(split));
+                let item = (to as usize - from as usize) / size_of::<SplitPackage>();
+                let of_branch = || self.numbering.of(source);
+                let own = member.map(|member| &self.of_members[member as usize]);
+                let own = own.map_or_else(of_branch, |own| Cow::Borrowed(&**own));
+                own.depends(source, item, self.worlds.on).collect()
+            }
+            Pkg::Stored(package) => {
+                let depends = package.depends.iter();
+                depends.map(|it| (it, self.numbering.number(it))).collect()
+            }
+        }
+    }
+
     fn follow_all(&mut self) {
         let mut at = 0;
         while at < self.nodes.len() {
-            let pkg = self.nodes[at].pkg;
+            let (pkg, member) = (self.nodes[at].pkg, self.nodes[at].member);
             let (mut next, mut chosen) = (Vec::new(), Vec::new());
-            for relation in pkg.depends(self.worlds.on) {
+            for (relation, number) in self.needs(pkg, member) {
                 // What a package provides itself needs nobody else.
                 if pkg.does(relation, self.worlds.on) {
                     continue;
                 }
-                let led = self.lead(relation);
+                let led = self.lead(relation, number);
                 if led.is_empty() {
                     let mark = self.nothing_for(relation, Some(pkg.base()));
                     self.nodes[at].marks.push(mark);
@@ -174,26 +201,31 @@ impl<'w> Packages<'w> {
         implicit: &'w [Relation],
         elsewhere: &[bool],
     ) -> Packages<'w> {
+        let mut numbering = Numbering::new(worlds.sources);
+        let of_members = members.iter().map(|it| numbering.of(&it.source)).collect();
         let mut gatherer = Gatherer {
             worlds,
             root,
             nodes: Vec::new(),
             marks: Vec::new(),
             numbers: FxHashMap::default(),
-            led: FxHashMap::default(),
+            numbering,
+            of_members,
+            led: Vec::new(),
             unsatisfied: FxHashMap::default(),
         };
+        let everywhere: Vec<(RelationKind, &Relation, u32)> = implicit
+            .iter()
+            .map(|it| (RelationKind::Implicit, it, gatherer.numbering.number(it)))
+            .collect();
         let mut targets = Vec::with_capacity(members.len());
-        for (member, &elsewhere) in members.iter().zip(elsewhere) {
+        for (number, (member, &elsewhere)) in members.iter().zip(elsewhere).enumerate() {
             let mut own = Vec::new();
             if !elsewhere {
-                let named = member.source.build_relations(worlds.on);
-                let implicit = implicit.iter().map(|r| (RelationKind::Implicit, r));
-                own.extend(
-                    named
-                        .chain(implicit)
-                        .map(|(kind, r)| gatherer.target(kind, r)),
-                );
+                let numbered = gatherer.of_members[number].clone();
+                let named = numbered.build_relations(&member.source, worlds.on);
+                let all = named.chain(everywhere.iter().copied());
+                own.extend(all.map(|(kind, it, number)| gatherer.target(kind, it, number)));
             }
             targets.push(own);
         }
@@ -242,7 +274,7 @@ impl<'w> Packages<'w> {
     }
 
     /// Which nodes are in anybody's installation.
-    fn installed(&self) -> Vec<bool> {
+    pub fn installed(&self) -> Vec<bool> {
         let mut installed = vec![false; self.nodes.len()];
         let targets = self.targets.iter().flatten();
         let first = targets.flat_map(|target| &*target.next);
@@ -285,11 +317,29 @@ impl<'w> Packages<'w> {
 }
 
 /// What one build installs.
+#[derive(Clone)]
 pub(super) struct Installation {
     /// Members and marks.
     pub row: Row,
     /// The build's own packages (nodes); their needs are not followed.
     pub own: Vec<u32>,
+}
+
+/// What one build installs without its check, and with it.
+pub(super) struct Both {
+    with: Installation,
+    /// Where it is something else.
+    without: Option<Installation>,
+}
+
+impl Both {
+    pub fn with(&self) -> &Installation {
+        &self.with
+    }
+
+    pub fn without(&self) -> &Installation {
+        self.without.as_ref().unwrap_or(&self.with)
+    }
 }
 
 /// Works out installations, one after the other.
@@ -311,19 +361,23 @@ impl<'p, 'w> Installer<'p, 'w> {
     }
 
     /// What a member's build installs, without its check, and with it.
-    pub fn installations(&mut self, member: usize) -> [Installation; 2] {
+    pub fn installations(&mut self, member: usize) -> Both {
         self.now += 1;
         let mut installation = Installation {
             row: Row::new(self.packages.universe()),
             own: Vec::new(),
         };
         self.install(member, &mut installation, false);
-        let without = Installation {
-            row: installation.row.clone(),
-            own: installation.own.clone(),
-        };
-        self.install(member, &mut installation, true);
-        [without, installation]
+        let mut targets = self.packages.targets[member].iter();
+        let has_check = targets.any(|target| target.kind == RelationKind::Checkdepends);
+        let without = has_check.then(|| installation.clone());
+        if has_check {
+            self.install(member, &mut installation, true);
+        }
+        Both {
+            with: installation,
+            without,
+        }
     }
 
     fn install(&mut self, member: usize, into: &mut Installation, check: bool) {

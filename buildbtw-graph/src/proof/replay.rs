@@ -38,18 +38,19 @@ impl Replay<'_, '_> {
                 || Installer::new(self.packages),
                 |installer, member| {
                     let mut flaws = Vec::new();
-                    let [without, with] = installer.installations(member);
+                    let both = installer.installations(member);
+                    let (without, with) = (both.without(), both.with());
                     self.check_passes(member, &mut flaws);
                     let first = &self.builds.set.builds[self.builds.at[member]];
-                    let installs = if first.nocheck { &without } else { &with };
+                    let installs = if first.nocheck { without } else { with };
                     self.check_pass(member, member, installs, &reported, &mut flaws);
                     self.check_edges(member, member, installs, installer, &mut flaws);
-                    self.check_dropped(member, &without, &with, &mut flaws);
-                    self.check_which_pass(member, installs, &with, &cycles, &mut flaws);
+                    self.check_dropped(member, without, with, &mut flaws);
+                    self.check_which_pass(member, installs, with, &cycles, &mut flaws);
                     if let Some(second) = self.builds.second[member] {
                         let second = second as usize;
-                        self.check_pass(second, member, &with, &reported, &mut flaws);
-                        self.check_edges(second, member, &with, installer, &mut flaws);
+                        self.check_pass(second, member, with, &reported, &mut flaws);
+                        self.check_edges(second, member, with, installer, &mut flaws);
                     }
                     flaws
                 },
@@ -165,9 +166,9 @@ impl Replay<'_, '_> {
             let before = before as usize;
             let other = self.builds.member[before] as usize;
             let mut must_find_the_first = || {
-                let [without, with] = installer.installations(other);
+                let both = installer.installations(other);
                 let checks = !self.build(before).nocheck;
-                without.row.has(member) || (checks && with.row.has(member))
+                both.without().row.has(member) || (checks && both.with().row.has(member))
             };
             let has_reason = installs.row.has(other) || (number != member && must_find_the_first());
             if !has_reason {
@@ -189,7 +190,8 @@ impl Replay<'_, '_> {
         let all = (0..members).into_par_iter().map_init(
             || Installer::new(self.packages),
             |installer, member| {
-                let [_, with] = installer.installations(member);
+                let both = installer.installations(member);
+                let with = both.with();
                 let empty = Row::default();
                 let needs = with.row.beyond(members, [&empty, &empty]);
                 needs.map(|need| need as u32).collect()

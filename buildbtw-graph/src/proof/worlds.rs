@@ -3,7 +3,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::index::{Place, ReleasedIndex, Slot, SourceIndex};
+use crate::index::{Place, ReleasedIndex, Slot, SourceIndex, Wanted};
 use crate::names::{Architecture, PkgBase, PkgName};
 use crate::plan::PlanInput;
 use crate::relation::Relation;
@@ -161,8 +161,11 @@ pub(super) struct Worlds<'w> {
     outdated: FxHashSet<u32>,
     fresh: FxHashMap<&'w str, Vec<(&'w SourcePackage, &'w SplitPackage, By)>>,
     /// The packages (or sections) of changed sources with a relation to a name.
-    fresh_wanting: FxHashMap<&'w str, Vec<(&'w SourcePackage, Option<&'w SplitPackage>)>>,
+    fresh_wanting: FxHashMap<&'w str, Vec<User<'w>>>,
 }
+
+/// Who has a relation: a package of a source or, with `None`, its pkgbase section.
+pub(super) type User<'w> = (&'w SourcePackage, Option<&'w SplitPackage>);
 
 impl<'w> Worlds<'w> {
     pub fn new(input: &PlanInput<'w>, on: &'w Architecture) -> Self {
@@ -239,6 +242,12 @@ impl<'w> Worlds<'w> {
         Some(self.sources.source(*place).as_ref())
     }
 
+    /// Whether a relation or provision of a source names its very version.
+    pub fn names_own_version(&self, source: &SourcePackage) -> bool {
+        let known = self.sources.numbered(source);
+        known.map_or_else(|| source.names_own_version(), |it| it.names_own_version)
+    }
+
     fn branches(&self, name: &str, by: By, outdated: bool, found: &mut Vec<Pkg<'w>>) {
         let places = self
             .sources
@@ -263,34 +272,28 @@ impl<'w> Worlds<'w> {
         }
     }
 
-    /// All packages (or, with `None`, pkgbase sections) of unchanged sources
-    /// that have a relation to a name, with the changed ones when asked for,
-    /// but for those that are known to make no difference.
-    pub fn wanting(
-        &self,
-        name: &str,
-        with_changed: bool,
-        known: impl Fn(Option<&SplitPackage>) -> bool,
-    ) -> Vec<(&'w SourcePackage, Option<&'w SplitPackage>)> {
-        let places = self
-            .sources
-            .slot(name)
-            .map_or(&[][..], |slot| &slot.wanted_by);
-        let unchanged = places
-            .iter()
-            .filter(|p| !self.outdated.contains(&p.container));
-        let mut found: Vec<_> = unchanged
-            .map(|&place| self.sources.package(place))
-            .collect();
-        if let Some(fresh) = self.fresh_wanting.get(name).filter(|_| with_changed) {
-            found.extend(fresh);
-        }
-        found.retain(|(source, split)| {
-            !known(*split)
-                && source.builds_on(self.on)
-                && split.is_none_or(|split| split.is_made_for(self.on))
-        });
-        found
+    /// The relations of default branches to a name, with whoever has them.
+    pub fn relations_to(&self, name: &str) -> &'w [Wanted] {
+        let slot = self.sources.slot(name);
+        slot.map_or(&[][..], |slot| &slot.wanted)
+    }
+
+    /// The package (or, with `None`, pkgbase section) at a place, unless the
+    /// source is changed.
+    pub fn unchanged(&self, place: Place) -> Option<User<'w>> {
+        let is_outdated = self.outdated.contains(&place.container);
+        (!is_outdated).then(|| self.sources.package(place))
+    }
+
+    /// The packages (or sections) of changed sources that have a relation to a name.
+    pub fn changed_wanting(&self, name: &str) -> Vec<User<'w>> {
+        let fresh = self.fresh_wanting.get(name).into_iter().flatten();
+        fresh.copied().filter(|&user| self.is_here(user)).collect()
+    }
+
+    /// Whether it is built, or made, on this architecture.
+    pub fn is_here(&self, (source, split): User<'w>) -> bool {
+        split.is_none_or(|split| split.is_made_for(self.on)) && source.builds_on(self.on)
     }
 
     /// The released package of a name.

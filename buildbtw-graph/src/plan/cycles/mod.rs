@@ -21,11 +21,9 @@ mod tangle;
 use tangle::{CHECK, CLASSES};
 pub use tangle::{Harm, Pair, Tangle};
 
-use rayon::prelude::*;
-
 use super::bits::Bits;
 use super::components::components_of_rows;
-use super::needs::Needs;
+use super::needs::{Needs, Strong};
 use crate::source::RelationKind;
 
 /// A pair that was given up.
@@ -54,12 +52,20 @@ pub(super) struct Acyclic {
     pub part: Vec<u32>,
 }
 
+/// Works out by which kinds some builds install others.
+pub(super) type StrongNeeds<'s> = &'s dyn Fn(&[u32]) -> Vec<Strong>;
+
 /// Orders the builds. `hard` says which pairs cannot be given up without harm
 /// beyond a stale installation: for each build, the members that have no
 /// released package that would do.
-pub(super) fn break_cycles(needs: &[Needs], hard: &[Vec<u32>], rounds: usize) -> Acyclic {
+pub(super) fn break_cycles(
+    needs: &[Needs],
+    hard: &[Vec<u32>],
+    strong: StrongNeeds<'_>,
+    rounds: usize,
+) -> Acyclic {
     let members = needs.len();
-    let mut all = rows(needs);
+    let mut all: Vec<Bits> = needs.iter().map(|one| one.all.clone()).collect();
     let parts = components_of_rows(&all);
     let mut result = Acyclic {
         waits_for: Vec::new(),
@@ -68,12 +74,12 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Vec<u32>], rounds: usize) ->
         line: Vec::with_capacity(members),
         part: parts.of.clone(),
     };
-    for nodes in parts.members() {
-        if let [single] = nodes[..] {
+    for nodes in parts.members().iter() {
+        if let [single] = *nodes {
             result.line.push(single);
         } else {
-            let tangle = Tangle::of(&nodes, needs, hard);
-            untangle(&tangle, &nodes, needs, rounds, &mut result, &mut all);
+            let tangle = Tangle::of(nodes, needs, hard, &strong(nodes));
+            untangle(&tangle, nodes, needs, rounds, &mut result, &mut all);
         }
     }
     result.dropped.sort();
@@ -82,17 +88,12 @@ pub(super) fn break_cycles(needs: &[Needs], hard: &[Vec<u32>], rounds: usize) ->
 }
 
 /// The strongly connected parts of more than one build.
-pub(super) fn tangles(needs: &[Needs], hard: &[Vec<u32>]) -> Vec<Tangle> {
-    let parts = components_of_rows(&rows(needs)).members();
+pub(super) fn tangles(needs: &[Needs], hard: &[Vec<u32>], strong: StrongNeeds<'_>) -> Vec<Tangle> {
+    let rows: Vec<Bits> = needs.iter().map(|one| one.all.clone()).collect();
+    let parts = components_of_rows(&rows).members();
     let parts = parts.iter().filter(|nodes| nodes.len() > 1);
-    parts.map(|nodes| Tangle::of(nodes, needs, hard)).collect()
-}
-
-/// For each build the members it installs.
-fn rows(needs: &[Needs]) -> Vec<Bits> {
-    needs
-        .par_iter()
-        .map(|one| one.all_below(needs.len()))
+    parts
+        .map(|nodes| Tangle::of(nodes, needs, hard, &strong(nodes)))
         .collect()
 }
 
@@ -119,7 +120,8 @@ fn untangle(
     }
     for build in (0..nodes.len()).filter(|&build| settled.nocheck[build]) {
         result.nocheck[real(build)] = true;
-        all[real(build)].subtract(&needs[real(build)].check);
+        let check = needs[real(build)].check.iter();
+        check.for_each(|&other| all[real(build)].remove(other as usize));
     }
     let unchecked = settled.unchecked.iter();
     result
@@ -153,7 +155,7 @@ mod tests {
     }
 
     /// Needs of each kind between so many members, a pair in so many.
-    fn tangle(seed: u64, members: usize, one_in: u64) -> Vec<Needs> {
+    fn tangle(seed: u64, members: usize, one_in: u64) -> Vec<(Needs, Strong)> {
         let mut numbers = Numbers(seed);
         let mut one = |build: usize| {
             let mut rows = [(); 4].map(|()| Bits::new(members));
@@ -162,14 +164,15 @@ mod tests {
                     rows[numbers.below(4) as usize].insert(other);
                 }
             }
-            let [depends, makedepends, check, implicit] = rows;
-            Needs {
+            let [depends, makedepends, check, mut all] = rows;
+            let rows = [&depends, &makedepends, &check];
+            rows.into_iter().for_each(|row| all.unite(row));
+            let check = check.iter().map(|other| other as u32).collect();
+            let strong = Strong {
                 depends,
                 makedepends,
-                check,
-                implicit,
-                own: Vec::new(),
-            }
+            };
+            (Needs::of_members(all, check), strong)
         };
         (0..members).map(&mut one).collect()
     }
@@ -193,8 +196,13 @@ mod tests {
         let mut put_to_the_test = 0;
         for seed in 0..150 {
             let members = 10 + seed as usize % 50;
-            let needs = tangle(seed, members, 3 + seed % 17);
-            let acyclic = break_cycles(&needs, &vec![Vec::new(); members], 2);
+            let tangle = tangle(seed, members, 3 + seed % 17);
+            let (needs, strong): (Vec<Needs>, Vec<Strong>) = tangle.into_iter().unzip();
+            let of = |nodes: &[u32]| -> Vec<Strong> {
+                let strong = nodes.iter().map(|&node| &strong[node as usize]);
+                strong.cloned().collect()
+            };
+            let acyclic = break_cycles(&needs, &vec![Vec::new(); members], &of, 2);
             let waits = closure(&acyclic.waits_for);
             for (build, row) in waits.iter().enumerate() {
                 assert!(!row.contains(build), "{seed}: {build} waits for itself");
@@ -210,10 +218,9 @@ mod tests {
                 put_to_the_test += 1;
             }
             for (build, needs) in needs.iter().enumerate() {
-                let mut all = needs.all_below(members);
-                if acyclic.nocheck[build] {
-                    all.subtract(&needs.check);
-                }
+                let mut all = needs.all.clone();
+                let check = needs.check.iter().filter(|_| acyclic.nocheck[build]);
+                check.for_each(|&other| all.remove(other as usize));
                 all.subtract(&given_up[build]);
                 assert_eq!(
                     all, acyclic.waits_for[build],

@@ -39,7 +39,7 @@ fn arranged(kept: &Kept, wanted: &[Bits]) -> Vec<u32> {
     let mut line = Vec::with_capacity(both.len());
     // By node, its number in a part.
     let mut number = vec![OUTSIDE; both.len()];
-    for nodes in components_of_rows(&both).members() {
+    for nodes in components_of_rows(&both).members().iter() {
         if nodes.len() == 1 {
             line.extend(nodes);
             continue;
@@ -57,7 +57,7 @@ fn arranged(kept: &Kept, wanted: &[Bits]) -> Vec<u32> {
             row.filter_map(|other| inside(other as u32))
         });
         let problem = Problem::new(Links::of_lists(kept), Links::of_lists(wanted));
-        for &node in &nodes {
+        for &node in nodes {
             number[node as usize] = OUTSIDE;
         }
         let arranged = problem.arrange().into_iter();

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::super::bits::Bits;
-use super::super::needs::Needs;
+use super::super::needs::{Needs, Strong};
 use super::settle::{Settled, settle};
 use super::{exact, search};
 use crate::source::RelationKind;
@@ -23,6 +23,21 @@ pub(super) const CLASSES: [(RelationKind, bool); 7] = [
 
 /// The class of the pairs that are given up a build at a time.
 pub(super) const CHECK: usize = 5;
+
+/// The class of the pairs of a kind, but for those of checks.
+fn class_of(kind: RelationKind, hard: bool) -> usize {
+    let soft = match kind {
+        RelationKind::Depends => 3,
+        RelationKind::Makedepends => 4,
+        RelationKind::Checkdepends => return CHECK,
+        RelationKind::Implicit => 6,
+    };
+    match (hard, kind) {
+        (false, _) => soft,
+        (true, RelationKind::Implicit) => 2,
+        (true, _) => soft - 3,
+    }
+}
 
 /// A build, and another one whose packages it installs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,8 +102,14 @@ impl Tangle {
         tangle
     }
 
-    /// The part of a build set that some of its members make up.
-    pub(in super::super) fn of(nodes: &[u32], needs: &[Needs], hard: &[Vec<u32>]) -> Self {
+    /// The part of a build set that some of its members make up; `strong` has
+    /// one entry for each of them.
+    pub(in super::super) fn of(
+        nodes: &[u32],
+        needs: &[Needs],
+        hard: &[Vec<u32>],
+        strong: &[Strong],
+    ) -> Self {
         let size = nodes.len();
         let mut inside = Bits::new(needs.len());
         nodes.iter().for_each(|&node| inside.insert(node as usize));
@@ -96,34 +117,41 @@ impl Tangle {
         for (at, &node) in nodes.iter().enumerate() {
             number[node as usize] = at;
         }
-        let classes_of = |(own, &node): (usize, &u32)| {
+        let is_hard = nodes.iter().any(|&node| !hard[node as usize].is_empty());
+        let classes_of = |(own, (&node, strong)): (usize, (&u32, &Strong))| {
             let needs = &needs[node as usize];
             let hard = &hard[node as usize];
-            let is_hard_pair = |other: usize| hard.binary_search(&(other as u32)).is_ok();
-            let row = |(kind, is_hard): (RelationKind, bool)| {
-                let mut row = Bits::new(size);
-                if is_hard && hard.is_empty() {
-                    return row;
-                }
-                let wanted = match kind {
-                    RelationKind::Depends => &needs.depends,
-                    RelationKind::Makedepends => &needs.makedepends,
-                    RelationKind::Checkdepends => &needs.check,
-                    RelationKind::Implicit => &needs.implicit,
+            let mut rows: [Bits; CLASSES.len()] = CLASSES.map(|(_, hard)| match hard && !is_hard {
+                true => Bits::default(),
+                false => Bits::new(size),
+            });
+            // Both rise.
+            let mut check = needs.check.iter().peekable();
+            for other in needs.all.iter_both(&inside).filter(|&it| number[it] != own) {
+                while check.next_if(|&&it| (it as usize) < other).is_some() {}
+                let class = if check.peek() == Some(&&(other as u32)) {
+                    CHECK
+                } else {
+                    let kind = if strong.depends.contains(other) {
+                        RelationKind::Depends
+                    } else if strong.makedepends.contains(other) {
+                        RelationKind::Makedepends
+                    } else {
+                        RelationKind::Implicit
+                    };
+                    let is_hard = hard.binary_search(&(other as u32)).is_ok();
+                    class_of(kind, is_hard)
                 };
-                for other in wanted.iter_both(&inside) {
-                    let belongs =
-                        kind == RelationKind::Checkdepends || is_hard_pair(other) == is_hard;
-                    if belongs && number[other] != own {
-                        row.insert(number[other]);
-                    }
-                }
-                row
-            };
-            CLASSES.map(row)
+                rows[class].insert(number[other]);
+            }
+            rows
         };
-        let of_nodes: Vec<[Bits; CLASSES.len()]> =
-            nodes.par_iter().enumerate().map(classes_of).collect();
+        let of_nodes: Vec<[Bits; CLASSES.len()]> = nodes
+            .par_iter()
+            .zip(strong)
+            .enumerate()
+            .map(classes_of)
+            .collect();
         let mut pairs: [Vec<Bits>; CLASSES.len()] = Default::default();
         for rows in of_nodes {
             for (row, rows) in rows.into_iter().zip(&mut pairs) {
