@@ -12,7 +12,7 @@ use super::events::{self, NewEvent};
 use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
 use super::pipelines::{SHOWN, ShownRow};
 use super::reported::installation_digest;
-use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, word};
+use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
 
 #[derive(FromRow)]
 struct Row {

@@ -216,6 +216,7 @@ fn build() -> NewBuild {
         nocheck: false,
         pkgnames: Vec::new(),
         because: String::new(),
+        because_of: None,
         install: Vec::new(),
         assumed: Vec::new(),
         waits_for: 0,
