@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ingredients::Flaky;
-use crate::runs::RunSummary;
+use crate::runs::{RunPackage, RunSummary};
 use crate::{BuildStatus, NamespaceName};
 
 /// A build in a list.
@@ -61,6 +61,10 @@ pub struct BuildDetails {
     pub needed_by: Vec<Neighbour>,
     /// All runs, newest first.
     pub runs: Vec<RunSummary>,
+    /// Its packages in the repository of the iteration, by name; also where they are those of an
+    /// earlier run, as of a build that is `reused`.
+    #[serde(default)]
+    pub packages: Vec<RunPackage>,
     /// The last times that this package base failed by itself, on this architecture and in whatever
     /// namespace, and then succeeded with the same input; newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -212,11 +212,13 @@ impl fmt::Display for Explanation {
             ),
             Self::WorkersBusy { slots, ahead } => write!(
                 f,
-                "all {slots} slots of the workers are taken, and {ahead} ready builds come before it"
+                "all {slots} slots of the workers are taken, and {} before it",
+                come(*ahead)
             ),
             Self::PipelinesOpen { limit, ahead } => write!(
                 f,
-                "all {limit} pipelines that may be open on GitLab are, and {ahead} ready builds come before it"
+                "all {limit} pipelines that may be open on GitLab are, and {} before it",
+                come(*ahead)
             ),
             Self::WaitsForRunner {
                 message: Some(message),
@@ -232,7 +234,8 @@ impl fmt::Display for Explanation {
             Self::WaitsForRunner { .. } => write!(f, "its pipeline on GitLab is being made"),
             Self::NextInLine { ahead } => write!(
                 f,
-                "it is ready and a worker is free; {ahead} ready builds come before it"
+                "it is ready and a worker is free; {} before it",
+                come(*ahead)
             ),
             Self::Failed { class, message } => match class {
                 Some(class) => write!(f, "it failed ({class}){}", said(message)),
@@ -248,6 +251,14 @@ impl fmt::Display for Explanation {
             Self::Unbuildable { message } => write!(f, "it cannot be built{}", said(message)),
             Self::Cancelled { message } => write!(f, "it was called off{}", said(message)),
         }
+    }
+}
+
+/// How many ready builds get a slot earlier, in words.
+fn come(ahead: u32) -> String {
+    match ahead {
+        1 => "1 ready build comes".to_owned(),
+        _ => format!("{ahead} ready builds come"),
     }
 }
 

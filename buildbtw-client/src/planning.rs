@@ -178,7 +178,12 @@ fn estimate(estimate: &Estimate) -> String {
     };
     if estimate.unknown > 0 {
         let never = count(estimate.unknown as usize, "build");
-        text.push_str(&format!("; {never} never ran and count as the median"));
+        let as_what = if estimate.unknown == 1 {
+            "counts"
+        } else {
+            "count"
+        };
+        text.push_str(&format!("; {never} never ran and {as_what} as the median"));
     }
     text + ")"
 }

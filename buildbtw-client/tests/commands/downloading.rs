@@ -84,6 +84,21 @@ async fn packages_are_fetched_once() {
     assert_eq!(fetched(&server), 6);
 }
 
+/// A build whose packages are those of an earlier run has no run of its own.
+#[tokio::test]
+async fn reused_packages_are_fetched() {
+    let mut world = built();
+    world.set("libgreet", 1, "libshout", BuildStatus::Reused, None);
+    let builds = world.builds.get_mut(&("libgreet".to_owned(), 1)).unwrap();
+    builds[2].build.run = None;
+    builds[2].runs.clear();
+    let server = Server::start(world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let done = run_in(&server, folder.path(), &["download", "libgreet"]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(files(folder.path()), ALL);
+}
+
 #[tokio::test]
 async fn packages_are_fetched_as_json() {
     let server = Server::start(built()).await;
@@ -163,10 +178,8 @@ async fn a_changed_package_is_thrown_away() {
 #[tokio::test]
 async fn names_that_leave_the_folder_are_refused() {
     let mut world = built();
-    let package = &mut world.runs.get_mut(&run_id(3)).unwrap().packages[0];
-    package.file_name = "../libshout-1.0.0-2-x86_64.pkg.tar.zst".to_owned();
     let builds = world.builds.get_mut(&("libgreet".to_owned(), 1)).unwrap();
-    builds[2].build.pkgnames.push("libshout".parse().unwrap());
+    builds[2].packages[0].file_name = "../libshout-1.0.0-2-x86_64.pkg.tar.zst".to_owned();
     let server = Server::start(world).await;
     let folder = tempfile::tempdir().unwrap();
     let done = run_in(
@@ -246,6 +259,7 @@ async fn several_architectures_have_a_folder_each() {
     let mut reference = world.builds[&key][0].clone();
     reference.build.architecture = other;
     reference.build.run = None;
+    reference.packages.clear();
     world.builds.get_mut(&key).unwrap().push(reference);
     let file = "libgreet-1.0.0-2-x86_64.pkg.tar.zst";
     let content = world.files[&format!("/repo/libgreet/1/os/x86_64/{file}")].clone();

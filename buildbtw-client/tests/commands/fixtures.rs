@@ -99,6 +99,7 @@ pub fn build(
         needs: Vec::new(),
         needed_by: Vec::new(),
         runs: Vec::new(),
+        packages: Vec::new(),
         flaky: Vec::new(),
     }
 }
@@ -355,14 +356,15 @@ pub fn built() -> World {
                 sha256: sha256(&content),
                 size: content.len() as u64,
             };
-            world
-                .runs
-                .get_mut(&run_id(number))
-                .expect("it is there")
-                .packages
-                .push(package);
+            let run = world.runs.get_mut(&run_id(number)).expect("it is there");
+            run.packages.push(package.clone());
+            // Debug packages stay with the run; the repository does not have them.
             if suffix.is_empty() {
                 world.files.insert(path, content);
+                let builds = world.builds.get_mut(&("libgreet".to_owned(), 1));
+                let mut builds = builds.expect("they are there").iter_mut();
+                let build = builds.find(|details| details.build.pkgbase.as_str() == pkgbase);
+                build.expect("it is there").packages.push(package);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::db::build_list::{self, BuildPosition};
 use crate::db::builds::{self, Side};
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::BuildKey;
-use crate::db::{flaky, runs};
+use crate::db::{flaky, made, runs};
 use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::{HttpProblem, HttpResult};
@@ -71,6 +71,7 @@ pub async fn get(
         needs: builds::neighbours(&mut tx, key, Side::Needs).await?,
         needed_by: builds::neighbours(&mut tx, key, Side::NeededBy).await?,
         runs: runs::of_build(&mut tx, key).await?,
+        packages: made::published(&mut tx, key).await?,
         flaky: flaky::of_build(&mut tx, key).await?,
     }))
 }

@@ -1,5 +1,6 @@
 //! What a build made, and what was made of the same name before.
 
+use buildbtw_api::runs::RunPackage;
 use buildbtw_repo::PackageFile;
 use sqlx::{FromRow, SqliteConnection};
 
@@ -71,6 +72,26 @@ pub async fn of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Ve
     .bind(build)
     .fetch_all(db)
     .await?)
+}
+
+/// The packages of a build that the newest generation of its repository has, by name.
+pub async fn published(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunPackage>> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT published_package.file_name, sha256, size \
+         FROM published_package JOIN package ON package.id = package_id \
+         WHERE build_id = ? AND until IS NULL ORDER BY published_package.file_name",
+    )
+    .bind(build)
+    .fetch_all(db)
+    .await?;
+    let packages = rows
+        .into_iter()
+        .map(|(file_name, sha256, size)| RunPackage {
+            file_name,
+            sha256,
+            size: size.unsigned_abs(),
+        });
+    Ok(packages.collect())
 }
 
 /// The package of the same name and architecture that a run made before this one, with its build.

@@ -5,10 +5,10 @@ mod fetch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use buildbtw_api::BuildStatus;
 use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::namespaces::Iteration;
 use buildbtw_api::runs::RunPackage;
+use buildbtw_api::{BuildStatus, NamespaceName};
 use buildbtw_graph::{Architecture, PkgBase};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
@@ -20,7 +20,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 use crate::words::{count, size, some_of};
 
-/// How many runs are asked about at once.
+/// How many builds are asked about at once.
 const ASKED: usize = 8;
 
 /// How many packages are fetched at once.
@@ -87,7 +87,7 @@ pub async fn run(session: &Session, arguments: &cli::Download) -> Outcome {
         Some(folder) => folder.clone(),
         None => Path::new(name.as_str()).join(iteration.number.to_string()),
     };
-    let mut wanted = wanted(session, iteration, &folder, &sources).await?;
+    let mut wanted = wanted(session, name, iteration, &folder, &sources).await?;
     fetch_all(session, &mut wanted).await?;
     if session.json {
         session.print_json(&Report {
@@ -187,15 +187,13 @@ fn sources<'a>(arguments: &cli::Download, builds: &'a [Build]) -> (Vec<Source<'a
         .into_iter()
         .map(|((architecture, pkgbase), mut own)| {
             own.sort_by_key(|build| std::cmp::Reverse(build.pass));
-            // A build that stands for another architecture's has no run of its own.
+            // A build that stands for another architecture's may have no packages of its own.
             let others = builds.iter().filter(|other| {
                 other.pkgbase == *pkgbase
                     && other.architecture != *architecture
                     && has_packages(other.status)
             });
-            if own.iter().all(|build| build.run.is_none()) {
-                own.extend(others);
-            }
+            own.extend(others);
             Source {
                 architecture,
                 pkgbase,
@@ -213,9 +211,10 @@ struct Source<'a> {
     builds: Vec<&'a Build>,
 }
 
-/// Asks the runs what they made.
+/// Asks the builds what they have in the repository.
 async fn wanted(
     session: &Session,
+    namespace: &NamespaceName,
     iteration: &Iteration,
     folder: &Path,
     sources: &[Source<'_>],
@@ -249,7 +248,7 @@ async fn wanted(
                 size: package.size,
                 fetched: false,
             };
-            let packages = packages(session, source).await?;
+            let packages = packages(session, namespace, iteration.number, source).await?;
             Ok::<_, Failure>(packages.into_iter().map(want).collect())
         })
         .buffered(ASKED)
@@ -258,20 +257,26 @@ async fn wanted(
     Ok(lists.into_iter().flatten().collect())
 }
 
-/// The packages of the first build that published some.
-async fn packages(session: &Session, source: &Source<'_>) -> Result<Vec<RunPackage>, Failure> {
+/// The packages of the first build that has some in the repository.
+async fn packages(
+    session: &Session,
+    namespace: &NamespaceName,
+    iteration: u32,
+    source: &Source<'_>,
+) -> Result<Vec<RunPackage>, Failure> {
     for build in &source.builds {
-        let Some(run) = &build.run else { continue };
-        let mut packages = session.client.run(run.id).await?.packages;
-        // Debug packages stay with the run; the repository does not have them.
-        packages.retain(|package| {
-            let name = pkgname(&package.file_name);
-            build
-                .pkgnames
-                .iter()
-                .any(|published| Some(published.as_str()) == name)
-        });
-        if let Some(bad) = packages
+        let details = session
+            .client
+            .build(
+                namespace,
+                iteration,
+                &build.architecture,
+                &build.pkgbase,
+                build.pass,
+            )
+            .await?;
+        if let Some(bad) = details
+            .packages
             .iter()
             .find(|package| !is_file_name(&package.file_name))
         {
@@ -281,21 +286,18 @@ async fn packages(session: &Session, source: &Source<'_>) -> Result<Vec<RunPacka
             );
             return Err(Failure::new(message));
         }
-        if !packages.is_empty() {
-            return Ok(packages);
+        if !details.packages.is_empty() {
+            return Ok(details.packages);
         }
     }
     Err(Failure::new(format!(
-        "the server does not say where the packages of {} came from",
+        "the server does not say which packages {} has in the repository",
         source.pkgbase
     ))
-    .hint("pacman can fetch them: `bbtw show` says how to name the repository"))
-}
-
-/// The package's name in `name-version-release-architecture.pkg.tar.zst`.
-fn pkgname(file_name: &str) -> Option<&str> {
-    let mut parts = file_name.rsplitn(4, '-');
-    parts.nth(3)
+    .hint(format!(
+        "`bbtw show {namespace} {}` says more",
+        source.pkgbase
+    )))
 }
 
 /// Whether a name from the server stays in the folder and means nothing to a shell or terminal.
@@ -336,15 +338,6 @@ async fn fetch_all(session: &Session, wanted: &mut [Wanted]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_names_name_their_package() {
-        assert_eq!(
-            pkgname("qt6-base-6.9.1-2-x86_64.pkg.tar.zst"),
-            Some("qt6-base")
-        );
-        assert_eq!(pkgname("rubbish"), None);
-    }
 
     #[test]
     fn names_that_leave_the_folder_are_refused() {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use buildbtw_api::NamespaceName;
 use buildbtw_api::builds::{BuildDetails, Neighbour};
 use buildbtw_api::namespaces::Iteration;
-use buildbtw_api::runs::{RunDetails, RunSummary};
+use buildbtw_api::runs::{RunDetails, RunPackage, RunSummary};
 use buildbtw_graph::PkgBase;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -95,7 +95,13 @@ fn write(out: &mut dyn Write, shown: &Shown, width: usize) -> io::Result<()> {
     }
     if let Some(run) = &shown.newest_run {
         steps(out, run, width)?;
-        packages(out, run, width)?;
+    }
+    // A run's packages also have those for debugging; what is reused has no run.
+    match &shown.newest_run {
+        Some(run) if !run.packages.is_empty() => packages(out, &run.packages, width)?,
+        _ => packages(out, &details.packages, width)?,
+    }
+    if let Some(run) = &shown.newest_run {
         writeln!(
             out,
             "\n{} of log: bbtw logs {} {} --iteration {}",
@@ -216,14 +222,14 @@ fn steps(out: &mut dyn Write, run: &RunDetails, width: usize) -> io::Result<()> 
     table.write(out, width)
 }
 
-fn packages(out: &mut dyn Write, run: &RunDetails, width: usize) -> io::Result<()> {
-    if run.packages.is_empty() {
+fn packages(out: &mut dyn Write, packages: &[RunPackage], width: usize) -> io::Result<()> {
+    if packages.is_empty() {
         return Ok(());
     }
     let strong = style::STRONG;
     writeln!(out, "\n{strong}Packages{strong:#}")?;
     let mut table = Table::bare().indented(2);
-    for package in &run.packages {
+    for package in packages {
         table.row([size(package.size).into(), package.file_name.as_str().into()]);
     }
     table.write(out, width)

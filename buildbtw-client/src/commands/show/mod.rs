@@ -77,7 +77,7 @@ pub async fn run(session: &Session, arguments: &cli::Show) -> Outcome {
         iterations(out, &details, session.width)?;
         match iteration {
             Some(iteration) => {
-                sets(out, iteration, session.width)?;
+                sets(out, session, iteration, session.width)?;
                 if let Some(text) = asking::unmet_in_words(&unmet) {
                     note(out, &text, session.width)?;
                 }
@@ -225,7 +225,12 @@ fn iterations(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> 
 }
 
 /// The build sets of an iteration in numbers.
-fn sets(out: &mut dyn Write, iteration: &Iteration, width: usize) -> io::Result<()> {
+fn sets(
+    out: &mut dyn Write,
+    session: &Session,
+    iteration: &Iteration,
+    width: usize,
+) -> io::Result<()> {
     for (architecture, set) in &iteration.build_sets {
         let strong = style::STRONG;
         writeln!(
@@ -271,7 +276,12 @@ fn sets(out: &mut dyn Write, iteration: &Iteration, width: usize) -> io::Result<
         let mut table = Table::bare().indented(2);
         table.row([
             "repository".into(),
-            format!("generation {}", set.generation).into(),
+            format!(
+                "generation {} at {}",
+                set.generation,
+                session.address(&set.repository)
+            )
+            .into(),
         ]);
         for base in &set.base {
             let digest = base.digest.get(..8).unwrap_or(&base.digest);
