@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_fake_gitlab::FakeGitLab;
@@ -10,6 +10,7 @@ use buildbtw_fake_gitlab::access::{Role, Scope};
 use buildbtw_fake_gitlab::hooks::Hook;
 use buildbtw_fake_gitlab::repository::NewFile;
 use buildbtw_fake_gitlab::runner::custom::{CustomRunner, Worked};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::programs::program;
@@ -32,7 +33,7 @@ pub struct Fleet {
     /// The packages by name and first commit.
     pub released: Vec<(String, String)>,
     runners: Vec<JoinHandle<()>>,
-    worked: Arc<Mutex<Vec<Worked>>>,
+    worked: watch::Sender<Vec<Worked>>,
 }
 
 impl Drop for Fleet {
@@ -70,7 +71,7 @@ impl Fleet {
             released: Vec::new(),
             sources: top.join("demo/packages"),
             runners: Vec::new(),
-            worked: Arc::default(),
+            worked: watch::Sender::default(),
         };
         for package in packages {
             let project = fleet
@@ -153,7 +154,7 @@ impl Fleet {
     ///
     /// When the host cannot be set up.
     pub fn start_runners(&mut self, stage: &Stage, number: usize) {
-        let host = stage.path().join("runner-host");
+        let host = Self::host(stage);
         std::fs::create_dir_all(host.join("tmp")).expect("folders can be made");
         let token = host.join("worker-token");
         std::fs::copy(stage.data().join("worker-token"), &token).expect("there is a token");
@@ -181,21 +182,26 @@ impl Fleet {
                 graceful_kill: Duration::from_secs(60),
                 ..CustomRunner::new(program("buildbtw-gitlab-executor"), host.join("tmp"))
             };
-            let (gitlab, worked) = (Arc::clone(&self.gitlab), Arc::clone(&self.worked));
+            let (gitlab, worked) = (Arc::clone(&self.gitlab), self.worked.clone());
             self.runners
                 .push(tokio::spawn(serve(runner, gitlab, worked)));
         }
     }
 
-    /// Waits until no job is open any more. A run is over before its job is.
-    pub async fn jobs_over(&self) {
+    /// The host of the Runners.
+    pub fn host(stage: &Stage) -> PathBuf {
+        stage.path().join("runner-host")
+    }
+
+    /// Waits until a job says something.
+    pub async fn said(&self, words: &str) {
         let mut changes = self.gitlab.shared().changes.subscribe();
         loop {
-            let open = {
+            let said = {
                 let state = self.gitlab.state();
-                state.jobs.values().any(|job| !job.status.is_over())
+                state.jobs.values().any(|job| job.trace.contains(words))
             };
-            if !open {
+            if said {
                 return;
             }
             // The sender lives as long as the GitLab.
@@ -203,10 +209,30 @@ impl Fleet {
         }
     }
 
+    /// Waits until no job is open any more, and the Runners have cleaned up. A run is over before its job is.
+    pub async fn jobs_over(&self) {
+        let mut changes = self.gitlab.shared().changes.subscribe();
+        let taken = loop {
+            let (open, taken) = {
+                let state = self.gitlab.state();
+                let open = state.jobs.values().any(|job| !job.status.is_over());
+                let taken = state.jobs.values().filter(|job| job.runner.is_some());
+                (open, taken.count())
+            };
+            if !open {
+                break taken;
+            }
+            // The sender lives as long as the GitLab.
+            let _ = changes.changed().await;
+        };
+        let mut worked = self.worked.subscribe();
+        // The sender lives as long as this value.
+        let _ = worked.wait_for(|worked| worked.len() >= taken).await;
+    }
+
     /// What the Runners have done so far.
     pub fn worked(&self) -> Vec<Worked> {
-        let worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
-        worked.clone()
+        self.worked.borrow().clone()
     }
 
     /// The logs of all jobs, for the message of a failed test.
@@ -219,16 +245,13 @@ impl Fleet {
 }
 
 /// Takes one job after the other, as soon as one waits.
-async fn serve(runner: CustomRunner, gitlab: Arc<FakeGitLab>, worked: Arc<Mutex<Vec<Worked>>>) {
+async fn serve(runner: CustomRunner, gitlab: Arc<FakeGitLab>, worked: watch::Sender<Vec<Worked>>) {
     let mut changes = gitlab.shared().changes.subscribe();
     loop {
         // Taken before the look, so that a job that comes during it is not missed.
         changes.borrow_and_update();
         match runner.work(&gitlab, std::future::pending()).await {
-            Some(done) => worked
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(done),
+            Some(done) => worked.send_modify(|worked| worked.push(done)),
             // The sender lives as long as the GitLab.
             None => {
                 let _ = changes.changed().await;

@@ -11,6 +11,7 @@ pub mod aftermath;
 pub mod corpus;
 pub mod fleet;
 pub mod git;
+pub mod leftovers;
 pub mod pacman;
 pub mod programs;
 pub mod stage;

@@ -5,10 +5,12 @@ use std::process::Command;
 
 use buildbtw_api::BuildStatus;
 use buildbtw_api::events::EventKind;
+use buildbtw_fake_gitlab::pipelines::Status;
 use buildbtw_fake_gitlab::runner::JobEnd;
 use buildbtw_tests::fleet::{Fleet, TOKEN};
+use buildbtw_tests::leftovers;
 use buildbtw_tests::pacman::Root;
-use buildbtw_tests::programs::output;
+use buildbtw_tests::programs::{DEADLINE, output};
 use buildbtw_tests::stage::name_of;
 
 const PACKAGES: [&str; 4] = ["greet-cli", "greet-words", "greetgen", "libgreet"];
@@ -85,4 +87,46 @@ async fn a_push_becomes_a_repository() {
             .env("LD_LIBRARY_PATH", root.path.join("usr/lib")),
     );
     assert!(said.contains("1.2.0"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_here_ends_on_gitlab_and_leaves_nothing() {
+    let mut fleet = Fleet::with(&["libgreet"]).await;
+    // A build that ends by itself only when everybody has gone, with more than one process.
+    fleet.push("libgreet", "libgreet 1.1.0", |text| {
+        text.replace(
+            "\nbuild() {",
+            "\nbuild() {\n  echo 'fell asleep'; sleep 100000 & sleep 100000",
+        )
+    });
+    let mut stage = fleet.stage();
+    stage.start_server();
+    stage.sources_in_sync().await;
+    fleet.tell(&stage);
+    fleet.start_runners(&stage, 1);
+    let mut new = vec!["new", "libgreet/main", "--scope", "none", "--bootstrap"];
+    new.extend(["--base", "none"]);
+    stage.bbtw_ok(&new);
+    let asleep = tokio::time::timeout(DEADLINE, fleet.said("fell asleep")).await;
+    assert!(asleep.is_ok(), "{}\n{}", stage.logs(), fleet.logs());
+
+    stage.bbtw_ok(&["cancel", "libgreet"]);
+    let over = tokio::time::timeout(DEADLINE, fleet.jobs_over()).await;
+    assert!(over.is_ok(), "{}\n{}", stage.logs(), fleet.logs());
+    let pipelines: Vec<Status> = {
+        let state = fleet.gitlab.state();
+        let pipelines = state.pipelines.values();
+        pipelines.map(|pipeline| pipeline.status).collect()
+    };
+    assert_eq!(pipelines, [Status::Canceled], "{}", fleet.logs());
+    let worked = fleet.worked();
+    let [done] = &worked[..] else {
+        panic!("{worked:#?}");
+    };
+    assert_eq!(done.end, JobEnd::Canceled, "{}", fleet.logs());
+    let left = leftovers::of(&Fleet::host(&stage), &["jobs/jobs", "tmp"]);
+    assert!(left.is_empty(), "{left:#?}\n{}", done.own_log);
+    let builds = stage.builds("libgreet", 1).await;
+    let cancelled = |build: &buildbtw_api::builds::Build| build.status == BuildStatus::Cancelled;
+    assert!(builds.iter().all(cancelled), "{builds:#?}");
 }
