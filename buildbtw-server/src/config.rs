@@ -152,6 +152,8 @@ pub enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Look whether the GitLab of the settings can be followed and built on, and say how to mend what is not.
+    Doctor,
 }
 
 /// What GitLab's hooks are recognised by: never shown.

@@ -2,6 +2,7 @@
 
 use buildbtw_server::config::{Command, Config};
 use buildbtw_server::dispatch::fleet::ci_config::{self, Place};
+use buildbtw_server::dispatch::fleet::doctor::{self, Finding};
 use buildbtw_server::start;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -59,8 +60,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // Fails only if a provider is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
-    if let Some(Command::CiConfig { apply }) = config.command {
-        return ci_config(&config, apply).await;
+    match config.command {
+        Some(Command::CiConfig { apply }) => return ci_config(&config, apply).await,
+        Some(Command::Doctor) => return doctor(&config).await,
+        None => {}
     }
     let shutdown = CancellationToken::new();
     let running = start(config, shutdown.clone()).await?;
@@ -80,6 +83,33 @@ async fn run(config: Config) -> anyhow::Result<()> {
     });
     running.stopped().await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Shows what is right and what is wrong with the GitLab of the settings.
+async fn doctor(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.gitlab_packages_group.is_some(),
+        "GITLAB_PACKAGES_GROUP is not set: nothing is on a GitLab, and SOURCES_DIR is followed"
+    );
+    let gitlab = buildbtw_server::sources::gitlab_client(config)?;
+    let today = jiff::Zoned::now().date();
+    let mut ills = 0;
+    for finding in doctor::examine(config, &gitlab, today).await {
+        match finding {
+            Finding::Well(what) => println!("ok    {what}"),
+            Finding::Odd(what, hint) => println!("odd   {what}\n      hint: {hint}"),
+            Finding::Ill(what, hint) => {
+                ills += 1;
+                println!("ill   {what}\n      hint: {hint}");
+            }
+        }
+    }
+    anyhow::ensure!(
+        ills == 0,
+        "buildbtw cannot work with this GitLab: {ills} to mend"
+    );
+    println!("buildbtw can work with this GitLab.");
     Ok(())
 }
 
@@ -103,18 +133,30 @@ async fn ci_config(config: &Config, apply: bool) -> anyhow::Result<()> {
     );
     let done = done.await?;
     let verb = if apply { "changed" } else { "would change" };
-    println!(
-        "{} of {} projects {verb} to {}",
-        done.changed, done.seen, done.wanted
-    );
+    match (done.changed, done.refused) {
+        (0, 0) => println!("all {} projects use {}", done.seen, done.wanted),
+        (changed, _) => println!(
+            "{changed} of {} projects {verb} to {}",
+            done.seen, done.wanted
+        ),
+    }
     if !apply && done.changed > 0 {
         println!("`buildbtw-server ci-config --apply` changes them");
     }
+    let count = |number: usize, what: &str| match number {
+        1 => format!("1 project was {what}"),
+        number => format!("{number} projects were {what}"),
+    };
     anyhow::ensure!(
-        done.refused == 0 && done.unreadable == 0,
-        "{} projects were not changed, and {} could not be read",
-        done.refused,
-        done.unreadable
+        done.refused == 0,
+        count(done.refused, "not changed; why stands above")
+    );
+    anyhow::ensure!(
+        done.unreadable == 0,
+        count(
+            done.unreadable,
+            "not looked at: GitLab could not read them, or the token may not see them"
+        )
     );
     Ok(())
 }

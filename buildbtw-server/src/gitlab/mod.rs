@@ -20,6 +20,7 @@ mod reach;
 mod request;
 mod time;
 mod token;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub use projects::{Cost, Head, Identity, Order, Page, Project, ProjectId, Refere
 pub use reach::Reach;
 pub use time::{RealTime, Time};
 pub use token::Token;
+pub use tokens::TokenFacts;
 
 /// How a GitLab is talked to.
 #[derive(Debug, Clone)]

@@ -13,6 +13,17 @@ pub enum Scope {
     ReadRepository,
 }
 
+impl Scope {
+    /// GitLab's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::ReadApi => "read_api",
+            Self::ReadRepository => "read_repository",
+        }
+    }
+}
+
 /// What the token's user is in the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -39,6 +50,8 @@ pub struct Token {
     pub scopes: Vec<Scope>,
     /// What its user may do.
     pub role: Role,
+    /// The day on which it ends.
+    pub expires_at: Option<String>,
 }
 
 /// Who asks.

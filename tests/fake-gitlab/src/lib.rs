@@ -216,6 +216,7 @@ impl FakeGitLab {
             username: "buildbtw".to_owned(),
             scopes: scopes.to_vec(),
             role,
+            expires_at: None,
         };
         self.state().tokens.insert(secret.to_owned(), token);
     }

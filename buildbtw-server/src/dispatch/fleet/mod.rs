@@ -10,6 +10,7 @@ mod answers;
 pub mod ci_config;
 pub mod claim;
 pub mod commit_statuses;
+pub mod doctor;
 pub mod hand_over;
 mod keeping;
 mod settings;

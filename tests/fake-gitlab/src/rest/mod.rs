@@ -66,6 +66,7 @@ pub fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/user", get(users::current))
         .route("/version", get(users::version))
+        .route("/personal_access_tokens/self", get(users::token))
         .route("/projects", get(projects::list))
         .nest("/projects/{project}", project)
         .route("/groups/{group}", get(groups::show))

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Asking;
 use super::refused::Refused;
+use crate::access::Access;
 use crate::state::user;
 
 /// `GET /user`
@@ -14,6 +15,18 @@ pub async fn current(asking: Asking) -> Result<Json<Value>, Refused> {
     shown["email"] = json!(format!("{username}@example.org"));
     shown["bot"] = json!(true);
     Ok(Json(shown))
+}
+
+/// `GET /personal_access_tokens/self`
+pub async fn token(asking: Asking) -> Result<Json<Value>, Refused> {
+    let Access::Token(token) = &asking.access else {
+        return Err(Refused::unauthorized());
+    };
+    let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.word()).collect();
+    Ok(Json(json!({
+        "id": 1, "name": "buildbtw", "revoked": false, "active": true, "scopes": scopes, "user_id": 1,
+        "created_at": "2026-01-01T00:00:00.000Z", "expires_at": token.expires_at,
+    })))
 }
 
 /// `GET /version`
