@@ -8,7 +8,6 @@
 use std::time::{Duration, Instant};
 
 use buildbtw_tests::corpus::{self, SrcinfoText, synthetic};
-use buildbtw_tests::programs::Memory;
 use buildbtw_tests::stage::Stage;
 use serde_json::{Value, json};
 
@@ -77,7 +76,7 @@ async fn whole_program(measure: bool) {
     println!(
         "bbtw new {largest}/main: {:.1?}; {}",
         start.elapsed(),
-        mebibytes(&stage.server().memory())
+        stage.server().memory()
     );
     stage.start_worker(&[("BUILDER", "fake"), ("WORKER_SLOTS", "4")]);
     let begun = |event: &buildbtw_api::events::Event| event.to.as_deref() == Some("built");
@@ -114,7 +113,7 @@ async fn pages(stage: &mut Stage, namespace: &str, pkgbase: &str) {
             size / 1024
         );
     }
-    println!("with the pages: {}", mebibytes(&stage.server().memory()));
+    println!("with the pages: {}", stage.server().memory());
 }
 
 /// Starts the server and waits until it has read all sources.
@@ -128,7 +127,7 @@ async fn start_server(stage: &mut Stage, texts: &[SrcinfoText], what: &str) {
     let memory = stage.server().memory();
     println!(
         "{what}: listens after {listening:.2?}, has all sources after {read:.2?}; {}",
-        mebibytes(&memory)
+        memory
     );
 }
 
@@ -178,20 +177,11 @@ async fn plan(stage: &mut Stage, pkgbase: &str) {
         count("builds"),
         count("edges"),
         answer.len() / 1024,
-        mebibytes(&memory),
+        memory,
     );
 }
 
 fn spread(times: &mut [Duration]) -> (Duration, Duration) {
     times.sort_unstable();
     (times[0], times[times.len() / 2])
-}
-
-fn mebibytes(memory: &Memory) -> String {
-    let whole = |bytes: u64| bytes / (1 << 20);
-    format!(
-        "memory {} MiB, at most {} MiB",
-        whole(memory.resident),
-        whole(memory.peak)
-    )
 }

@@ -191,6 +191,14 @@ pub struct Memory {
     pub peak: u64,
 }
 
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let whole = |bytes: u64| bytes / (1 << 20);
+        let (resident, peak) = (whole(self.resident), whole(self.peak));
+        write!(f, "memory {resident} MiB, at most {peak} MiB")
+    }
+}
+
 /// What a program that ran to its end left.
 #[derive(Debug)]
 pub struct Finished {
