@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buildbtw_api::Changeset;
 use buildbtw_graph::{PkgBase, SourcePackage};
 
-use super::projects::{commit_of, read_text, stated, tree_of};
+use super::projects::{read_text, stated, tree_of};
 use super::{GitLabSources, trees};
 use crate::gitlab::{CommitFiles, GitLabError, ProjectId, Text, path_of};
 use crate::sources::error::SourceError;
@@ -69,7 +69,10 @@ impl GitLabSources {
             }
         };
         match found.commit {
-            Some(commit) => self.changeset_at(project, changeset, &commit).await,
+            Some(commit) => {
+                self.read_or_known(shared, project, changeset, &commit)
+                    .await
+            }
             None => Err(SourceError::UnknownReference {
                 pkgbase: pkgbase.clone(),
                 reference: changeset.reference.clone(),
@@ -91,7 +94,24 @@ impl GitLabSources {
         commit: &str,
     ) -> Result<ResolvedChangeset, SourceError> {
         let project = self.find(shared, &changeset.pkgbase).await?;
-        self.changeset_at(project, changeset, commit).await
+        self.read_or_known(shared, project, changeset, commit).await
+    }
+
+    /// What a commit says. That of a default branch was read already, and does not change, so GitLab's failing in
+    /// this moment refuses no iteration.
+    async fn read_or_known(
+        &self,
+        shared: &Shared,
+        project: ProjectId,
+        changeset: &Changeset,
+        commit: &str,
+    ) -> Result<ResolvedChangeset, SourceError> {
+        match self.changeset_at(project, changeset, commit).await {
+            Err(error @ SourceError::GitLab { .. }) => {
+                as_read(shared, changeset, commit).ok_or(error)
+            }
+            done => done,
+        }
     }
 
     async fn changeset_at(
@@ -252,17 +272,21 @@ fn as_known(
     if !meant || !error.is_away() {
         return None;
     }
-    let mut warnings = known.warnings.clone();
-    warnings.push(format!("this is what was known last, since {error}"));
-    let commit = known.commit.as_ref()?;
-    let head = crate::gitlab::Head {
-        commit: commit.commit.clone(),
-        authored_at: commit.committed_at,
-    };
+    let mut read = as_read(shared, changeset, &known.commit.as_ref()?.commit)?;
+    let warning = format!("this is what was known last, since {error}");
+    read.warnings.push(warning);
+    Some(read)
+}
+
+/// A changeset at the commit of a default branch, as it was read.
+fn as_read(shared: &Shared, changeset: &Changeset, commit: &str) -> Option<ResolvedChangeset> {
+    let heads = shared.state.heads();
+    let known = heads.repository(&changeset.pkgbase)?;
+    let head = known.commit.as_ref().filter(|head| head.commit == commit)?;
     Some(ResolvedChangeset {
         changeset: changeset.clone(),
-        commit: commit_of(&head),
+        commit: head.clone(),
         package: known.package.as_ref()?.as_ref().clone(),
-        warnings,
+        warnings: known.warnings.clone(),
     })
 }
