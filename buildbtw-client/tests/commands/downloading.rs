@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use buildbtw_api::BuildStatus;
 
-use crate::fixtures::{built, failed, run_id};
+use crate::fixtures::{built, failed};
 use crate::program::{Running, bbtw, regex_of, run_in, snapshot};
 use crate::server::Server;
 use crate::world::World;
