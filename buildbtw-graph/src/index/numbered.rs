@@ -142,3 +142,92 @@ impl<'a> Numbering<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_srcinfo;
+
+    fn source(name: &str, more: &str) -> SourcePackage {
+        let text = format!(
+            "pkgbase = {name}\npkgver = 1\npkgrel = 1\narch = x86_64\narch = aarch64\n\
+             arch = riscv64\n{more}\npkgname = {name}\npkgname = {name}-more\n\
+             depends = foo>=2\ndepends_riscv64 = last\n"
+        );
+        read_srcinfo(&text).unwrap().package
+    }
+
+    fn index() -> SourceIndex {
+        let lists = "depends = foo\nmakedepends = foo>=2\nmakedepends_aarch64 = a\n\
+                     makedepends_riscv64 = b\ncheckdepends = foo";
+        [source("one", lists), source("two", "depends = foo")]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn numbers_stand_beside_the_relations_of_each_architecture() {
+        let index = index();
+        for source in index.iter() {
+            let numbered = index.numbered(source).unwrap();
+            for on in ["x86_64", "aarch64", "riscv64"].map(|on| on.parse().unwrap()) {
+                let listed: Vec<_> = numbered.build_relations(source, &on).collect();
+                let plain: Vec<_> = source.build_relations(&on).collect();
+                let kinds = listed.iter().map(|&(kind, relation, _)| (kind, relation));
+                assert_eq!(kinds.collect::<Vec<_>>(), plain);
+                let mut all: Vec<_> = listed.into_iter().map(|(_, r, n)| (r, n)).collect();
+                for (item, package) in source.packages.iter().enumerate() {
+                    let listed: Vec<_> = numbered.depends(source, item, &on).collect();
+                    let relations = listed.iter().map(|&(relation, _)| relation);
+                    assert!(relations.eq(package.depends.on(&on)));
+                    all.extend(listed);
+                }
+                assert!(
+                    all.iter()
+                        .all(|&(relation, n)| index.number_of(relation) == Some(n))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_is_free_again_when_nobody_has_the_relation() {
+        let mut index = index();
+        let bound = index.relations();
+        let users = |index: &SourceIndex, name: &str| -> Vec<usize> {
+            let wanted = &index.slot(name).unwrap().wanted;
+            wanted.iter().map(|wanted| wanted.users.len()).collect()
+        };
+        // `foo`: the section and the first package of each; `foo>=2`: one section, two packages.
+        assert_eq!(users(&index, "foo"), [4, 3]);
+        let one = index.remove(&"one".parse().unwrap()).unwrap();
+        assert_eq!(users(&index, "foo"), [2, 1]);
+        assert!(index.slot("a").is_none() && index.number_of(&"b".parse().unwrap()).is_none());
+        index.insert(one);
+        assert_eq!(index.relations(), bound);
+        let mut numbers: Vec<u32> = ["foo", "foo>=2", "a", "b", "last"]
+            .map(|text| index.number_of(&text.parse().unwrap()).unwrap())
+            .to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 5);
+    }
+
+    #[test]
+    fn relations_from_elsewhere_get_numbers_of_their_own() {
+        let index = index();
+        let [known, other, again] = ["foo", "foo>=3", "foo>=3"].map(|text| text.parse().unwrap());
+        let mut numbering = Numbering::new(&index);
+        assert_eq!(Some(numbering.number(&known)), index.number_of(&known));
+        let bound = numbering.bound();
+        assert_eq!(numbering.number(&other) as usize, bound);
+        assert_eq!(numbering.number(&again) as usize, bound);
+        assert_eq!(numbering.bound(), bound + 1);
+        // A copy is not the source itself, but its relations are the same.
+        let source = index.iter().next().unwrap();
+        let copy = SourcePackage::clone(source);
+        assert!(index.numbered(&copy).is_none());
+        let of_copy = numbering.of(&copy).into_owned();
+        assert_eq!(of_copy.numbers, index.numbered(source).unwrap().numbers);
+    }
+}

@@ -229,7 +229,7 @@ impl<'a> Maker<'a, '_> {
         };
         let member = self.mixed.member_of(package);
         let mut extras = Vec::new();
-        if member.is_some() && self.released.package(package.pkgname()).is_none() {
+        if member.is_some() && !self.released.has(package.pkgname()) {
             extras.push(self.graph.extras.len() as u32);
             self.graph.extras.push(Extra::Unreleased(number));
         }

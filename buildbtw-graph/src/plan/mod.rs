@@ -203,15 +203,13 @@ fn on_each_architecture(
     let mut primary: BTreeMap<PkgBase, (Version, Option<String>)> = BTreeMap::new();
     let architectures = worlds.len();
     for (number, (worlds, set)) in worlds.iter().zip(sets).enumerate() {
-        let members: Vec<(PkgBase, Because)> = set.members.into_iter().collect();
-        let decide = |(pkgbase, because): (PkgBase, Because)| {
-            let source = worlds.sources.get(&pkgbase)?;
-            let known = primary
-                .get(&pkgbase)
-                .filter(|_| number > 0 && source.is_any_only());
-            Some(choose(worlds, options, source, because, known))
-        };
-        let decided: Vec<_> = members.into_par_iter().filter_map(decide).collect();
+        let members = set.members.into_par_iter();
+        let decided = members.map(|(source, because)| {
+            let known = primary.get(&source.pkgbase);
+            let known = known.filter(|_| number > 0 && source.is_any_only());
+            choose(worlds, options, source, because, known)
+        });
+        let decided: Vec<_> = decided.collect();
         let (chosen, doubts): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
         warnings.extend(doubts.into_iter().flatten());
         let ground = Ground {
@@ -304,10 +302,10 @@ fn worlds<'a>(input: &PlanInput<'a>, overlay: &'a Overlay, on: &'a Architecture)
 /// The rebuild set of each architecture. A source whose packages are for any
 /// architecture is built once, for the primary one, and rebuilt there as soon
 /// as one architecture wants it; its packages are new on all of them.
-fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet> {
+fn rebuild_sets<'a>(worlds: &[Worlds<'a>], options: &PlanOptions) -> Vec<RebuildSet<'a>> {
     let mut shared: BTreeMap<PkgBase, Because> = BTreeMap::new();
     loop {
-        let sets: Vec<RebuildSet> = worlds
+        let sets: Vec<RebuildSet<'a>> = worlds
             .iter()
             .map(|worlds| rebuild_set(worlds, options, &shared))
             .collect();
@@ -315,17 +313,11 @@ fn rebuild_sets(worlds: &[Worlds<'_>], options: &PlanOptions) -> Vec<RebuildSet>
             return sets;
         }
         let known = shared.len();
-        for (worlds, set) in worlds.iter().zip(&sets) {
-            for (pkgbase, because) in &set.members {
-                if worlds
-                    .sources
-                    .get(pkgbase)
-                    .is_some_and(SourcePackage::is_any_only)
-                {
-                    shared
-                        .entry(pkgbase.clone())
-                        .or_insert_with(|| because.clone());
-                }
+        for set in &sets {
+            let members = set.members.iter();
+            for (source, because) in members.filter(|(source, _)| source.is_any_only()) {
+                let known = shared.entry(source.pkgbase.clone());
+                known.or_insert_with(|| because.clone());
             }
         }
         if shared.len() == known {
@@ -343,8 +335,7 @@ fn choose<'a>(
     known: Option<&(Version, Option<String>)>,
 ) -> (Chosen<'a>, Option<PlanWarning>) {
     let mut doubt = None;
-    let packages = worlds.released.packages_from(&source.pkgbase);
-    let mut released: Vec<&Version> = packages.iter().map(|package| package.version()).collect();
+    let mut released = worlds.released_versions(source);
     // Mostly they all have one version.
     released.dedup();
     released.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));

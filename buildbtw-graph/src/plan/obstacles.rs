@@ -11,7 +11,7 @@ use super::graph::{Extra, Graph, Root};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, own_without_check};
 use super::output::{Risk, Unbuildable, UnbuildableReason};
-use super::worlds::{Package, Released, resolve};
+use super::worlds::{Package, resolve};
 use crate::relation::{Comparison, Provision, Relation};
 use crate::source::RelationKind;
 use crate::version::Version;
@@ -287,8 +287,7 @@ impl<'a> Look<'_, 'a> {
     }
 
     fn is_released(&self, package: Package<'_>) -> bool {
-        !matches!(self.ground.released, Released::Nothing(_))
-            && self.ground.released.package(package.pkgname()).is_some()
+        self.ground.released.has(package.pkgname())
     }
 
     /// Builds without a package, as if it and all it provides were there.

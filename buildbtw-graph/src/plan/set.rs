@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::differs::differences;
@@ -17,6 +18,7 @@ use crate::index::Place;
 use crate::names::PkgBase;
 use crate::relation::Relation;
 use crate::source::{RelationKind, SourcePackage, SplitPackage};
+use crate::version::Version;
 
 /// What the rebuild set is worked out from.
 pub(super) struct Worlds<'a> {
@@ -31,6 +33,20 @@ pub(super) struct Worlds<'a> {
 }
 
 impl<'a> Worlds<'a> {
+    /// The versions in which packages of a source are released, some several times.
+    pub fn released_versions(&self, source: &'a SourcePackage) -> Vec<&'a Version> {
+        let is_branch = |of: &Sources<'a>| of.base.numbered(source).is_some();
+        if matches!(&self.released, Released::Branches(of) if is_branch(of)) {
+            return source
+                .pkgnames(self.sources.on)
+                .take(1)
+                .map(|_| &source.version)
+                .collect();
+        }
+        let packages = self.released.packages_from(&source.pkgbase).into_iter();
+        packages.map(Package::version).collect()
+    }
+
     /// A source's number among the default branches; a changed one has none.
     pub fn number_of(&self, source: &SourcePackage) -> Option<u32> {
         let pkgbase = &source.pkgbase;
@@ -44,13 +60,22 @@ impl<'a> Worlds<'a> {
 
 /// The members of one architecture's build set, and what was noticed on the way.
 #[derive(Default)]
-pub(super) struct RebuildSet {
-    /// The members with the reason why they are in the set.
-    pub members: BTreeMap<PkgBase, Because>,
+pub(super) struct RebuildSet<'a> {
+    /// The members with the reason why they are in the set, by pkgbase.
+    pub members: Vec<(&'a SourcePackage, Because)>,
     /// Relations of released packages that the change leaves unsatisfied.
     pub broken: Vec<Broken>,
     /// What was strange.
     pub warnings: Vec<PlanWarning>,
+}
+
+impl<'a> RebuildSet<'a> {
+    /// A member with its reason.
+    pub fn member(&self, pkgbase: &PkgBase) -> Option<&(&'a SourcePackage, Because)> {
+        let at = |(source, _): &(&SourcePackage, Because)| source.pkgbase.cmp(pkgbase);
+        let at = self.members.binary_search_by(at).ok()?;
+        self.members.get(at)
+    }
 }
 
 /// From so many entries on, a list is looked through on all cores.
@@ -62,7 +87,7 @@ pub(super) fn rebuild_set<'a>(
     worlds: &Worlds<'a>,
     options: &PlanOptions,
     also: &BTreeMap<PkgBase, Because>,
-) -> RebuildSet {
+) -> RebuildSet<'a> {
     let on = worlds.sources.on;
     let mut set = RebuildSet::default();
     let mut frontier = Vec::new();
@@ -116,13 +141,12 @@ pub(super) fn rebuild_set<'a>(
         }
     }
     set.warnings = round.warnings.into_iter().collect();
-    let members = members.into_values();
-    set.members = members
-        .map(|(source, because)| (source.pkgbase.clone(), because))
-        .collect();
-    let members = &set.members;
-    set.broken
-        .retain(|broken| !members.contains_key(&broken.pkgbase));
+    set.members = members.into_values().collect();
+    set.members
+        .par_sort_unstable_by(|(a, _), (b, _)| a.pkgbase.cmp(&b.pkgbase));
+    let mut broken = std::mem::take(&mut set.broken);
+    broken.retain(|broken| set.member(&broken.pkgbase).is_none());
+    set.broken = broken;
     set
 }
 

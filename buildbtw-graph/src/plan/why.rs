@@ -136,19 +136,19 @@ pub fn why(
 
 /// The links from a change to a member. Members join in rounds and keep the
 /// reason of the round in which they joined, so this chain is a shortest one.
-fn chain_to(set: &RebuildSet, pkgbase: &PkgBase) -> Option<Vec<Link>> {
+fn chain_to(set: &RebuildSet<'_>, pkgbase: &PkgBase) -> Option<Vec<Link>> {
     let mut chain = Vec::new();
-    let mut at = set.members.get_key_value(pkgbase)?;
-    while let (pkgbase, Because::Dependent(because)) = at {
+    let mut at = set.member(pkgbase)?;
+    while let (source, Because::Dependent(because)) = at {
         chain.push(Link {
-            pkgbase: pkgbase.clone(),
+            pkgbase: source.pkgbase.clone(),
             pkgname: because.pkgname.clone(),
             relation: because.relation.clone(),
             of: because.of.clone(),
             world: because.world,
         });
         // No chain is longer than the set, whatever a set might hold.
-        match set.members.get_key_value(&because.of) {
+        match set.member(&because.of) {
             Some(next) if chain.len() <= set.members.len() => at = next,
             _ => break,
         }
@@ -161,7 +161,7 @@ fn why_not(
     worlds: &[Worlds<'_>],
     number: usize,
     options: &PlanOptions,
-    set: &RebuildSet,
+    set: &RebuildSet<'_>,
     pkgbase: &PkgBase,
 ) -> WhyNot {
     let of = &worlds[number];
@@ -209,7 +209,7 @@ fn why_not(
 }
 
 /// A relation that almost makes a source a dependent.
-fn near_miss(of: &Worlds<'_>, set: &RebuildSet, source: &SourcePackage) -> Option<WhyNot> {
+fn near_miss(of: &Worlds<'_>, set: &RebuildSet<'_>, source: &SourcePackage) -> Option<WhyNot> {
     let on = of.sources.on;
     let of_packages = source
         .pkgnames(on)
@@ -246,8 +246,8 @@ fn near_miss(of: &Worlds<'_>, set: &RebuildSet, source: &SourcePackage) -> Optio
         .flat_map(|package| package.optdepends.on(on));
     optional.find_map(|relation| {
         let chosen = resolve(&of.sources, relation).chosen?;
-        set.members
-            .contains_key(chosen.pkgbase())
+        set.member(chosen.pkgbase())
+            .is_some()
             .then(|| WhyNot::Optional {
                 relation: relation.to_string(),
                 of: chosen.pkgbase().clone(),
@@ -258,7 +258,7 @@ fn near_miss(of: &Worlds<'_>, set: &RebuildSet, source: &SourcePackage) -> Optio
 /// A member's package that has or provides a name.
 fn member_with<'a>(
     of: &Worlds<'a>,
-    set: &RebuildSet,
+    set: &RebuildSet<'_>,
     name: &str,
 ) -> Option<(PkgBase, Package<'a>)> {
     let mut found = Vec::new();
@@ -266,6 +266,6 @@ fn member_with<'a>(
     of.sources.providing(name, &mut found);
     found
         .into_iter()
-        .find(|package| set.members.contains_key(package.pkgbase()))
+        .find(|package| set.member(package.pkgbase()).is_some())
         .map(|package| (package.pkgbase().clone(), package))
 }

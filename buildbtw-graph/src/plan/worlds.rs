@@ -340,6 +340,22 @@ impl<'a> Released<'a> {
         found.first().copied()
     }
 
+    /// Whether there is one.
+    pub fn has(&self, pkgname: &PkgName) -> bool {
+        let name = pkgname.as_str();
+        match self {
+            Released::Nothing(_) => false,
+            Released::Repositories(index, _) => index.packages_named(name).next().is_some(),
+            Released::Branches(sources) => {
+                let mut found = false;
+                sources.each_named(name, |source, package| {
+                    found |= source.builds_on(sources.on) && package.is_made_for(sources.on);
+                });
+                found
+            }
+        }
+    }
+
     /// All released packages of a pkgbase.
     pub fn packages_from(&self, pkgbase: &PkgBase) -> Vec<Package<'a>> {
         match self {

@@ -4,7 +4,6 @@ use super::flaw::Flaw;
 use super::packages::{Installation, Mark, Target};
 use super::replay::Replay;
 use super::row::Row;
-use super::worlds::Base;
 use crate::plan::PlannedBuild;
 use crate::relation::{Provision, Relation};
 use crate::source::RelationKind;
@@ -96,8 +95,7 @@ impl Replay<'_, '_> {
         // The first pass made what the second one needs of its own packages.
         for &own in installs.own.iter().filter(|_| build.pass == 1) {
             let name = self.packages.nodes[own as usize].pkg.name();
-            let released = !matches!(self.worlds.base, Base::Nothing)
-                && self.worlds.released_named(name.as_str()).is_some();
+            let released = self.worlds.is_released(name.as_str());
             if !released && !assumes_package(build, name.as_str()) {
                 missing(name.to_string());
             }

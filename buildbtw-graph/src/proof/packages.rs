@@ -84,7 +84,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
             let member = self.root.maker(pkg);
             let mut marks = Vec::new();
             let name = pkg.name().as_str();
-            if member.is_some() && self.worlds.released_named(name).is_none() {
+            if member.is_some() && !self.worlds.is_released(name) {
                 marks.push(self.marks.len() as u32);
                 self.marks.push(Mark::Unreleased(number));
             }

@@ -296,6 +296,20 @@ impl<'w> Worlds<'w> {
         split.is_none_or(|split| split.is_made_for(self.on)) && source.builds_on(self.on)
     }
 
+    /// Whether a package of a name is released.
+    pub fn is_released(&self, name: &str) -> bool {
+        match self.base {
+            Base::Nothing => false,
+            Base::Repositories(index) => index.packages_named(name).next().is_some(),
+            Base::DefaultBranches => {
+                let slot = self.sources.slot(name);
+                let places = slot.map_or(&[][..], |slot| &slot.packages);
+                let mut users = places.iter().map(|&place| self.sources.package(place));
+                users.any(|user| self.is_here(user))
+            }
+        }
+    }
+
     /// The released package of a name.
     pub fn released_named(&self, name: &str) -> Option<Pkg<'w>> {
         let mut found = Vec::new();
