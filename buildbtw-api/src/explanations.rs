@@ -114,6 +114,13 @@ pub enum Explanation {
         /// Why GitLab could not be asked last, while that is so.
         message: Option<String>,
     },
+    /// Workers are free, but it ends sooner on a faster one that is about to be.
+    LeftToFaster {
+        /// The name of that worker.
+        worker: String,
+        /// How many ready builds come before it.
+        ahead: u32,
+    },
     /// A worker is free and will take it when it asks next.
     NextInLine {
         /// How many ready builds come before it.
@@ -232,6 +239,11 @@ impl fmt::Display for Explanation {
                 "its pipeline on GitLab is {status}, and no runner has taken it"
             ),
             Self::WaitsForRunner { .. } => write!(f, "its pipeline on GitLab is being made"),
+            Self::LeftToFaster { worker, ahead } => write!(
+                f,
+                "it ends sooner on {worker}, which is faster than the workers that are free and about \
+                 to be free itself; {ahead} ready builds come before it"
+            ),
             Self::NextInLine { ahead } => write!(
                 f,
                 "it is ready and a worker is free; {} before it",

@@ -41,6 +41,11 @@ pub enum IdleReason {
     },
     /// What is ready failed on it before and is left to others.
     LeftToOthers,
+    /// What is ready ends sooner on a faster worker, which is about to be free.
+    LeftToFaster {
+        /// The name of that worker.
+        worker: String,
+    },
     /// What is ready waits for runs of an equal input, whose packages will serve.
     WaitsForEqualInput,
     /// It gets a run when it asks next.
@@ -76,6 +81,10 @@ impl fmt::Display for IdleReason {
                 write!(f, "nothing of what is ready fits: {lacking}")
             }
             Self::LeftToOthers => write!(f, "what is ready failed on it and is left to others"),
+            Self::LeftToFaster { worker } => write!(
+                f,
+                "what is ready ends sooner on {worker}, which is faster and about to be free"
+            ),
             Self::WaitsForEqualInput => write!(
                 f,
                 "what is ready waits for runs of an equal input, whose packages will serve"
@@ -128,6 +137,12 @@ mod tests {
             (
                 IdleReason::LeftToOthers,
                 "what is ready failed on it and is left to others",
+            ),
+            (
+                IdleReason::LeftToFaster {
+                    worker: "quick".to_owned(),
+                },
+                "what is ready ends sooner on quick, which is faster and about to be free",
             ),
             (
                 IdleReason::WaitsForEqualInput,

@@ -126,6 +126,10 @@ pub struct Worker {
     /// What is held against it, oldest first, if it is set aside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// How fast it is, as its runs tell: 2 where builds take half as long as is expected of them. Absent
+    /// while no run has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
     /// Why it gets nothing more; absent in answers of servers that did not say so yet.
     #[serde(default)]
     pub idle: Option<IdleReason>,

@@ -56,6 +56,7 @@ fn write(out: &mut dyn Write, workers: &[Worker], width: usize) -> io::Result<()
         "BUILDER",
         "ARCHITECTURES",
         "BUSY",
+        "SPEED",
         "SEEN",
         "BUILDS",
     ]);
@@ -72,6 +73,11 @@ fn write(out: &mut dyn Write, workers: &[Worker], width: usize) -> io::Result<()
             worker.offer.builder.as_str().into(),
             architectures.join(", ").into(),
             format!("{}/{}", worker.runs.len(), worker.offer.slots).into(),
+            // Nothing while no run has told.
+            worker
+                .speed
+                .map_or(String::new(), |speed| format!("{speed:.2}"))
+                .into(),
             match worker.seen_at {
                 Some(seen) => ago(seen, now).into(),
                 None => Cell::new("not lately", style::ODD),

@@ -397,6 +397,7 @@ pub fn worker(number: u32, seen: Option<Timestamp>) -> Worker {
         mode: WorkerModeNote::default(),
         running: Vec::new(),
         evidence: Vec::new(),
+        speed: (number % 2 == 1).then_some(1.337),
         idle: Some(match seen {
             Some(_) => IdleReason::NothingReady,
             None => IdleReason::NotHeardOf,

@@ -1,107 +1,41 @@
-//! What makespans are held against: the longest path, and what is handed out in the order in which it
-//! became ready.
+//! What no schedule can undercut.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 
-use buildbtw_graph::BuildSet;
+use super::graph::Graph;
 
-/// Who waits for whom, by place in the build set.
-fn dependents(set: &BuildSet) -> Vec<Vec<usize>> {
-    let places: HashMap<_, _> = set
-        .builds
-        .iter()
-        .enumerate()
-        .map(|(place, build)| (build.key(), place))
-        .collect();
-    let mut dependents = vec![Vec::new(); set.builds.len()];
-    for edge in set.edges.iter().filter(|edge| !edge.dropped) {
-        dependents[places[&edge.before]].push(places[&edge.after]);
-    }
-    dependents
+/// How many times from the end are looked at.
+const STEPS: usize = 400;
+
+/// The greater of the longest path on the fastest worker and the work by the speed of all, in milliseconds.
+pub fn simple(graph: &Graph, work: i64, speeds: &[f64]) -> f64 {
+    let longest = graph.longest_paths().into_iter().max().unwrap_or(0);
+    let path = longest as f64 / fastest(speeds);
+    path.max(work as f64 / speeds.iter().sum::<f64>())
 }
 
-/// The longest path from the begin of each build to the end of all.
-fn longest_paths(set: &BuildSet, durations: &HashMap<String, i64>) -> Vec<i64> {
-    let dependents = dependents(set);
-    let mut line: Vec<usize> = (0..set.builds.len()).collect();
-    line.sort_by_key(|place| Reverse(set.builds[*place].wave));
-    let mut longest = vec![0; set.builds.len()];
-    for place in line {
-        let after = dependents[place]
-            .iter()
-            .map(|after| longest[*after])
-            .max()
-            .unwrap_or(0);
-        longest[place] = after + durations[set.builds[place].pkgbase.as_str()];
-    }
-    longest
-}
-
-pub fn longest_path(set: &BuildSet, durations: &HashMap<String, i64>) -> i64 {
-    let longest = longest_paths(set, durations);
-    longest.into_iter().max().unwrap_or(0)
-}
-
-/// The makespan when what became ready first is handed out first, without any failure.
-pub fn first_in_first_out(set: &BuildSet, durations: &HashMap<String, i64>, speeds: &[f64]) -> i64 {
-    in_order(set, durations, speeds, None)
-}
-
-/// The makespan of the longest path first, if all durations were known and nothing failed.
-pub fn all_known(set: &BuildSet, durations: &HashMap<String, i64>, speeds: &[f64]) -> i64 {
-    let longest = longest_paths(set, durations);
-    in_order(set, durations, speeds, Some(&longest))
-}
-
-/// The makespan when the ready build of the greatest weight goes to the fastest idle worker; without
-/// weights, the one that is ready for longest.
-fn in_order(
-    set: &BuildSet,
-    durations: &HashMap<String, i64>,
-    speeds: &[f64],
-    weights: Option<&[i64]>,
-) -> i64 {
-    let dependents = dependents(set);
-    let mut waits = vec![0_usize; set.builds.len()];
-    for after in dependents.iter().flatten() {
-        waits[*after] += 1;
-    }
-    let mut came = 0_i64;
-    let mut ready: BinaryHeap<(i64, Reverse<i64>, usize)> = BinaryHeap::new();
-    let mut add = |ready: &mut BinaryHeap<_>, place: usize| {
-        came += 1;
-        let weight = weights.map_or(0, |weights| weights[place]);
-        ready.push((weight, Reverse(came), place));
-    };
-    for (place, waits) in waits.iter().enumerate() {
-        if *waits == 0 {
-            add(&mut ready, place);
+/// A greater one, which is valid as well: what cannot begin before some time, and behind which some time
+/// passes, must be done in between by all workers together. It looks at all such times at both
+/// ends, as Fernandez and Bussell (1973) do for workers that are equally fast.
+pub fn by_intervals(graph: &Graph, speeds: &[f64]) -> f64 {
+    let (fastest, all) = (fastest(speeds), speeds.iter().sum::<f64>());
+    let (heads, tails) = (graph.heads(fastest, all), graph.tails(fastest, all));
+    let through = |place: usize| heads[place] + graph.takes[place] as f64 / fastest + tails[place];
+    let mut bound = (0..graph.takes.len()).map(through).fold(0.0, f64::max);
+    let mut latest: Vec<usize> = (0..graph.takes.len()).collect();
+    latest.sort_by_key(|place| Reverse(heads[*place] as i64));
+    let mut ends = tails.clone();
+    ends.sort_by(f64::total_cmp);
+    for end in ends.iter().step_by((ends.len() / STEPS).max(1)) {
+        let mut work = 0.0;
+        for &place in latest.iter().filter(|place| tails[**place] >= *end) {
+            work += graph.takes[place] as f64;
+            bound = bound.max(heads[place] + work / all + end);
         }
     }
-    let mut idle: Vec<usize> = (0..speeds.len()).collect();
-    let mut ends: BinaryHeap<(Reverse<i64>, usize, usize)> = BinaryHeap::new();
-    let mut now = 0;
-    loop {
-        idle.sort_by(|a, b| speeds[*a].total_cmp(&speeds[*b]));
-        while !ready.is_empty() {
-            let Some(worker) = idle.pop() else { break };
-            let Some((_, _, place)) = ready.pop() else {
-                break;
-            };
-            let takes = durations[set.builds[place].pkgbase.as_str()] as f64 / speeds[worker];
-            ends.push((Reverse(now + takes as i64), worker, place));
-        }
-        let Some((Reverse(at), worker, place)) = ends.pop() else {
-            return now;
-        };
-        now = at;
-        idle.push(worker);
-        for &after in &dependents[place] {
-            waits[after] -= 1;
-            if waits[after] == 0 {
-                add(&mut ready, after);
-            }
-        }
-    }
+    bound
+}
+
+fn fastest(speeds: &[f64]) -> f64 {
+    speeds.iter().copied().fold(0.0, f64::max)
 }

@@ -1,6 +1,8 @@
 //! What must hold in any state of the database, whatever was killed when. Each rule finds the rows
 //! that contradict each other; a sound database has none.
 
+use std::sync::LazyLock;
+
 use sqlx::SqliteConnection;
 
 use super::DbResult;
@@ -77,6 +79,34 @@ const OTHERS: &[(&str, &str)] = &[
          WHERE earlier IS NOT NULL AND earlier <> before",
     ),
     (
+        "the events do not lead to where a namespace stands",
+        "SELECT name || ' ' || status FROM namespace WHERE status <> coalesce((SELECT after FROM event \
+         WHERE namespace_id = namespace.id AND kind = 'namespace_status' ORDER BY seq DESC LIMIT 1), status)",
+    ),
+    (
+        "the events do not lead to where an iteration stands",
+        "SELECT namespace_id || '/' || number || ' ' || status FROM iteration WHERE status <> coalesce((SELECT after \
+         FROM event WHERE event.namespace_id = iteration.namespace_id AND kind = 'iteration_status' \
+         AND event.iteration = iteration.number ORDER BY seq DESC LIMIT 1), 'planning')",
+    ),
+    (
+        "the events do not lead to where a run stands",
+        "SELECT public_id || ' ' || status FROM run WHERE public_id NOT IN (SELECT run FROM event WHERE kind = 'run_claimed') \
+         OR (status = 'ended') <> (public_id IN (SELECT run FROM event WHERE kind = 'run_ended')) \
+         OR (status IN ('running', 'publishing') AND public_id NOT IN (SELECT run FROM event WHERE kind = 'run_started')) \
+         OR (status = 'scheduled' AND public_id IN (SELECT run FROM event WHERE kind = 'run_started'))",
+    ),
+    (
+        "the events do not lead to the mode of a worker",
+        "SELECT name || ' ' || mode FROM worker WHERE mode <> coalesce((SELECT after FROM event \
+         WHERE kind = 'worker_mode' AND event.worker = worker.name ORDER BY seq DESC LIMIT 1), 'active')",
+    ),
+    (
+        "the events do not lead to the server's mode",
+        "SELECT mode FROM server_mode WHERE mode <> coalesce((SELECT after FROM event \
+         WHERE kind = 'server_mode' ORDER BY seq DESC LIMIT 1), 'run')",
+    ),
+    (
         "a finished namespace has builds to do, or an active one has none",
         "SELECT name || ' ' || status FROM namespace WHERE status IN ('active', 'finished') \
          AND (status = 'finished') = (EXISTS (SELECT 1 FROM iteration WHERE namespace_id = namespace.id \
@@ -108,28 +138,28 @@ const OTHERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// All rules as one statement: a row for each contradiction.
+static ALL: LazyLock<String> = LazyLock::new(|| {
+    let builds = BUILDS.iter().map(|(what, condition)| {
+        format!("SELECT {NAMED} || ': {what}' FROM {PLANNED} WHERE {condition}")
+    });
+    // Each has one column, whatever its name.
+    let others = OTHERS.iter().map(|(what, sql)| {
+        format!("SELECT named || ': {what}' FROM (SELECT NULL AS named WHERE 0 UNION ALL {sql})")
+    });
+    builds.chain(others).collect::<Vec<_>>().join(" UNION ALL ")
+});
+
 /// All contradictions, in words; none in a sound database.
 pub async fn contradictions(db: &mut SqliteConnection) -> DbResult<Vec<String>> {
-    let mut found = Vec::new();
-    for (what, condition) in BUILDS {
-        let sql = format!("SELECT {NAMED} FROM {PLANNED} WHERE {condition} ORDER BY build.id");
-        collect(&mut *db, what, sql, &mut found).await?;
-    }
-    for (what, sql) in OTHERS {
-        collect(&mut *db, what, (*sql).to_owned(), &mut found).await?;
-    }
-    Ok(found)
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(ALL.as_str()))
+        .fetch_all(db)
+        .await?)
 }
 
-async fn collect(
-    db: &mut SqliteConnection,
-    what: &str,
-    sql: String,
-    found: &mut Vec<String>,
-) -> DbResult<()> {
-    let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-        .fetch_all(db)
-        .await?;
-    found.extend(rows.into_iter().map(|row| format!("{row}: {what}")));
-    Ok(())
+/// How many rows a connection has inserted, changed and deleted since it was opened.
+pub async fn changed_rows(db: &mut SqliteConnection) -> DbResult<i64> {
+    Ok(sqlx::query_scalar("SELECT total_changes()")
+        .fetch_one(db)
+        .await?)
 }

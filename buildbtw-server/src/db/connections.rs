@@ -6,6 +6,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub(super) struct Shelf {
     patience: Duration,
     /// Who took one last.
     taken_at: Mutex<Option<Place>>,
+    commits: AtomicU64,
 }
 
 impl Shelf {
@@ -52,7 +54,13 @@ impl Shelf {
             size,
             patience,
             taken_at: Mutex::new(None),
+            commits: AtomicU64::new(0),
         }))
+    }
+
+    /// How many transactions were committed.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
@@ -171,6 +179,7 @@ impl Tx {
         last.add("COMMIT");
         let answers = last.fetch(&mut self).await?;
         self.open = false;
+        self.shelf.commits.fetch_add(1, Ordering::SeqCst);
         Ok(answers)
     }
 }

@@ -17,6 +17,7 @@ pub mod chains;
 pub mod commit_statuses;
 mod connections;
 pub mod events;
+pub mod faults;
 pub mod flaky;
 pub mod frames;
 pub mod generations;
@@ -198,6 +199,11 @@ impl Db {
     ) -> impl Future<Output = DbResult<(Tx, Answers)>> + Send {
         let at = Location::caller();
         async move { self.writer.begin(at, first).await }
+    }
+
+    /// How many transactions that write were committed since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
     }
 
     /// Begins a transaction that reads one state of the database.

@@ -9,7 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::keys::{BuildKey, BuildSetKey, NamespaceKey, RunKey, WorkerKey};
 use super::workers::{self, StoredWorker};
 use super::{Answers, Db, DbResult, Statements, Tx, json, shares, word};
-use crate::scheduler::{LONGEST_BACKOFF, Share};
+use crate::scheduler::{LONGEST_BACKOFF, Share, Speed};
 
 /// How many durations of a package base are kept.
 const KEPT: u32 = 9;
@@ -213,16 +213,24 @@ pub async fn learn(
     Ok(())
 }
 
-/// Notes how long a run took that was begun and has ended well.
-pub fn add_duration(to: &mut Statements, run: RunKey, pkgbase: &str, architecture: &str) {
+/// Notes how long a run took that was begun and has ended well, on a worker so fast: what is kept is how
+/// long it takes on one of speed one.
+pub fn add_duration(
+    to: &mut Statements,
+    run: RunKey,
+    pkgbase: &str,
+    architecture: &str,
+    speed: Speed,
+) {
     to.add(
         "INSERT INTO duration (pkgbase, architecture, recent) \
-         SELECT ?, ?, json_array(max((ended_at - started_at) / 1000, 0)) FROM run WHERE id = ? AND started_at IS NOT NULL \
+         SELECT ?, ?, json_array(max((ended_at - started_at) / 1000 * ? / 1000, 0)) FROM run WHERE id = ? AND started_at IS NOT NULL \
          ON CONFLICT (pkgbase, architecture) DO UPDATE SET recent = (SELECT json_group_array(value ORDER BY key) \
          FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', excluded.recent ->> '$[0]')) ORDER BY key DESC LIMIT ?))",
     )
     .bind(pkgbase)
     .bind(architecture)
+    .bind(speed.normal(1_000))
     .bind(run)
     .bind(KEPT);
 }

@@ -234,6 +234,20 @@ pub async fn open(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
         .await?)
 }
 
+/// When the runs that are carried out were handed out, in stored form, and how long their builds are
+/// expected to take on a worker of speed one, in milliseconds.
+pub async fn expectations(db: &mut SqliteConnection) -> DbResult<Vec<(RunId, i64, i64)>> {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT run.public_id, claimed_at, expected_ms FROM run JOIN build ON build.id = run.build_id \
+         WHERE run.status IN ('scheduled', 'running')",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(run, since, expected)| Ok((word("run's id", &run)?, since, expected)))
+        .collect()
+}
+
 /// The runs of a build that are not over.
 pub async fn open_of_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<RunState>> {
     let sql = format!("{STATE} WHERE run.build_id = ? AND run.status <> 'ended' ORDER BY run.id");

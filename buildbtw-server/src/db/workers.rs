@@ -6,8 +6,9 @@ use buildbtw_api::workers::{RunningBuild, WorkerOffer};
 use buildbtw_api::{WorkerId, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::keys::WorkerKey;
+use super::keys::{RunKey, WorkerKey};
 use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
+use crate::scheduler::{KEPT_PACES, Speed, TELLING_MS, median, pace};
 
 /// A worker as it is stored.
 #[derive(Debug, Clone)]
@@ -26,6 +27,15 @@ pub struct StoredWorker {
     pub mode: WorkerMode,
     /// Whether it is the host of runners of GitLab's: it never asks for runs.
     pub runner: bool,
+    /// The paces of its last runs, in thousandths, oldest first.
+    pub paces: Vec<i64>,
+}
+
+impl StoredWorker {
+    /// How fast it is, as far as its runs tell.
+    pub fn speed(&self) -> Speed {
+        Speed::of(&self.paces)
+    }
 }
 
 #[derive(FromRow)]
@@ -37,6 +47,7 @@ struct Row {
     registered_at: i64,
     mode: String,
     kind: String,
+    paces: String,
 }
 
 impl TryFrom<Row> for StoredWorker {
@@ -51,6 +62,7 @@ impl TryFrom<Row> for StoredWorker {
             registered_at: timestamp(row.registered_at)?,
             mode: word("worker's mode", &row.mode)?,
             runner: row.kind == "runner",
+            paces: json("worker's paces", &row.paces)?,
         })
     }
 }
@@ -129,6 +141,52 @@ pub(super) fn told(answers: &mut Answers) -> DbResult<Option<StoredWorker>> {
         .optional::<Row>()?
         .map(StoredWorker::try_from)
         .transpose()
+}
+
+/// Notes the pace of a run that ends well now, where it is known how long its build takes: to be done before
+/// its time is learned. Hands back its worker and how fast that is as far as is known now; none for
+/// a run that is too short to tell, or that no worker had.
+pub async fn note_pace(
+    db: &mut SqliteConnection,
+    run: RunKey,
+) -> DbResult<Option<(WorkerKey, Speed)>> {
+    let known: Option<(WorkerKey, String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT worker.id, paces, recent, (?1 - started_at) / 1000 FROM run JOIN worker ON worker.id = worker_id \
+         JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         LEFT JOIN duration ON duration.pkgbase = build.pkgbase AND duration.architecture = build_set.architecture \
+         WHERE run.id = ?2 AND (?1 - started_at) / 1000 >= ?3",
+    )
+    .bind(now())
+    .bind(run)
+    .bind(TELLING_MS)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some((worker, paces, recent, took_ms)) = known else {
+        return Ok(None);
+    };
+    let mut paces: Vec<i64> = json("worker's paces", &paces)?;
+    let recent: Vec<i64> = recent.map_or(Ok(Vec::new()), |recent| json("durations", &recent))?;
+    if let Some(pace) = median(&recent).and_then(|expected_ms| pace(expected_ms, took_ms)) {
+        paces.push(pace);
+        let old = paces.len().saturating_sub(KEPT_PACES);
+        paces.drain(..old);
+        set_paces(db, worker, &paces).await?;
+    }
+    Ok(Some((worker, Speed::of(&paces))))
+}
+
+/// Keeps the paces of a worker's last runs, in thousandths, oldest first.
+pub async fn set_paces(
+    db: &mut SqliteConnection,
+    worker: WorkerKey,
+    paces: &[i64],
+) -> DbResult<()> {
+    sqlx::query("UPDATE worker SET paces = ? WHERE id = ?")
+        .bind(to_json(&paces))
+        .bind(worker)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// All workers, those that registered last first.

@@ -6,6 +6,7 @@ use buildbtw_api::runs::{Assignment, BuildOrder, Fence, NetworkMode, Outcome};
 use buildbtw_api::workers::WorkerOffer;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId, WorkerId, WorkerMode};
 
+use super::quiet::Offering;
 use super::reuse::{self, Reuse};
 use super::situation::{Gathered, Others};
 use super::{canary, expected, fleet, situation, steps, suspicion};
@@ -102,7 +103,8 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
             let given = canary.map(|canary| Claim::Given(Box::new(canary)));
             return Ok(given.unwrap_or(Claim::Nothing(None)));
         }
-        let gathered = situation::gather_from(server, &mut tx, line, each, Others::Needed).await?;
+        let others = Others::ThatMatter(Some(&worker));
+        let gathered = situation::gather_from(server, &mut tx, line, each, others).await?;
         let workplace = situation::workplace(server, &worker);
         let candidates = gathered.situation.candidates(&workplace);
         let mut open = Some(tx);
@@ -128,10 +130,18 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
             each = each.saturating_mul(16);
             continue;
         }
-        dispatch
-            .quiet
-            .note(id, &worker.offer, &candidates, news, gathered.until);
-        return Ok(Claim::Nothing(gathered.until));
+        let mut until = gathered.until;
+        if let Err(Idle::LeftToFaster(left)) = &candidates {
+            let again = now().saturating_add(left.again_ms.saturating_mul(1_000));
+            until = Some(until.map_or(again, |until| until.min(again)));
+        }
+        let taker = Offering {
+            worker: id,
+            offer: &worker.offer,
+            speed: workplace.speed,
+        };
+        dispatch.quiet.note(&taker, &candidates, news, until);
+        return Ok(Claim::Nothing(until));
     }
 }
 
@@ -245,7 +255,12 @@ pub(super) async fn hand_out(
     let assignment = match taker {
         Taker::Worker(worker) => {
             let fence = runs::told_fence(&mut tx.commit_with(writes).await?)?;
-            assign(server, worker, run, fence, &state, &input, installation)?
+            let assignment = assign(server, worker, run, fence, &state, &input, installation)?;
+            let chosen = situation.ready.iter().find(|build| build.key == key);
+            let expected_ms = chosen.map_or(0, |build| build.weight.own_ms);
+            let leases = &server.dispatch.leases;
+            leases.expect(run, clock::instant(), expected_ms);
+            assignment
         }
         Taker::Fleet(_) => {
             let fence = runs::told_fence(&mut writes.fetch(&mut tx).await?)?;

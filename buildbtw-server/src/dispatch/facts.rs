@@ -44,6 +44,7 @@ pub async fn facts(
     let order = situation.line(&build.architecture);
     let ahead = order.iter().position(|other| *other == key).unwrap_or(0);
     let run = build.run.as_ref();
+    let left_to = situation.waits_for_faster(key).map(|left| left.to);
     Ok(Facts {
         status: build.status,
         message: build.reason.clone(),
@@ -69,5 +70,6 @@ pub async fn facts(
         server: modes::server(&mut *db).await?,
         workers: situation.workers.clone(),
         ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
+        left_to,
     })
 }

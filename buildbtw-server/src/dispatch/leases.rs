@@ -12,6 +12,8 @@ use buildbtw_api::runs::Fence;
 use buildbtw_api::workers::HeldRun;
 use buildbtw_api::{RunId, WorkerId};
 
+use crate::scheduler::UnderWay;
+
 /// How many ended runs are remembered with the reason for it.
 const REMEMBERED: usize = 10_000;
 
@@ -20,6 +22,8 @@ struct Lease {
     worker: WorkerId,
     fence: Fence,
     deadline: Instant,
+    /// Since when, and for how many milliseconds on a worker of speed one, where that is known.
+    expected: Option<(Instant, i64)>,
 }
 
 #[derive(Debug, Default)]
@@ -53,14 +57,38 @@ impl Leases {
     /// Gives a worker the right to report from a run, from now on.
     pub fn grant(&self, run: RunId, worker: WorkerId, fence: Fence, now: Instant) {
         let deadline = now + self.term;
-        self.state().leases.insert(
+        let mut state = self.state();
+        let before = state.leases.get(&run).and_then(|lease| lease.expected);
+        state.leases.insert(
             run,
             Lease {
                 worker,
                 fence,
                 deadline,
+                expected: before,
             },
         );
+    }
+
+    /// Notes how long a run is expected to take on a worker of speed one, in milliseconds.
+    pub fn expect(&self, run: RunId, since: Instant, expected_ms: i64) {
+        if let Some(lease) = self.state().leases.get_mut(&run) {
+            lease.expected = Some((since, expected_ms));
+        }
+    }
+
+    /// What the workers carry out now.
+    pub fn under_way(&self, now: Instant) -> HashMap<WorkerId, Vec<UnderWay>> {
+        let mut under_way: HashMap<WorkerId, Vec<UnderWay>> = HashMap::new();
+        for lease in self.state().leases.values() {
+            let (since, expected_ms) = lease.expected.unwrap_or((now, 0));
+            let elapsed = now.saturating_duration_since(since).as_millis();
+            under_way.entry(lease.worker).or_default().push(UnderWay {
+                elapsed_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
+                expected_ms,
+            });
+        }
+        under_way
     }
 
     /// Ends a lease; the worker is told the reason at its next heartbeat.
@@ -228,6 +256,22 @@ mod tests {
         );
         assert!(!leases.is_held(run, Fence(1)));
         assert!(leases.is_held(run, Fence(2)));
+    }
+
+    #[test]
+    fn what_is_expected_of_a_run_outlives_the_renewal_of_its_lease() {
+        let leases = Leases::new(TERM);
+        let (run, worker, start) = (RunId::generate(), WorkerId::generate(), Instant::now());
+        leases.grant(run, worker, Fence(1), start);
+        leases.expect(run, start, 7_000);
+        leases.grant(run, worker, Fence(1), start + TERM / 2);
+        let expected = UnderWay {
+            elapsed_ms: 60_000,
+            expected_ms: 7_000,
+        };
+        assert_eq!(leases.under_way(start + TERM)[&worker], [expected]);
+        leases.end(run, "it is over");
+        assert!(leases.under_way(start + TERM).is_empty());
     }
 
     #[test]

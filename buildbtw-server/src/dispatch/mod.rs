@@ -19,6 +19,7 @@ pub mod quiet;
 pub mod rebuilt;
 pub mod reports;
 pub mod reuse;
+pub mod roster;
 pub mod situation;
 pub mod stack;
 pub mod steps;
@@ -60,6 +61,8 @@ pub struct Dispatch {
     turn: Mutex<()>,
     /// Who would get nothing.
     pub quiet: quiet::Quiet,
+    /// Who registered.
+    pub roster: roster::Roster,
     /// Something may be ready that was not.
     ready: Notify,
     /// Something waits to be published.
@@ -83,6 +86,7 @@ impl Dispatch {
             leases: Leases::new(lease),
             turn: Mutex::default(),
             quiet: quiet::Quiet::default(),
+            roster: roster::Roster::default(),
             ready: Notify::new(),
             finished: Notify::new(),
             granted: Notify::new(),
@@ -129,6 +133,12 @@ impl Dispatch {
         Some((run.namespace.clone(), run.iteration))
     }
 
+    /// A worker registered, or some mode changed.
+    pub fn workers_changed(&self) {
+        self.roster.outdated();
+        self.quiet.forget_all();
+    }
+
     /// Builds may have become ready: waiting workers look again.
     pub fn wake(&self) {
         self.quiet.stir();
@@ -166,6 +176,14 @@ pub async fn take_up_again(server: &Server) -> DbResult<()> {
                 .leases
                 .grant(run.id()?, worker, run.fence(), now);
         }
+    }
+    for (run, since, expected_ms) in runs::expectations(&mut tx).await? {
+        let elapsed = u64::try_from(crate::db::now().saturating_sub(since)).unwrap_or(0);
+        let since = now.checked_sub(Duration::from_micros(elapsed));
+        server
+            .dispatch
+            .leases
+            .expect(run, since.unwrap_or(now), expected_ms);
     }
     modes::take_up_again(server, &mut tx).await?;
     server.dispatch.granted.notify_one();

@@ -97,6 +97,7 @@ pub async fn set_worker(
     let note = modes::worker(&mut tx, worker.key).await?;
     tx.commit().await?;
     server.dispatch.draining.note(worker.id, &note);
+    server.dispatch.roster.outdated();
     server.feed.wake();
     server.dispatch.wake();
     // With one more or one less to try what failed on others, more or less can be said of those.

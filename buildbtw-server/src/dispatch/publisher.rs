@@ -16,7 +16,8 @@ use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
 use crate::db::keys::{BuildSetKey, RunKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions};
+use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions, workers};
+use crate::scheduler::Speed;
 
 /// How long to wait after a failure of the server's own before the next try.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -127,6 +128,7 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
     publish_packages(server, &mut tx, &mut writes, &made)
         .instrument(tracing::debug_span!("repository"))
         .await?;
+    let mut speeds = Vec::new();
     for (place, (run, made)) in built.iter().enumerate() {
         if place > 0 {
             // One text of statements a run: the connection keeps each.
@@ -139,13 +141,25 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             failed_step: None,
         };
         let build = &made.build;
+        let shown = workers::note_pace(&mut tx, run.key).await?;
+        let speed = shown.map_or(Speed::default(), |(_, speed)| speed);
+        speeds.extend(shown);
         runs::add_end(&mut writes, run, build, &outcome)?;
-        ready::add_duration(&mut writes, run.key, &build.pkgbase, &build.architecture);
+        ready::add_duration(
+            &mut writes,
+            run.key,
+            &build.pkgbase,
+            &build.architecture,
+            speed,
+        );
         flaky::add(&mut writes, run.key);
         steps::add_published(&mut writes, made, BuildStatus::Built, None);
         suspicions::add_passed(&mut writes, build.key, run.key);
     }
     let suspects = publishing::commit(tx, writes).await?;
+    for (worker, speed) in speeds {
+        server.dispatch.roster.learned(worker, speed);
+    }
     server.feed.wake();
     server.dispatch.wake();
     suspicion::review_workers(server, suspects).await?;

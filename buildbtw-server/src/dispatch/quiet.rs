@@ -1,5 +1,7 @@
 //! Who got nothing a moment ago, and would get nothing again. Each event wakes all workers that wait,
 //! and mostly there is something for a few of them: the others are not to cost a look at the database.
+//!
+//! What is left to faster workers by one is left by all that are as slow or slower.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use buildbtw_api::workers::WorkerOffer;
 
 use crate::db::keys::BuildKey;
 use crate::db::to_json;
-use crate::scheduler::Idle;
+use crate::scheduler::{Idle, Speed};
 
 /// What was found for those who offer the same.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +21,13 @@ struct Nothing {
     news: u64,
     /// Something may be ready from this time on, in stored form.
     until: Option<i64>,
+    /// For workers that are no faster than this; `None` for all.
+    speed: Option<Speed>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    offers: HashMap<WorkerId, String>,
+    offers: HashMap<WorkerId, (String, Speed)>,
     nothing: HashMap<String, Nothing>,
 }
 
@@ -65,8 +69,11 @@ impl Quiet {
     /// Whether there is nothing for a worker, as far as is known: until when, if it is.
     pub fn nothing_for(&self, worker: WorkerId, now: i64) -> Option<Option<i64>> {
         let state = self.state();
-        let nothing = state.nothing.get(state.offers.get(&worker)?)?;
-        let holds = nothing.news == self.news() && nothing.until.is_none_or(|until| now < until);
+        let (offer, speed) = state.offers.get(&worker)?;
+        let nothing = state.nothing.get(offer)?;
+        let holds = nothing.news == self.news()
+            && nothing.until.is_none_or(|until| now < until)
+            && nothing.speed.is_none_or(|slower| *speed <= slower);
         holds.then_some(nothing.until)
     }
 
@@ -74,21 +81,33 @@ impl Quiet {
     /// the same is noted: not what is left to others, and not what its own mode keeps from it.
     pub fn note(
         &self,
-        worker: WorkerId,
-        offer: &WorkerOffer,
+        who: &Offering<'_>,
         found: &Result<Vec<BuildKey>, Idle>,
         news: u64,
         until: Option<i64>,
     ) {
-        if !matches!(found, Err(Idle::NothingReady | Idle::NothingFits(_))) {
-            return;
-        }
-        let offer = to_json(offer);
+        let speed = match found {
+            Err(Idle::NothingReady | Idle::NothingFits(_)) => None,
+            Err(Idle::LeftToFaster(_)) => Some(who.speed),
+            _ => return,
+        };
+        let offer = to_json(who.offer);
         let mut state = self.state();
         if news != self.news() {
             return;
         }
-        state.offers.insert(worker, offer.clone());
-        state.nothing.insert(offer, Nothing { news, until });
+        state.offers.insert(who.worker, (offer.clone(), who.speed));
+        state.nothing.insert(offer, Nothing { news, until, speed });
     }
+}
+
+/// Who got nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Offering<'a> {
+    /// The worker.
+    pub worker: WorkerId,
+    /// What it offers.
+    pub offer: &'a WorkerOffer,
+    /// How fast it is.
+    pub speed: Speed,
 }

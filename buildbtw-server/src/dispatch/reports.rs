@@ -104,6 +104,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
         }
     }
     server.dispatch.leases.note_seen(id, clock::instant());
+    server.dispatch.roster.outdated();
     server.dispatch.quiet.forget(id);
     tracing::info!(worker = %worker.name, %id, "a worker registered");
     // It may be the one that others' failures wait for.
@@ -243,6 +244,10 @@ pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpRe
     } else {
         writes.carry_out(&mut tx).await?;
         end_otherwise(server, tx, state, &outcome).await?;
+    }
+    if state.canary {
+        // Its worker may have got another mode.
+        server.dispatch.workers_changed();
     }
     server.dispatch.stop(run, "the run is over").await;
     server.finish_log(run).await;

@@ -10,22 +10,22 @@ use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::ready::Line;
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, now, pipelines, ready, word, workers};
-use crate::scheduler::{ReadyBuild, Requirements, Situation, Weight, Workplace};
+use crate::scheduler::{ReadyBuild, Requirements, Situation, Speed, UnderWay, Weight, Workplace};
 use crate::{Server, clock};
 
 /// How many builds of a build set are looked at first: those with the longest way to go.
 pub const FIRST: u32 = 64;
 
 /// How many are looked at first for a worker that asks. It mostly gets the very first.
-pub const NEXT: u32 = 4;
+pub const NEXT: u32 = 8;
 
-/// Whose workers are gathered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
+/// Which workers are gathered.
+#[derive(Debug, Clone, Copy)]
+pub enum Others<'a> {
     /// All that were heard of lately.
     All,
-    /// Those that matter to a choice: none, unless some build is to be left to others.
-    Needed,
+    /// Those that matter to a choice for this worker; for GitLab where it is for none.
+    ThatMatter(Option<&'a StoredWorker>),
 }
 
 /// A situation, and whether more is ready than it shows.
@@ -45,7 +45,7 @@ pub async fn gather(
     server: &Server,
     db: &mut SqliteConnection,
     each: u32,
-    others: Others,
+    others: Others<'_>,
 ) -> DbResult<Gathered> {
     let line = ready::line(&mut *db, now(), each).await?;
     gather_from(server, db, line, each, others).await
@@ -57,8 +57,9 @@ pub(super) async fn gather_from(
     db: &mut SqliteConnection,
     line: Line,
     each: u32,
-    others: Others,
+    others: Others<'_>,
 ) -> DbResult<Gathered> {
+    let at = now();
     let more = line.ready.iter().any(|row| row.place == each);
     let sets = line.ready.iter().map(|row| (row.key, row.set)).collect();
     let builds: DbResult<Vec<_>> = line
@@ -77,6 +78,7 @@ pub(super) async fn gather_from(
                     own_ms: row.expected_ms,
                 },
                 ready_since: row.changed_at,
+                waited_ms: at.saturating_sub(row.changed_at).max(0) / 1_000,
                 requirements: requirements(server, &row.pkgbase, place),
                 failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
             })
@@ -87,10 +89,12 @@ pub(super) async fn gather_from(
     let shares = shares.map(|(namespace, share)| (namespace.0, share));
     let shares: HashMap<i64, _> = shares.collect();
     let standing = line.standing;
-    let kept_back = ready.iter().any(|build| !build.failed_on.is_empty());
-    let workers = match others == Others::All || kept_back {
-        true => workplaces(server, db).await?,
-        false => Vec::new(),
+    let workers = match others {
+        Others::All => workplaces(server, db).await?,
+        Others::ThatMatter(worker) => {
+            let kept_back = ready.iter().any(|build| !build.failed_on.is_empty());
+            rivals(server, db, worker, kept_back).await?
+        }
     };
     Ok(Gathered {
         until: standing.until,
@@ -100,18 +104,54 @@ pub(super) async fn gather_from(
             shares,
             virtual_time: standing.virtual_time,
             workers,
+            more,
         },
         sets,
         more,
     })
 }
 
+/// The workers that a choice for a worker may depend on: all that were heard of lately, where some build
+/// is kept back from it or another worker is faster.
+async fn rivals(
+    server: &Server,
+    db: &mut SqliteConnection,
+    worker: Option<&StoredWorker>,
+    kept_back: bool,
+) -> DbResult<Vec<Workplace>> {
+    let roster = &server.dispatch.roster;
+    let stored = roster.all(db).await?;
+    let own = worker.map(|worker| roster.speed(worker));
+    let is_faster = |other| own.is_some_and(|own| roster.speed(other) > own);
+    if !kept_back && !stored.iter().any(is_faster) {
+        return Ok(Vec::new());
+    }
+    in_touch(server, db, &stored).await
+}
+
 /// The workers that were heard of lately.
 pub async fn workplaces(server: &Server, db: &mut SqliteConnection) -> DbResult<Vec<Workplace>> {
+    let stored = workers::all(&mut *db).await?;
+    in_touch(server, db, &stored).await
+}
+
+/// Those of the workers that were heard of lately, and the runners of GitLab.
+async fn in_touch(
+    server: &Server,
+    db: &mut SqliteConnection,
+    stored: &[StoredWorker],
+) -> DbResult<Vec<Workplace>> {
     let (leases, now) = (&server.dispatch.leases, clock::instant());
-    let stored = workers::all(&mut *db).await?.into_iter();
-    let alive = stored.filter(|worker| !worker.runner && leases.is_alive(worker.id, now));
-    let mut workplaces: Vec<_> = alive.map(|worker| workplace(server, &worker)).collect();
+    let mut under_way = leases.under_way(now);
+    let alive = stored
+        .iter()
+        .filter(|worker| !worker.runner && leases.is_alive(worker.id, now));
+    let mut workplaces: Vec<_> = alive
+        .map(|worker| {
+            let runs = under_way.remove(&worker.id).unwrap_or_default();
+            of(server, worker, runs)
+        })
+        .collect();
     if server.fleet.is_some() {
         workplaces.push(fleet(server, db).await?);
     }
@@ -120,17 +160,24 @@ pub async fn workplaces(server: &Server, db: &mut SqliteConnection) -> DbResult<
 
 /// A worker as decisions see it.
 pub fn workplace(server: &Server, worker: &StoredWorker) -> Workplace {
-    let running = server.dispatch.leases.of_worker(worker.id).len();
+    let mut under_way = server.dispatch.leases.under_way(clock::instant());
+    let runs = under_way.remove(&worker.id).unwrap_or_default();
+    of(server, worker, runs)
+}
+
+fn of(server: &Server, worker: &StoredWorker, under_way: Vec<UnderWay>) -> Workplace {
     Workplace {
         key: worker.key.0,
         name: worker.name.clone(),
         architectures: worker.offer.architectures.clone(),
         slots: worker.offer.slots,
-        running: u32::try_from(running).unwrap_or(u32::MAX),
+        running: u32::try_from(under_way.len()).unwrap_or(u32::MAX),
         memory: worker.offer.memory,
         labels: worker.offer.labels.clone(),
         mode: worker.mode,
         place: BuildPlace::Workers,
+        speed: server.dispatch.roster.speed(worker),
+        under_way,
     }
 }
 
@@ -149,6 +196,8 @@ pub async fn fleet(server: &Server, db: &mut SqliteConnection) -> DbResult<Workp
         labels: offer.map_or_else(Vec::new, |offer| offer.labels.clone()),
         mode: WorkerMode::Active,
         place: BuildPlace::GitLab,
+        speed: Speed::default(),
+        under_way: Vec::new(),
     })
 }
 
@@ -164,6 +213,8 @@ pub fn host(name: &str, offer: &WorkerOffer) -> Workplace {
         labels: offer.labels.clone(),
         mode: WorkerMode::Active,
         place: BuildPlace::GitLab,
+        speed: Speed::default(),
+        under_way: Vec::new(),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn review_workers(server: &Server, suspects: Vec<WorkerKey>) ->
         changed |= review_worker(server, worker).await?;
     }
     if changed {
-        server.dispatch.quiet.forget_all();
+        server.dispatch.workers_changed();
         server.feed.wake();
         server.dispatch.wake();
     }

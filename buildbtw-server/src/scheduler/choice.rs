@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use buildbtw_api::{BuildPlace, ServerMode, WorkerMode};
 use buildbtw_graph::Architecture;
 
+use super::faster::{Left, left};
 use super::fits::misfit;
-use super::{Misfit, Requirements, Share, Weight};
+use super::{Misfit, Requirements, Share, Speed, UnderWay, Weight};
 
 /// A build that may be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct ReadyBuild<K> {
     pub weight: Weight,
     /// Since when it is ready; smaller is longer.
     pub ready_since: i64,
+    /// For how long it is ready, in milliseconds.
+    pub waited_ms: i64,
     /// What it asks of a worker.
     pub requirements: Requirements,
     /// Workers on which the machinery failed it since its last other ending, or that may be at fault
@@ -51,6 +54,10 @@ pub struct Workplace {
     pub mode: WorkerMode,
     /// Which of the two it is.
     pub place: BuildPlace,
+    /// How fast it is, as far as its runs tell.
+    pub speed: Speed,
+    /// What it carries out, as far as that is known.
+    pub under_way: Vec<UnderWay>,
 }
 
 /// All that a decision goes by.
@@ -66,6 +73,8 @@ pub struct Situation<K> {
     pub virtual_time: i64,
     /// The workers that were heard of lately.
     pub workers: Vec<Workplace>,
+    /// Whether more is ready than is shown here.
+    pub more: bool,
 }
 
 /// Why a worker gets nothing.
@@ -81,6 +90,8 @@ pub enum Idle {
     NothingFits(Misfit),
     /// What is ready failed on it before and is left to others.
     LeftToOthers,
+    /// What is ready ends sooner on a faster worker, which is about to be free.
+    LeftToFaster(Left),
 }
 
 impl<K: Copy + Ord> Situation<K> {
@@ -104,7 +115,8 @@ impl<K: Copy + Ord> Situation<K> {
     /// The builds that a worker may get, best first; or why there is none.
     ///
     /// The namespace whose turn it is by its share comes first; within a namespace the longest path,
-    /// then what most others wait for, then what is ready for longest.
+    /// then what most others wait for, then what is ready for longest. What ends sooner on a faster worker
+    /// is left to that.
     ///
     /// # Errors
     ///
@@ -130,7 +142,60 @@ impl<K: Copy + Ord> Situation<K> {
         if fitting.is_empty() {
             return Err(Idle::LeftToOthers);
         }
-        Ok(self.in_order(fitting))
+        let line = self.in_order(fitting);
+        let mut decided = self.left(&line, worker).into_iter();
+        let mut soonest: Option<Left> = None;
+        let mut taken = Vec::with_capacity(line.len());
+        for build in line {
+            match decided.next().flatten() {
+                Some(left) => {
+                    let sooner = |other: &Left| left.again_ms < other.again_ms;
+                    if soonest.as_ref().is_none_or(sooner) {
+                        soonest = Some(left);
+                    }
+                }
+                None => taken.push(build.key),
+            }
+        }
+        match soonest {
+            Some(left) if taken.is_empty() => Err(Idle::LeftToFaster(left)),
+            _ => Ok(taken),
+        }
+    }
+
+    /// For each of the first builds of a line, whether a worker leaves it to a faster one.
+    fn left(&self, line: &[&ReadyBuild<K>], worker: &Workplace) -> Vec<Option<Left>> {
+        let alone = |namespace| self.share(namespace).running == 0;
+        let mut decided = left(line, worker, &self.workers, alone);
+        // With so much to do nobody is idle: what presses least is begun at once.
+        if self.more
+            && decided.iter().all(Option::is_some)
+            && let Some(last) = decided.last_mut()
+        {
+            *last = None;
+        }
+        decided
+    }
+
+    /// The faster worker that a build waits for, although others are free that could carry it out;
+    /// `None` where it waits for no such thing.
+    pub fn waits_for_faster(&self, key: K) -> Option<Left> {
+        let build = self.ready.iter().find(|build| build.key == key)?;
+        let free = self.workers.iter().filter(|worker| {
+            worker.mode == WorkerMode::Active
+                && worker.running < worker.slots
+                && self.misfit(build, worker).is_none()
+        });
+        let mut left_to = None;
+        for worker in free {
+            let fitting = self.ready.iter();
+            let fitting = fitting.filter(|build| self.misfit(build, worker).is_none());
+            let line = self.in_order(fitting.collect());
+            let place = line.iter().position(|build| build.key == key)?;
+            // Where one of them takes it, it waits for nobody.
+            left_to = Some(self.left(&line, worker).into_iter().nth(place).flatten()?);
+        }
+        left_to
     }
 
     fn share(&self, namespace: i64) -> Share {
@@ -153,14 +218,12 @@ impl<K: Copy + Ord> Situation<K> {
     /// All that is ready for an architecture, best first.
     pub fn line(&self, architecture: &Architecture) -> Vec<K> {
         let ready = self.ready.iter();
-        self.in_order(
-            ready
-                .filter(|build| build.architecture == *architecture)
-                .collect(),
-        )
+        let ready = ready.filter(|build| build.architecture == *architecture);
+        let line = self.in_order(ready.collect());
+        line.into_iter().map(|build| build.key).collect()
     }
 
-    fn in_order(&self, mut builds: Vec<&ReadyBuild<K>>) -> Vec<K> {
+    fn in_order<'a>(&self, mut builds: Vec<&'a ReadyBuild<K>>) -> Vec<&'a ReadyBuild<K>> {
         builds.sort_by_cached_key(|build| {
             (
                 self.share(build.namespace).turn(self.virtual_time),
@@ -171,7 +234,7 @@ impl<K: Copy + Ord> Situation<K> {
                 build.key,
             )
         });
-        builds.into_iter().map(|build| build.key).collect()
+        builds
     }
 }
 
@@ -191,6 +254,7 @@ mod tests {
                 ..Weight::default()
             },
             ready_since: 1,
+            waited_ms: 0,
             requirements: Requirements::default(),
             failed_on: Vec::new(),
         }
@@ -207,6 +271,8 @@ mod tests {
             labels: Vec::new(),
             mode: WorkerMode::Active,
             place: BuildPlace::Workers,
+            speed: Speed::default(),
+            under_way: Vec::new(),
         }
     }
 
@@ -217,6 +283,7 @@ mod tests {
             shares: shares.iter().copied().collect(),
             virtual_time: 0,
             workers: vec![worker(1), worker(2)],
+            more: false,
         }
     }
 

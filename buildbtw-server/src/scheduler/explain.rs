@@ -63,6 +63,8 @@ pub struct Facts {
     pub workers: Vec<Workplace>,
     /// How many ready builds come before it.
     pub ahead: u32,
+    /// The faster worker that it is left to by those that are free.
+    pub left_to: Option<String>,
 }
 
 /// Says why a build stands where it stands.
@@ -240,7 +242,13 @@ fn for_want_of_a_worker(facts: &Facts) -> Explanation {
             },
         }
     } else {
-        Explanation::NextInLine { ahead }
+        match &facts.left_to {
+            Some(worker) => Explanation::LeftToFaster {
+                worker: worker.clone(),
+                ahead,
+            },
+            None => Explanation::NextInLine { ahead },
+        }
     }
 }
 

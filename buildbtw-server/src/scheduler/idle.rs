@@ -50,6 +50,7 @@ pub fn why_idle(facts: IdleFacts<'_>) -> IdleReason {
             lacking: misfit.to_string(),
         },
         Err(Idle::LeftToOthers) => IdleReason::LeftToOthers,
+        Err(Idle::LeftToFaster(left)) => IdleReason::LeftToFaster { worker: left.to },
         Ok(false) => IdleReason::WaitsForEqualInput,
         Ok(true) => IdleReason::NextInLine,
     }
@@ -61,7 +62,7 @@ mod tests {
     use buildbtw_api::{ServerMode, WorkerMode};
 
     use super::*;
-    use crate::scheduler::Misfit;
+    use crate::scheduler::{Left, Misfit};
 
     fn note(reason: &str) -> ModeNote {
         ModeNote {
@@ -81,6 +82,8 @@ mod tests {
             labels: Vec::new(),
             mode: WorkerMode::Active,
             place: buildbtw_api::BuildPlace::Workers,
+            speed: crate::scheduler::Speed::default(),
+            under_way: Vec::new(),
         };
         why_idle(IdleFacts {
             worker: &worker,
@@ -127,6 +130,15 @@ mod tests {
         let table = [
             (Err(Idle::NothingReady), IdleReason::NothingReady),
             (Err(Idle::LeftToOthers), IdleReason::LeftToOthers),
+            (
+                Err(Idle::LeftToFaster(Left {
+                    to: "quick".to_owned(),
+                    again_ms: 1_000,
+                })),
+                IdleReason::LeftToFaster {
+                    worker: "quick".to_owned(),
+                },
+            ),
             (Ok(false), IdleReason::WaitsForEqualInput),
             (Ok(true), IdleReason::NextInLine),
             (

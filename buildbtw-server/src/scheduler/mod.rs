@@ -4,15 +4,18 @@
 
 mod choice;
 pub mod explain;
+mod faster;
 mod fits;
 mod idle;
 mod outcomes;
 mod pipelines;
 mod share;
+mod speed;
 mod suspicion;
 mod weights;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
+pub use faster::{Left, UnderWay};
 pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};
 pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
@@ -20,5 +23,6 @@ pub use pipelines::{
     CLAIMED_POLL, POLL, PipelineFacts, PipelineStep, backoff, next_step as next_pipeline_step,
 };
 pub use share::Share;
+pub use speed::{KEPT_PACES, Speed, TELLING_MS, pace};
 pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
-pub use weights::{Weight, estimate, weights};
+pub use weights::{Weight, estimate, median, weights};

@@ -30,6 +30,7 @@ struct Row {
     memory: Option<String>,
     seen: Option<When>,
     idle: Option<String>,
+    speed: Option<String>,
     building: Vec<Building>,
 }
 
@@ -76,6 +77,7 @@ fn row(worker: Worker) -> Row {
         memory: worker.offer.memory.map(bytes),
         seen: worker.seen_at.as_ref().map(When::new),
         idle: worker.idle.as_ref().map(ToString::to_string),
+        speed: worker.speed.map(|speed| format!("{speed:.2}")),
         worker,
     }
 }

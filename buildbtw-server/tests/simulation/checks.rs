@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass, RunId, RunStatus, WorkerMode};
 use buildbtw_server::clock;
 use buildbtw_server::db::{
-    audit, builds, events, iterations, namespaces, ready, runs, suspicions, workers,
+    audit, builds, iterations, namespaces, ready, runs, suspicions, workers,
 };
 use std::time::Duration;
 
@@ -18,11 +18,15 @@ impl World {
             return Ok(());
         };
         let mut tx = server.db.read().await.map_err(Violation::of)?;
-        let found = audit::contradictions(&mut tx)
-            .await
-            .map_err(Violation::of)?;
-        if !found.is_empty() {
-            return Err(Violation(found.join("\n")));
+        // What nothing was committed to contradicts itself no more than before.
+        let commits = Some(server.db.commits());
+        if self.looked_at != commits {
+            self.looked_at = commits;
+            let found = audit::contradictions(&mut tx).await;
+            let found = found.map_err(Violation::of)?;
+            if !found.is_empty() {
+                return Err(Violation(found.join("\n")));
+            }
         }
         for run in runs::open(&mut tx).await.map_err(Violation::of)? {
             let held = server
@@ -79,14 +83,9 @@ impl World {
         Ok(())
     }
 
-    /// The number of the newest event.
-    pub async fn newest_event(&self) -> Result<Option<i64>, Violation> {
-        let Some(server) = &self.server else {
-            return Ok(None);
-        };
-        let mut tx = server.db.read().await.map_err(Violation::of)?;
-        let newest = events::last(&mut tx).await.map_err(Violation::of)?;
-        Ok(Some(newest))
+    /// How many transactions the server that runs has committed.
+    pub fn commits(&self) -> Option<u64> {
+        self.server.as_ref().map(|server| server.db.commits())
     }
 
     /// Whether a run is still to be reported from.

@@ -108,6 +108,9 @@ impl World {
                 .await?;
             }
             Event::Nudge => {}
+            // Once all is well it stays so.
+            Event::Disk(disk) if self.trouble => self.turn_disk(disk).await?,
+            Event::Disk(_) => {}
             // What an earlier life wanted.
             Event::Register(..) | Event::Ask(..) | Event::Beat(..) | Event::Send(..) => {}
         }

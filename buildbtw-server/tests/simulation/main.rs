@@ -13,7 +13,13 @@ mod people;
 mod worker;
 mod world;
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use world::World;
+
+/// How often it is said how far a long run is.
+const SAID_EVERY: Duration = Duration::from_secs(5);
 
 /// The seeds of `just test`; `just simulate` plays many more.
 const SEEDS: std::ops::Range<u64> = 0..200;
@@ -43,6 +49,43 @@ fn play(seed: u64) -> Result<(), String> {
     result
 }
 
+/// How far a long run is, said now and then.
+struct Progress {
+    total: u64,
+    began: Instant,
+    /// How many seeds were played, and when that was said last.
+    done: Mutex<(u64, Instant)>,
+}
+
+impl Progress {
+    fn new(seeds: &std::ops::Range<u64>) -> Self {
+        let began = Instant::now();
+        Self {
+            total: seeds.end.saturating_sub(seeds.start),
+            began,
+            done: Mutex::new((0, began)),
+        }
+    }
+
+    /// One more seed was played.
+    fn one_more(&self) {
+        let mut done = self.done.lock().unwrap();
+        done.0 += 1;
+        if done.1.elapsed() < SAID_EVERY && done.0 < self.total {
+            return;
+        }
+        done.1 = Instant::now();
+        let took = self.began.elapsed().as_secs_f64();
+        let left = took / done.0 as f64 * self.total.saturating_sub(done.0) as f64;
+        eprintln!(
+            "{} of {} seeds in {took:.0} s, {:.1} a second, {left:.0} s left",
+            done.0,
+            self.total,
+            done.0 as f64 / took
+        );
+    }
+}
+
 fn range(text: &str) -> Option<std::ops::Range<u64>> {
     let (from, to) = text.split_once("..")?;
     Some(from.parse().ok()?..to.parse().ok()?)
@@ -56,12 +99,13 @@ fn nothing_is_lost_doubled_or_stuck() {
         let seed = seed.parse().expect("SIMULATION_SEED is a number");
         return play(seed).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
-    let seeds = std::env::var("SIMULATION_SEEDS").ok();
-    let seeds = seeds.map_or(SEEDS, |text| {
-        range(&text).expect("SIMULATION_SEEDS is a range such as 0..10000")
+    let asked = std::env::var("SIMULATION_SEEDS").ok();
+    let seeds = asked.as_ref().map_or(SEEDS, |text| {
+        range(text).expect("SIMULATION_SEEDS is a range such as 0..10000")
     });
+    let progress = asked.is_some().then(|| Progress::new(&seeds));
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
-    let wrong = std::sync::Mutex::new(Vec::new());
+    let wrong = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -72,7 +116,11 @@ fn nothing_is_lost_doubled_or_stuck() {
                         return;
                     }
                     if let Err(what) = play(seed) {
+                        eprintln!("{what}");
                         wrong.lock().unwrap().push(what);
+                    }
+                    if let Some(progress) = &progress {
+                        progress.one_more();
                     }
                 }
             });

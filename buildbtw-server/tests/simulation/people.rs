@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::packages::Distribution;
-use super::world::{Event, Violation, World};
+use super::world::{Disk, Event, Violation, World};
 
 impl World {
     /// Somebody does something.
@@ -82,7 +82,7 @@ impl World {
                 let status = answer.status();
                 let bytes = answer.into_body().collect().await.map_err(Violation::of)?;
                 match status {
-                    StatusCode::INTERNAL_SERVER_ERROR => {
+                    StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE => {
                         Err(Violation::of(String::from_utf8_lossy(&bytes.to_bytes())))
                     }
                     status => Ok(status),
@@ -205,6 +205,7 @@ impl World {
         self.trouble = false;
         self.stirred = true;
         self.tell("all is well from here on");
+        self.turn_disk(Disk::Fine).await?;
         if self.server.is_none() {
             self.start_server().await?;
         }

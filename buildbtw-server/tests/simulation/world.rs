@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use buildbtw_api::{NamespaceName, RunId};
 use buildbtw_server::clock::{self, Simulated};
 use buildbtw_server::config::Config;
+use buildbtw_server::db::{Db, faults};
 use buildbtw_server::{Server, dispatch};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::packages::Distribution;
 use super::worker::{Stage, Worker};
+
+/// When it begins, by the wall clock.
+const BEGINNING: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// How long things go wrong; after that they only have to come to an end.
 const TROUBLE: Duration = Duration::from_secs(30 * 60);
@@ -53,6 +58,19 @@ pub enum Event {
     Publish,
     /// Something may be ready by now.
     Nudge,
+    /// From now on the server's disk is like that.
+    Disk(Disk),
+}
+
+/// How the server's disk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// As it should.
+    Fine,
+    /// Nothing more goes onto it.
+    Full,
+    /// Everything takes so long that time passes meanwhile.
+    Slow,
 }
 
 /// Why a simulation is not right.
@@ -73,6 +91,10 @@ pub struct World {
     pub stirred: bool,
     /// Whether things still go wrong.
     pub trouble: bool,
+    /// How the server's disk does.
+    pub disk: Disk,
+    /// What the server that runs now had committed at the last look for contradictions.
+    pub looked_at: Option<u64>,
     /// Time since the beginning.
     pub elapsed: Duration,
     wall_offset: SignedDuration,
@@ -93,12 +115,15 @@ impl World {
         };
         let sources = folder.path().join("sources");
         std::fs::create_dir(&sources).unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("buildbtw.db"), empty_database()).unwrap();
         let mut rng = Rng::with_seed(seed);
         let workers = (0..rng.usize(1..5))
             .map(|number| Worker::new(number, &mut rng))
             .collect();
         let world = Self {
-            config: Config::for_folders(folder.path().join("data"), sources),
+            config: Config::for_folders(data, sources),
             server: None,
             workers,
             namespaces: BTreeMap::new(),
@@ -106,6 +131,8 @@ impl World {
             ended: BTreeSet::new(),
             stirred: false,
             trouble: true,
+            disk: Disk::Fine,
+            looked_at: None,
             elapsed: Duration::ZERO,
             wall_offset: SignedDuration::ZERO,
             began: Instant::now(),
@@ -130,9 +157,11 @@ impl World {
         }
         for _ in 0..self.rng.usize(2..10) {
             let at = self.rng.u64(0..TROUBLE.as_secs());
-            let event = match self.rng.u8(0..10) {
+            let event = match self.rng.u8(0..12) {
                 0 => Event::ClockJumps,
                 1..=3 => Event::WorkerDies(self.rng.usize(0..self.workers.len())),
+                10 => Event::Disk(Disk::Full),
+                11 => Event::Disk(Disk::Slow),
                 _ => Event::Person,
             };
             self.after(Duration::from_secs(at), event);
@@ -189,9 +218,9 @@ impl World {
         }
         // What is taken over makes more ready, without anybody asking once more.
         loop {
-            let before = self.newest_event().await?;
+            let before = self.commits();
             self.hand_out().await?;
-            if self.newest_event().await? == before {
+            if self.commits() == before {
                 break;
             }
         }
@@ -204,11 +233,14 @@ impl World {
     }
 
     pub fn set_clock(&self) {
-        let beginning: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let elapsed = SignedDuration::try_from(self.elapsed).unwrap();
+        self.at(self.elapsed);
+    }
+
+    /// Sets the server's clocks to a time since the beginning.
+    fn at(&self, elapsed: Duration) {
         clock::simulate(Some(Simulated {
-            wall: beginning + elapsed + self.wall_offset,
-            monotonic: self.began + self.elapsed,
+            wall: BEGINNING + SignedDuration::try_from(elapsed).unwrap() + self.wall_offset,
+            monotonic: self.began + elapsed,
         }));
     }
 
@@ -240,7 +272,8 @@ impl World {
         let _ = writeln!(self.story, "{:>10.3} {what}", self.elapsed.as_secs_f64());
     }
 
-    /// Has the server do something; `None` where it is down, or crashes in the middle.
+    /// Has the server do something; `None` where it is down, crashes in the middle, or has no room on its
+    /// disk. On a slow one time passes at each step of it.
     pub async fn on_server<T>(
         &mut self,
         work: impl AsyncFnOnce(Server) -> Result<T, Violation>,
@@ -252,7 +285,12 @@ impl World {
             true => self.rng.usize(1..60),
             false => usize::MAX,
         };
+        let a_step = match self.disk {
+            Disk::Slow => Duration::from_millis(self.rng.u64(1..3_000)),
+            Disk::Fine | Disk::Full => Duration::ZERO,
+        };
         let mut polls = 0;
+        let mut elapsed = self.elapsed;
         let result = {
             let mut work = pin!(work(server));
             std::future::poll_fn(|context| {
@@ -260,11 +298,20 @@ impl World {
                 if polls > patience {
                     return Poll::Ready(None);
                 }
+                if !a_step.is_zero() {
+                    elapsed += a_step;
+                    self.at(elapsed);
+                }
                 work.as_mut().poll(context).map(Some)
             })
             .await
         };
+        self.elapsed = elapsed;
         match result {
+            Some(Err(violation)) if self.disk == Disk::Full && violation.is_for_want_of_room() => {
+                self.tell("the server has no room");
+                Ok(None)
+            }
             Some(result) => result.map(Some),
             None => {
                 self.crash().await;
@@ -298,6 +345,8 @@ impl World {
             .await
             .map_err(Violation::of)?;
         self.server = Some(server.clone());
+        self.looked_at = None;
+        self.turn_disk(self.disk).await?;
         dispatch::take_up_again(&server)
             .await
             .map_err(Violation::of)?;
@@ -307,7 +356,51 @@ impl World {
     }
 }
 
+impl World {
+    /// Something happens to the disk; what is not as it should be lasts for some minutes.
+    pub async fn turn_disk(&mut self, disk: Disk) -> Result<(), Violation> {
+        if disk != self.disk {
+            self.tell(format_args!("the server's disk is {disk:?}"));
+            if disk != Disk::Fine {
+                let wait = Duration::from_secs(self.rng.u64(1..400));
+                self.after(wait, Event::Disk(Disk::Fine));
+            }
+        }
+        self.disk = disk;
+        if let Some(server) = &self.server {
+            let mut tx = server.db.write().await.map_err(Violation::of)?;
+            faults::fill_disk(&mut tx, disk == Disk::Full)
+                .await
+                .map_err(Violation::of)?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a database that nothing was stored in yet: making one takes longer than many a seed.
+fn empty_database() -> &'static [u8] {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    EMPTY.get_or_init(|| {
+        let made = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().to_owned();
+            runtime.build().unwrap().block_on(async move {
+                let db = Db::open(None, &path).await.unwrap();
+                db.close().await;
+            });
+            std::fs::read(folder.path().join("buildbtw.db")).unwrap()
+        });
+        made.join().unwrap()
+    })
+}
+
 impl Violation {
+    /// Whether the server only says that it has no room for something.
+    pub fn is_for_want_of_room(&self) -> bool {
+        self.0.contains("disk is full")
+    }
+
     pub fn of(error: impl std::fmt::Display) -> Self {
         Self(format!("the server fails: {error}"))
     }

@@ -59,7 +59,7 @@ async fn hand_over_one(server: &Server, fleet: &super::Fleet) -> DbResult<One> {
         let offer = fleet
             .settings
             .offer(workers::newest_runner(&mut tx).await?.as_ref());
-        let gathered = situation::gather(server, &mut tx, each, Others::Needed).await?;
+        let gathered = situation::gather(server, &mut tx, each, Others::ThatMatter(None)).await?;
         let candidates = gathered.situation.candidates(&workplace);
         let mut open = Some(tx);
         for key in candidates.iter().flatten() {

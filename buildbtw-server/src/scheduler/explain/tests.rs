@@ -19,6 +19,8 @@ fn worker(key: i64, name: &str, gibibytes: u64) -> Workplace {
         labels: Vec::new(),
         mode: WorkerMode::Active,
         place: BuildPlace::Workers,
+        speed: crate::scheduler::Speed::default(),
+        under_way: Vec::new(),
     }
 }
 
@@ -44,6 +46,7 @@ fn ready() -> Facts {
         },
         workers: vec![worker(1, "small", 16)],
         ahead: 3,
+        left_to: None,
     }
 }
 
@@ -66,6 +69,13 @@ fn with(change: impl FnOnce(&mut Facts)) -> Explanation {
 #[test]
 fn a_ready_build_waits_for_a_worker_that_fits_and_is_free() {
     assert_eq!(with(|_| ()), Explanation::NextInLine { ahead: 3 });
+    assert_eq!(
+        with(|facts| facts.left_to = Some("quick".to_owned())),
+        Explanation::LeftToFaster {
+            worker: "quick".to_owned(),
+            ahead: 3
+        }
+    );
     assert_eq!(
         with(|facts| facts.workers[0].running = 2),
         Explanation::WorkersBusy { slots: 2, ahead: 3 }
