@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::changing::{AddRequest, RebuildRequest, RemoveRequest};
 use buildbtw_api::client::{Client, ClientError};
-use buildbtw_api::namespaces::{Namespace, PlanRequest};
+use buildbtw_api::namespaces::{IterationReason, Namespace, PlanRequest};
 use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, ProblemType};
 use buildbtw_graph::Scope;
+use buildbtw_server::db::namespaces;
+use buildbtw_server::planner;
 use stage::{Stage, base_db, create, seen, srcinfo, until, write_srcinfo};
 
 fn name() -> NamespaceName {
@@ -215,4 +217,29 @@ async fn a_rebuild_makes_an_iteration_in_any_case() {
     assert_eq!(reason(&again).0, 3);
     assert_eq!(work(&stage).await, ["a", "b"]);
     stage.stop().await;
+}
+
+/// What a full disk leaves behind: an iteration that is pinned, and then nothing.
+#[tokio::test]
+async fn what_a_fault_kept_from_being_planned_is_planned_later() {
+    let stage = Stage::start(&sources()).await;
+    stage.namespace("n", &["a/main"], Scope::Transitive).await;
+    let server = stage.server();
+    let changesets = ["a/main".parse().unwrap()];
+    let resolved = planner::resolve(server, &changesets).await.unwrap();
+    let mut tx = server.db.write().await.unwrap();
+    let namespace = namespaces::by_name(&mut tx, &name()).await.unwrap();
+    let reason = IterationReason::Created;
+    let pinned = planner::new_iteration(&mut tx, namespace.unwrap().key, &reason, &resolved);
+    pinned.await.unwrap();
+    tx.commit().await.unwrap();
+    let shown = stage.client().namespace(&name()).await.unwrap();
+    assert_eq!(shown.iteration.unwrap().status, IterationStatus::Planning);
+
+    planner::plan_what_was_cut_short(server).await;
+    let shown = stage.client().namespace(&name()).await.unwrap();
+    let iteration = shown.iteration.unwrap();
+    let (number, status) = (iteration.number, iteration.status);
+    assert_eq!((number, status), (2, IterationStatus::Current));
+    assert_eq!(statuses(&stage, 2).await.len(), 2);
 }

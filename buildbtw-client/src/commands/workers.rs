@@ -51,14 +51,7 @@ fn write(out: &mut dyn Write, workers: &[Worker], width: usize) -> io::Result<()
     }
     let now = Timestamp::now();
     let mut table = Table::new(&[
-        "NAME",
-        "MODE",
-        "BUILDER",
-        "ARCHITECTURES",
-        "BUSY",
-        "SPEED",
-        "SEEN",
-        "BUILDS",
+        "NAME", "MODE", "BUILDER", "ARCH", "BUSY", "SPEED", "SEEN", "BUILDS",
     ]);
     for worker in workers {
         let architectures: Vec<&str> = worker

@@ -17,6 +17,9 @@ use crate::sources::{ResolvedChangeset, SourceChange};
 /// A burst of commits makes one iteration: this long after the first one is waited for more.
 const BURST: Duration = Duration::from_millis(300);
 
+/// How often it is looked whether the planning of some iteration was cut short, by a full disk for one.
+const CUT_SHORT: Duration = Duration::from_secs(60);
+
 /// Follows the origins of all namespaces until the server stops.
 pub async fn follow_origins(server: Server) {
     let mut changes = server.sources.subscribe();
@@ -28,9 +31,15 @@ pub async fn follow_origins(server: Server) {
         () = server.shutdown.cancelled() => return,
     }
     check_all(&server).await;
+    let mut again = tokio::time::interval(CUT_SHORT);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let first = tokio::select! {
             change = changes.recv() => change,
+            _ = again.tick() => {
+                plan_what_was_cut_short(&server).await;
+                continue;
+            }
             () = server.shutdown.cancelled() => return,
         };
         let mut moved = BTreeSet::new();
@@ -70,6 +79,26 @@ pub async fn follow_origins(server: Server) {
         }
         for namespace in affected {
             check(&server, namespace).await;
+        }
+    }
+}
+
+/// Plans the iterations whose planning the machinery cut short; what is being planned just now is waited for.
+pub async fn plan_what_was_cut_short(server: &Server) {
+    let waiting = async {
+        let mut tx = server.db.glance().await?;
+        iterations::being_planned(&mut tx).await
+    };
+    let waiting = match waiting.await {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            tracing::error!(%error, "cannot list the iterations that are to be planned");
+            return;
+        }
+    };
+    for iteration in waiting {
+        if let Err(error) = plan_iteration(server, &iteration).await {
+            tracing::warn!(%error, "an iteration cannot be planned; it is tried again");
         }
     }
 }

@@ -29,7 +29,7 @@ pub use calculate::{
     Calculation, base_repositories, calculate, check_bases, preview, resolve, why,
 };
 pub use error::PlannerError;
-pub use follow::follow_origins;
+pub use follow::{follow_origins, plan_what_was_cut_short};
 pub use pins::Pins;
 pub use remembered::Remembered;
 pub use store::store;

@@ -281,6 +281,10 @@ impl World {
         let Some(server) = self.server.clone() else {
             return Ok(None);
         };
+        if self.disk == Disk::Full {
+            // A failure may have had the database opened anew.
+            self.set_room().await?;
+        }
         let patience = match self.unlucky(15) {
             true => self.rng.usize(1..60),
             false => usize::MAX,
@@ -346,7 +350,7 @@ impl World {
             .map_err(Violation::of)?;
         self.server = Some(server.clone());
         self.looked_at = None;
-        self.turn_disk(self.disk).await?;
+        self.set_room().await?;
         dispatch::take_up_again(&server)
             .await
             .map_err(Violation::of)?;
@@ -367,13 +371,23 @@ impl World {
             }
         }
         self.disk = disk;
-        if let Some(server) = &self.server {
-            let mut tx = server.db.write().await.map_err(Violation::of)?;
-            faults::fill_disk(&mut tx, disk == Disk::Full)
-                .await
-                .map_err(Violation::of)?;
+        self.set_room().await?;
+        match disk {
+            // As the server's own look now and then does.
+            Disk::Fine if self.server.is_some() => self.plan_interrupted().await,
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Has the server's database feel how much room there is.
+    async fn set_room(&self) -> Result<(), Violation> {
+        let Some(server) = &self.server else {
+            return Ok(());
+        };
+        let mut tx = server.db.write().await.map_err(Violation::of)?;
+        faults::fill_disk(&mut tx, self.disk == Disk::Full)
+            .await
+            .map_err(Violation::of)
     }
 }
 
