@@ -229,8 +229,7 @@ async fn play(
     let mut idle: Vec<usize> = (0..crew.len()).collect();
     let (mut now, mut spent) = (0, 0);
     loop {
-        // The fastest of those that wait asks first.
-        idle.sort_by(|a, b| speeds[*b].total_cmp(&speeds[*a]));
+        // Who waits for longest asks first, as over HTTP: that says nothing of who is fast.
         let mut put_off: Option<i64> = None;
         let mut waiting = Vec::new();
         for worker in std::mem::take(&mut idle) {

@@ -102,7 +102,7 @@ const OTHERS: &[(&str, &str)] = &[
          WHERE kind = 'worker_mode' AND event.worker = worker.name ORDER BY seq DESC LIMIT 1), 'active')",
     ),
     (
-        "the events do not lead to the server's mode",
+        "the events do not lead to the mode of the server",
         "SELECT mode FROM server_mode WHERE mode <> coalesce((SELECT after FROM event \
          WHERE kind = 'server_mode' ORDER BY seq DESC LIMIT 1), 'run')",
     ),
@@ -143,7 +143,7 @@ static ALL: LazyLock<String> = LazyLock::new(|| {
     let builds = BUILDS.iter().map(|(what, condition)| {
         format!("SELECT {NAMED} || ': {what}' FROM {PLANNED} WHERE {condition}")
     });
-    // Each has one column, whatever its name.
+    // Each has one column, whatever its name; what is wrong is said without quotes.
     let others = OTHERS.iter().map(|(what, sql)| {
         format!("SELECT named || ': {what}' FROM (SELECT NULL AS named WHERE 0 UNION ALL {sql})")
     });

@@ -396,7 +396,7 @@ fn empty_database() -> &'static [u8] {
     static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
     EMPTY.get_or_init(|| {
         let made = std::thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread();
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().to_owned();
             runtime.build().unwrap().block_on(async move {
