@@ -6,7 +6,8 @@
 //! fast their last runs were, each half to twice what it is now. `cargo bench -p buildbtw-server --bench
 //! makespan` measures a made-up distribution of 1,000 packages; with `-- corpus` and BUILDBTW_CORPUS a real one,
 //! which takes a minute or two for each number of workers. Numbers behind that (`-- corpus 16 64`) are those of
-//! workers; `strangers` makes them workers that were never seen before.
+//! workers; `strangers` makes them workers that were never seen before, `bounds` asks no server and only says
+//! what is possible.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
@@ -80,8 +81,13 @@ fn main() {
         "workers  bound h  intervals  makespan  best known  first in first out  CPU ms a build  rows a build  written KiB a build  peak MiB"
     );
     let strangers = std::env::args().any(|argument| argument == "strangers");
+    let only_bounds = std::env::args().any(|argument| argument == "bounds");
     let mut over = Vec::new();
     for crew in crews {
+        if only_bounds {
+            say_bounds(&work, crew);
+            continue;
+        }
         let result = rebuild(&work, crew, !strangers);
         println!(
             "{crew:>7}  {:>7.2}  {:>9.3}  {:>8.3}  {:>10.3}  {:>18.3}  {:>14.2}  {:>12.1}  {:>19.1}  {:>8}",
@@ -109,6 +115,31 @@ fn main() {
     );
 }
 
+/// How fast the workers are, by chance.
+fn speeds(crew: usize, rng: &mut Rng) -> Vec<f64> {
+    match crew {
+        1 => vec![1.0],
+        _ => (0..crew).map(|_| factor(rng)).collect(),
+    }
+}
+
+/// Says what is possible with so many workers.
+fn say_bounds(work: &Work, crew: usize) {
+    let speeds = speeds(crew, &mut Rng::with_seed(11));
+    let calculation = (work.calculation)();
+    let set = calculation.plan.architectures.values().next().unwrap();
+    let graph = Graph::of(set, &work.durations);
+    let simple = bounds::simple(&graph, graph.work(), &speeds);
+    println!(
+        "{crew:>7}  {:>7.2}  {:>9.3}  {:>8}  {:>10.3}  {:>18.3}",
+        simple / 3_600_000.0,
+        bounds::by_intervals(&graph, &speeds) / simple,
+        "",
+        best_known(&graph, &speeds) as f64 / simple,
+        first_in_first_out(&graph, &speeds) as f64 / simple,
+    );
+}
+
 /// Lengths of time in milliseconds.
 struct Measured {
     simple: f64,
@@ -131,10 +162,7 @@ struct Spent {
 /// Rebuilds all with so many workers.
 fn rebuild(work: &Work, crew: usize, known: bool) -> Measured {
     let mut rng = Rng::with_seed(11);
-    let speeds: Vec<f64> = match crew {
-        1 => vec![1.0],
-        _ => (0..crew).map(|_| factor(&mut rng)).collect(),
-    };
+    let speeds = speeds(crew, &mut rng);
     let calculation = (work.calculation)();
     let set = calculation.plan.architectures.values().next().unwrap();
     let graph = Graph::of(set, &work.durations);

@@ -78,7 +78,7 @@ pub(super) async fn gather_from(
                     own_ms: row.expected_ms,
                 },
                 ready_since: row.changed_at,
-                waited_ms: at.saturating_sub(row.changed_at).max(0) / 1_000,
+                waited_ms: waited_ms(row.changed_at, at),
                 requirements: requirements(server, &row.pkgbase, place),
                 failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
             })
@@ -109,6 +109,15 @@ pub(super) async fn gather_from(
         sets,
         more,
     })
+}
+
+/// For how long something is ready that is so since a time, in milliseconds. What is ready since a time that
+/// is still to come was there before the clock was set back: for longer than anybody knows.
+fn waited_ms(since: i64, at: i64) -> i64 {
+    match at.checked_sub(since) {
+        Some(micros) if micros >= 0 => micros / 1_000,
+        _ => i64::MAX,
+    }
 }
 
 /// The workers that a choice for a worker may depend on: all that were heard of lately, where some build
@@ -229,4 +238,16 @@ pub fn requirements(server: &Server, pkgbase: &str, on: Option<BuildPlace>) -> R
     };
     requirements.place = on.unwrap_or_else(usual);
     requirements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waited_ms;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_wait_longer() {
+        assert_eq!(waited_ms(1_000, 5_000_000), 4_999);
+        assert_eq!(waited_ms(5_000_000, 1_000), i64::MAX);
+        assert_eq!(waited_ms(i64::MIN, i64::MAX), i64::MAX);
+    }
 }
