@@ -257,14 +257,15 @@ async fn play(
     let mut idle: Vec<usize> = (0..crew.len()).collect();
     let (mut now, mut spent) = (0, 0);
     loop {
+        // Who builds says that it lives, too.
+        for id in &crew {
+            let leases = &server.dispatch.leases;
+            leases.note_seen(*id, clock::instant());
+        }
         // Who waits for longest asks first, as over HTTP: that says nothing of who is fast.
         let mut put_off: Option<i64> = None;
         let mut waiting = Vec::new();
         for worker in std::mem::take(&mut idle) {
-            server
-                .dispatch
-                .leases
-                .note_seen(crew[worker], clock::instant());
             let asked = claim::try_claim(&server, crew[worker]);
             match charged(&mut costs.claims, asked).await.unwrap() {
                 Claim::Given(assignment) => {
