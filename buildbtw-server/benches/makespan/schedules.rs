@@ -33,7 +33,8 @@ pub fn best_known(graph: &Graph, speeds: &[f64]) -> i64 {
     for number in 0..TRIES {
         let shaken = weights[number % 2].iter();
         let shaken = shaken.map(|weight| (*weight as f64 * (0.95 + 0.1 * rng.f64())) as i64);
-        weights.push(shaken.collect());
+        let shaken: Vec<i64> = shaken.collect();
+        weights.push(shaken);
     }
     let each = weights
         .iter()
