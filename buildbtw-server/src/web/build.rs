@@ -13,7 +13,8 @@ use super::ansi::Painter;
 use super::graph::{Graph, graph};
 use super::made::{self, PackageRow};
 use super::page::{
-    PageResult, When, build_page, duration, duration_ms, log_page, name, render, sentence,
+    PageResult, Piece, When, build_page, duration, duration_ms, log_page, name, pieces, render,
+    sentence,
 };
 use crate::api::extract;
 use crate::db::chains::{self, Link};
@@ -36,7 +37,7 @@ struct BuildPage {
     page: String,
     build: Build,
     explanation: String,
-    remedy: Option<String>,
+    remedy: Option<Vec<Piece>>,
     causes: Vec<Cause>,
     rebuilt: Vec<String>,
     flaky: Vec<String>,
@@ -170,9 +171,10 @@ pub async fn show(
     });
     let chain = chain.collect();
     let waiver = waiver.map(|waiver| waived(&waiver, &build));
+    let remedy = explanation.remedy(namespace.as_str(), &pkgbase);
     let rendered = BuildPage {
         page: page(&pkgbase, pass),
-        remedy: explanation.remedy(namespace.as_str(), &pkgbase),
+        remedy: remedy.map(|remedy| pieces(&sentence(&remedy))),
         explanation: sentence(&explanation.to_string()),
         causes,
         rebuilt: rebuilt_lines(rebuilt),

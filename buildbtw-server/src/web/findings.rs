@@ -6,7 +6,7 @@ use buildbtw_api::namespaces::DifferenceQuery;
 use buildbtw_api::{NamespaceName, ProblemType};
 use buildbtw_graph::Difference;
 
-use super::page::{PageResult, name, render};
+use super::page::{PageResult, Piece, name, pieces, render, sentence};
 use super::plan::{Findings, findings};
 use crate::Server;
 use crate::api::extract::{self, Path as ApiPath, Query};
@@ -19,7 +19,7 @@ struct FindingsPage {
     namespace: NamespaceName,
     iteration: u32,
     sets: Vec<(String, Vec<Findings>)>,
-    warnings: Vec<String>,
+    warnings: Vec<Vec<Piece>>,
 }
 
 /// What the plan of an iteration found.
@@ -39,8 +39,8 @@ pub async fn show(
         .map_err(|error| HttpProblem::internal(&error))??;
     let sets = plan.architectures.iter();
     let warnings = plan.warnings.iter().map(|warning| match &warning.pkgbase {
-        Some(pkgbase) => format!("{pkgbase}: {}", warning.message),
-        None => warning.message.clone(),
+        Some(pkgbase) => pieces(&format!("{pkgbase}: {}", warning.message)),
+        None => pieces(&sentence(&warning.message)),
     });
     render(&FindingsPage {
         sets: sets

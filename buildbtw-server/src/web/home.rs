@@ -153,7 +153,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
                 (now.as_microsecond() - row.started_at.unwrap_or(row.claimed_at)) / 1000,
             ),
             usually: match row.expected_ms {
-                0 => "never built before".to_owned(),
+                0 => "unknown".to_owned(),
                 expected => duration_ms(expected),
             },
             publishing: row.status == "publishing",

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ansi::{Painter, tells_error};
-use super::page::{PageResult, When, build_page, bytes, name, render};
+use super::page::{PageResult, When, build_page, bytes, name, render, sentence};
 use crate::Server;
 use crate::db::runs;
 use crate::problems::{HttpProblem, HttpResult};
@@ -41,6 +41,8 @@ pub struct Window {
 struct LogPage {
     run: RunDetails,
     build_page: String,
+    /// How it ended, in words.
+    said: Option<String>,
     ended: Option<When>,
     size: String,
     lines: Vec<Line>,
@@ -129,6 +131,11 @@ pub async fn show(
             run.pkgbase.as_str(),
             run.pass,
         ),
+        said: run
+            .run
+            .outcome
+            .as_ref()
+            .map(|outcome| sentence(&outcome.message)),
         ended: run.run.ended_at.as_ref().map(When::new),
         size: bytes(run.log_length),
         earlier: (shown_from > 1).then(|| shown_from.saturating_sub(LINES).max(1)),

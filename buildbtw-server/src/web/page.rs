@@ -34,7 +34,7 @@ impl<E: Into<HttpProblem>> From<E> for PageError {
 struct ErrorPage {
     title: String,
     detail: String,
-    hint: Option<String>,
+    hint: Option<Vec<Piece>>,
 }
 
 impl IntoResponse for PageError {
@@ -45,7 +45,7 @@ impl IntoResponse for PageError {
         let page = ErrorPage {
             title: problem.title,
             detail: problem.detail,
-            hint: problem.hint,
+            hint: problem.hint.as_deref().map(pieces),
         };
         match page.render() {
             Ok(html) => (status, headers(), Html(html)).into_response(),
@@ -244,6 +244,25 @@ impl Bar {
     }
 }
 
+/// A part of a text: code, as people write it between backticks, or not.
+pub struct Piece {
+    /// It is code.
+    pub code: bool,
+    /// What it says.
+    pub text: String,
+}
+
+/// The parts of a text in which code stands between backticks. One that is not closed is none.
+pub fn pieces(text: &str) -> Vec<Piece> {
+    let closed = text.matches('`').count() % 2 == 0;
+    let parts = text.splitn(if closed { usize::MAX } else { 1 }, '`');
+    let pieces = parts.enumerate().map(|(number, part)| Piece {
+        code: number % 2 == 1,
+        text: part.to_owned(),
+    });
+    pieces.filter(|piece| !piece.text.is_empty()).collect()
+}
+
 /// A text as the begin of a sentence.
 pub fn sentence(text: &str) -> String {
     let mut rest = text.chars();
@@ -295,6 +314,23 @@ mod tests {
                 "5.0 TiB"
             ]
         );
+    }
+
+    #[test]
+    fn code_stands_between_backticks() {
+        let parts = |text: &str| -> Vec<(bool, String)> {
+            let pieces = pieces(text).into_iter();
+            pieces.map(|piece| (piece.code, piece.text)).collect()
+        };
+        let (code, plain) = (
+            |text: &str| (true, text.to_owned()),
+            |text: &str| (false, text.to_owned()),
+        );
+        assert_eq!(
+            parts("`bbtw retry n` tries again, `x`"),
+            [code("bbtw retry n"), plain(" tries again, "), code("x")]
+        );
+        assert_eq!(parts("it`s not closed"), [plain("it`s not closed")]);
     }
 
     #[test]

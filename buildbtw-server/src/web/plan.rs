@@ -7,7 +7,7 @@ use buildbtw_api::{Changeset, ProblemType};
 use buildbtw_graph::{Because, BuildSet, FindingKind, Plan, Scope, Via};
 use serde::Deserialize;
 
-use super::page::{PageResult, length, render, sentence};
+use super::page::{PageResult, Piece, length, pieces, render, sentence};
 use crate::Server;
 use crate::planner;
 use crate::problems::{HttpProblem, HttpResult};
@@ -74,9 +74,9 @@ impl PlanForm {
 #[template(path = "plan.html")]
 struct PlanPage {
     form: PlanForm,
-    problem: Option<(String, Option<String>)>,
+    problem: Option<(String, Option<Vec<Piece>>)>,
     sets: Vec<SetView>,
-    warnings: Vec<String>,
+    warnings: Vec<Vec<Piece>>,
     total: usize,
 }
 
@@ -107,7 +107,7 @@ pub struct Findings {
     /// They keep something from working.
     pub bad: bool,
     /// Each in words.
-    pub lines: Vec<String>,
+    pub lines: Vec<Vec<Piece>>,
     /// How many more there are.
     pub left_out: usize,
 }
@@ -133,12 +133,14 @@ pub async fn show(State(server): State<Server>, Query(form): Query<PlanForm>) ->
                 let warnings = plan.warnings.iter().take(FINDINGS);
                 page.warnings = warnings
                     .map(|warning| match &warning.pkgbase {
-                        Some(pkgbase) => format!("{pkgbase}: {}", warning.message),
-                        None => warning.message.clone(),
+                        Some(pkgbase) => pieces(&format!("{pkgbase}: {}", warning.message)),
+                        None => pieces(&sentence(&warning.message)),
                     })
                     .collect();
             }
-            Err(problem) => page.problem = Some((problem.0.detail, problem.0.hint)),
+            Err(problem) => {
+                page.problem = Some((problem.0.detail, problem.0.hint.as_deref().map(pieces)))
+            }
         }
     }
     render(&page)
@@ -168,6 +170,9 @@ fn view(architecture: &str, set: &BuildSet) -> SetView {
         wave: build.wave,
         because: match &build.because {
             Because::Changed(_) => "it is changed".to_owned(),
+            Because::Dependent(why) if why.relation == why.of.as_str() => {
+                format!("needs {}", why.of)
+            }
             Because::Dependent(why) => format!("needs {} of {}", why.relation, why.of),
         },
         unbuildable: build.unbuildable.as_ref().map(|why| why.hint.clone()),
@@ -189,8 +194,9 @@ fn view(architecture: &str, set: &BuildSet) -> SetView {
                 Some(least) => {
                     let least = length(i64::try_from(least).unwrap_or(i64::MAX));
                     format!(
-                        "at least {least} on {} slots; {work} of work",
-                        estimate.slots
+                        "at least {least} on {} slot{}; {work} of work",
+                        estimate.slots,
+                        if estimate.slots == 1 { "" } else { "s" }
                     )
                 }
                 None => format!("{work} of work, and no worker is there"),
@@ -207,7 +213,12 @@ pub fn findings(set: &BuildSet) -> Vec<Findings> {
         title: sentence(found.kind.title()),
         bad: found.kind <= FindingKind::Unresolved,
         left_out: found.lines.len().saturating_sub(FINDINGS),
-        lines: found.lines.into_iter().take(FINDINGS).collect(),
+        lines: found
+            .lines
+            .iter()
+            .take(FINDINGS)
+            .map(|line| pieces(line))
+            .collect(),
     })
     .collect()
 }
