@@ -410,3 +410,30 @@ async fn failures_are_tried_again() {
     }
     snapshot!(server, told);
 }
+
+#[tokio::test]
+async fn what_was_left_out_is_taken_back() {
+    let server = Server::start(failed()).await;
+    let one = run(&server, &["waive", "libgreet", "greet-cli", "--undo"]).await;
+    assert_eq!(one.code, Some(0), "{}", one.shown());
+    assert!(
+        one.stdout.starts_with("1 build is no longer left out.\n"),
+        "{}",
+        one.shown()
+    );
+    let arguments = ["waive", "libgreet", "greet-cli", "libshout", "--undo"];
+    let both = run(&server, &arguments).await;
+    for expected in [
+        "1 build is no longer left out.",
+        "with the released libshout already",
+        "bbtw rebuild libgreet",
+    ] {
+        assert!(both.stdout.contains(expected), "{}", both.shown());
+    }
+    // A reason is for leaving out, and needed for that.
+    let reasons = [&["--undo", "--reason", "x"][..], &[]];
+    for more in reasons {
+        let arguments = [&["waive", "libgreet", "greet-cli"][..], more].concat();
+        assert_eq!(run(&server, &arguments).await.code, Some(2), "{more:?}");
+    }
+}

@@ -16,7 +16,7 @@ use buildbtw_api::changing::{AddRequest, Updated};
 use buildbtw_api::ingredients::Explained;
 use buildbtw_api::namespaces::{
     CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
-    PlanRequest, Retried, RetryRequest,
+    PlanRequest, Retried, RetryRequest, UnwaiveRequest, Unwaived,
 };
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
@@ -153,6 +153,7 @@ fn router(shared: Shared) -> Router {
         .route("/api/v1/namespaces", get(namespaces).post(create))
         .route("/api/v1/namespaces/{name}", get(namespace))
         .route("/api/v1/namespaces/{name}/retry", post(retry))
+        .route("/api/v1/namespaces/{name}/unwaive", post(unwaive))
         .route("/api/v1/namespaces/{name}/add", post(add))
         .route("/api/v1/namespaces/{name}/remove", post(change))
         .route("/api/v1/namespaces/{name}/rebuild", post(change))
@@ -304,6 +305,23 @@ async fn retry(
             }
         } else {
             Retried::default()
+        }))
+    })
+}
+
+/// As if something had been built with the released `libshout` already.
+async fn unwaive(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(request): Json<UnwaiveRequest>,
+) -> Answer<Json<Unwaived>> {
+    shared.read(|world| {
+        known(world, &name)?;
+        let names = request.pkgbases.iter().map(ToString::to_string);
+        let (later, now): (Vec<String>, Vec<String>) = names.partition(|name| name == "libshout");
+        Ok(Json(Unwaived {
+            builds: now.len() as u32,
+            next_iteration: later,
         }))
     })
 }
