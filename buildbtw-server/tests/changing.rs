@@ -234,11 +234,11 @@ async fn what_a_fault_kept_from_being_planned_is_planned_later() {
     pinned.await.unwrap();
     tx.commit().await.unwrap();
     let shown = stage.client().namespace(&name()).await.unwrap();
-    assert_eq!(shown.iteration.unwrap().status, IterationStatus::Planning);
+    assert_eq!(shown.iterations[0].status, IterationStatus::Planning);
 
     planner::plan_what_was_cut_short(server).await;
     let shown = stage.client().namespace(&name()).await.unwrap();
-    let iteration = shown.iteration.unwrap();
+    let iteration = &shown.iterations[0];
     let (number, status) = (iteration.number, iteration.status);
     assert_eq!((number, status), (2, IterationStatus::Current));
     assert_eq!(statuses(&stage, 2).await.len(), 2);

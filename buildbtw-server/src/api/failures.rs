@@ -10,7 +10,7 @@ use super::extract::{self, Json, Path};
 use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::namespaces::StoredNamespace;
-use crate::db::{DbError, builds, iterations, members, namespaces, waivers};
+use crate::db::{builds, iterations, members, namespaces, waivers};
 use crate::dispatch::steps;
 use crate::problems::{HttpProblem, HttpResult};
 
@@ -33,7 +33,7 @@ pub async fn retry(
     let (builds, dependents) =
         steps::retry_iteration(&mut tx, current.key, chosen, request.force, reason).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
     server.feed.wake();
     server.dispatch.wake();
     Ok(Json(Retried { builds, dependents }))
@@ -71,7 +71,7 @@ pub async fn waive(
     }
     waivers::keep(&mut tx, current.key, &names(&request.pkgbases), given).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
     server.feed.wake();
     server.dispatch.wake();
     Ok(Json(Retried { builds, dependents }))
@@ -102,7 +102,7 @@ pub async fn unwaive(
         );
     }
     namespaces::settle(&mut tx, namespace.key).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
     server.feed.wake();
     server.dispatch.wake();
     Ok(Json(Unwaived {

@@ -204,10 +204,8 @@ pub async fn add_package(
 pub async fn finish(server: &Server, run: RunId, report: FinishReport) -> HttpResult<()> {
     let (mut tx, found) = reported::begin_finish(&server.db, run).await?;
     let state = found.as_ref().map(|found| &found.run);
-    let again = match state.map(|state| is_repeated(state, &report)).transpose()? {
-        Some(again) => again,
-        None => false,
-    };
+    let again = state.map(|state| is_repeated(state, &report)).transpose()?;
+    let again = again.unwrap_or(false);
     if again {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use super::{Pins, PlannerError, calculate, new_iteration, plan_iteration, resolv
 use crate::Server;
 use crate::bases::SnapshotRepository;
 use crate::db::namespaces::StoredNamespace;
-use crate::db::{DbError, iterations, namespaces};
+use crate::db::{iterations, namespaces};
 
 /// Refuses a namespace on which nobody works any more.
 pub fn check_worked_on(namespace: &StoredNamespace) -> Result<(), PlannerError> {
@@ -53,7 +53,7 @@ pub async fn change(
         namespaces::set_origins_problem(&mut tx, namespace.key, None).await?;
         let iteration = new_iteration(&mut tx, namespace.key, &reason, &resolved).await?;
         namespaces::settle(&mut tx, namespace.key).await?;
-        tx.commit().await.map_err(DbError::from)?;
+        tx.commit().await?;
         iteration
     };
     server.feed.wake();

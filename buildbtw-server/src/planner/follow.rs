@@ -153,7 +153,7 @@ pub async fn check_origins(
     };
     let mut tx = server.db.write().await?;
     namespaces::set_origins_problem(&mut tx, namespace, problem.as_deref()).await?;
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
     server.feed.wake();
     result
 }
@@ -188,7 +188,7 @@ async fn look(
         let mut tx = server.db.write().await?;
         let iteration = new_iteration(&mut tx, namespace, &reason(moves), &resolved).await?;
         namespaces::settle(&mut tx, namespace).await?;
-        tx.commit().await.map_err(DbError::from)?;
+        tx.commit().await?;
         iteration
     };
     server.feed.wake();

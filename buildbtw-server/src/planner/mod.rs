@@ -81,7 +81,7 @@ pub async fn plan_iteration(
     {
         let mut tx = server.db.write().await?;
         plans::discard(&mut tx, iteration.key).await?;
-        tx.commit().await.map_err(DbError::from)?;
+        tx.commit().await?;
     }
     let calculation = async {
         let mut resolved = Vec::with_capacity(origins.len());
@@ -110,7 +110,7 @@ pub async fn plan_iteration(
             iterations::set_status(&mut tx, iteration, IterationStatus::Refused, Some(&text))
                 .await?;
             namespaces::settle(&mut tx, iteration.namespace).await?;
-            tx.commit().await.map_err(DbError::from)?;
+            tx.commit().await?;
             server.feed.wake();
             Ok(())
         }

@@ -10,7 +10,7 @@ use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::plans::{self, CHUNK, NewBuild, NewNeed, StoredPlan};
-use crate::db::{DbError, base_snapshots, ready};
+use crate::db::{base_snapshots, ready};
 use crate::scheduler::{Weight, weights};
 
 /// Stores a calculation and makes its iteration the current one.
@@ -49,7 +49,7 @@ pub async fn store(
         }
         sets.insert(architecture, key);
     }
-    tx.commit().await.map_err(DbError::from)?;
+    tx.commit().await?;
 
     // The primary architecture first: builds of the others may stand for one of its.
     let mut keys: HashMap<&Architecture, HashMap<(buildbtw_graph::PkgBase, u8), BuildKey>> =
@@ -76,12 +76,12 @@ pub async fn store(
         for chunk in builds.chunks(CHUNK) {
             let mut tx = server.db.write().await?;
             plans::insert_builds(&mut tx, *set_key, chunk, &mut own).await?;
-            tx.commit().await.map_err(DbError::from)?;
+            tx.commit().await?;
         }
         for chunk in new_needs(set, &own).chunks(CHUNK) {
             let mut tx = server.db.write().await?;
             plans::insert_needs(&mut tx, chunk).await?;
-            tx.commit().await.map_err(DbError::from)?;
+            tx.commit().await?;
         }
         keys.insert(architecture, own);
     }

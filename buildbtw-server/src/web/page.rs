@@ -254,7 +254,7 @@ pub struct Piece {
 
 /// The parts of a text in which code stands between backticks. One that is not closed is none.
 pub fn pieces(text: &str) -> Vec<Piece> {
-    let closed = text.matches('`').count() % 2 == 0;
+    let closed = text.matches('`').count().is_multiple_of(2);
     let parts = text.splitn(if closed { usize::MAX } else { 1 }, '`');
     let pieces = parts.enumerate().map(|(number, part)| Piece {
         code: number % 2 == 1,

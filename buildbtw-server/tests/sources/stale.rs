@@ -62,7 +62,7 @@ async fn a_stale_srcinfo_is_a_warning_until_it_is_made_anew() {
         assert_eq!(problems(&open), ["foo"]);
         let changeset = "foo/main".parse().unwrap();
         let resolved = open.sources.resolve(&changeset).await.unwrap();
-        assert_eq!(resolved.warnings, [warning.clone()]);
+        assert_eq!(resolved.warnings, std::slice::from_ref(warning));
     }
     let mut open = world.open().await;
     commit_srcinfo(

@@ -96,7 +96,8 @@ fn told(error: &GitLabError) -> Finding {
 fn token(facts: &TokenFacts, builds: bool, today: Date) -> Finding {
     let has = |scope: &str| facts.scopes.iter().any(|other| other == scope);
     let scopes = facts.scopes.join(", ");
-    if !has("api") && !(has("read_api") && !builds) {
+    let enough = has("api") || (has("read_api") && !builds);
+    if !enough {
         let (wanted, what) = match builds {
             true => ("api", "make pipelines"),
             false => ("read_api", "read projects"),

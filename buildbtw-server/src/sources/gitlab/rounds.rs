@@ -60,7 +60,7 @@ impl GitLabSources {
     async fn store(&self, shared: &Shared, sync: &Sync) -> Result<(), DbError> {
         let mut tx = shared.db.write().await?;
         source_sync::put(&mut tx, &self.key(), sync).await?;
-        tx.commit().await.map_err(DbError::from)
+        tx.commit().await
     }
 
     /// A page, as large as GitLab manages.
