@@ -242,4 +242,5 @@ async fn what_a_fault_kept_from_being_planned_is_planned_later() {
     let (number, status) = (iteration.number, iteration.status);
     assert_eq!((number, status), (2, IterationStatus::Current));
     assert_eq!(statuses(&stage, 2).await.len(), 2);
+    stage.stop().await;
 }

@@ -6,7 +6,7 @@ mod stage;
 
 use std::collections::BTreeMap;
 
-use buildbtw_api::builds::BuildQuery;
+use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus};
 use buildbtw_graph::Scope;
 use stage::{Stage, Worker, create, srcinfo, until, work, write_srcinfo};
@@ -25,11 +25,16 @@ fn sources() -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn statuses(stage: &Stage, namespace: &str, iteration: u32) -> BTreeMap<String, BuildStatus> {
+async fn page(stage: &Stage, namespace: &str, iteration: u32) -> Vec<Build> {
     let query = BuildQuery::default();
     let (client, name) = (stage.client(), name(namespace));
     let page = client.builds(&name, iteration, &query).await.unwrap();
     page.items
+}
+
+async fn statuses(stage: &Stage, namespace: &str, iteration: u32) -> BTreeMap<String, BuildStatus> {
+    page(stage, namespace, iteration)
+        .await
         .into_iter()
         .map(|build| (build.pkgbase.to_string(), build.status))
         .collect()
@@ -66,6 +71,20 @@ async fn a_second_iteration_builds_only_what_changed() {
     let mut packages: Vec<_> = db.iter().map(|entry| entry.pkgname.clone()).collect();
     packages.sort();
     assert_eq!(packages, ["a", "b", "c", "d"]);
+    // And each build names its own, whoever made them.
+    for built in page(&stage, "n", 2).await {
+        let (client, name) = (stage.client(), name("n"));
+        let details = client.build(&name, 2, &built.architecture, &built.pkgbase, 1);
+        let details = details.await.unwrap();
+        let [package] = &details.packages[..] else {
+            panic!("{:?}", details.packages);
+        };
+        let front = format!("{}-", built.pkgbase);
+        assert!(package.file_name.starts_with(&front), "{package:?}");
+        let url = format!("{}/repo/n/2/os/x86_64/{}", stage.url(), package.file_name);
+        let content = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+        assert_eq!(content.len() as u64, package.size);
+    }
     stage.stop().await;
 }
 
