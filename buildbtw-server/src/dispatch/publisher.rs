@@ -20,7 +20,7 @@ use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions,
 use crate::scheduler::Speed;
 
 /// How long to wait after a failure of the server's own before the next try.
-const PAUSE: Duration = Duration::from_secs(2);
+pub const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a round did not end well.
 #[derive(Debug, thiserror::Error)]

@@ -101,11 +101,17 @@ impl World {
                     self.tell("packages are published");
                     self.soon(Event::Publish);
                 }
-                self.on_server(async |server| {
-                    let called_off = superseded::call_off(&server).await;
-                    called_off.map(drop).map_err(Violation::of)
-                })
-                .await?;
+                let called_off = self
+                    .on_server(async |server| {
+                        let called_off = superseded::call_off(&server).await;
+                        called_off.map(drop).map_err(Violation::of)
+                    })
+                    .await?;
+                // A server that failed at it, for want of room, tries again; one that starts does so by itself.
+                let failed = published.is_none() || called_off.is_none();
+                if failed && self.server.is_some() {
+                    self.after(publisher::PAUSE, Event::Publish);
+                }
             }
             Event::Nudge => {}
             // Once all is well it stays so.
