@@ -40,11 +40,6 @@ impl Costs {
         self.publishing.saturating_sub(self.repository)
     }
 
-    /// All of it.
-    pub fn all(&self) -> Duration {
-        self.claims + self.reports + self.receiving + self.publishing
-    }
-
     /// In milliseconds a build.
     pub fn of_each(&self, builds: usize) -> impl fmt::Display + use<> {
         let each = |time: Duration| time.as_secs_f64() * 1_000.0 / builds as f64;

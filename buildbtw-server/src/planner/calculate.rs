@@ -20,7 +20,7 @@ use crate::bases::Snapshot;
 use crate::db::{namespaces, ready};
 use crate::dispatch::situation::workplaces;
 use crate::scheduler::estimate;
-use crate::sources::{Heads, ResolvedChangeset, SourceCommit};
+use crate::sources::{Heads, READING, ResolvedChangeset, SourceCommit};
 
 /// How often planning starts again because a source moved in the middle of it.
 pub(super) const MOVING_SOURCES_TRIES: u32 = 3;
@@ -44,6 +44,7 @@ pub async fn resolve(
     if changesets.is_empty() {
         return Err(PlannerError::NoChangeset);
     }
+    server.sources.until_whole(READING).await?;
     let mut resolved: Vec<ResolvedChangeset> = Vec::with_capacity(changesets.len());
     for changeset in changesets {
         if resolved

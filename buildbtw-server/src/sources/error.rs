@@ -48,6 +48,14 @@ pub enum SourcesError {
 /// Why something is not to be had from a source repository.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// Not all repositories are known yet.
+    #[error(
+        "the sources are still being read, and a plan would lack what is not known yet ({known} repositories are)"
+    )]
+    StillReading {
+        /// How many are known.
+        known: usize,
+    },
     /// No source repository has that name.
     #[error("there is no source repository `{pkgbase}`")]
     UnknownPackage {
@@ -156,6 +164,8 @@ impl From<SourceError> for HttpProblem {
     fn from(error: SourceError) -> Self {
         let detail = error.to_string();
         match error {
+            SourceError::StillReading { .. } => Self::new(ProblemType::Unavailable, detail)
+                .hint("try again in a while; the home page and `bbtw sources` show how far it is"),
             SourceError::UnknownPackage { hint, .. } => {
                 Self::new(ProblemType::UnknownPackage, detail).hint(hint)
             }

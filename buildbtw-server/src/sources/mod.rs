@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{BufWriter, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::Page;
@@ -45,6 +46,9 @@ pub use state::Heads;
 
 /// How many changes a slow listener may be behind before it is told that it missed some.
 const CHANGES: usize = 1024;
+
+/// How long somebody who wants a plan waits for the first reading: a folder of 8,000 repositories takes some seconds.
+pub const READING: Duration = Duration::from_secs(30);
 
 /// Something about a source repository changed: one of its references moved, or it appeared or
 /// vanished.
@@ -97,6 +101,8 @@ struct Shared {
     state: state::State,
     changes: broadcast::Sender<SourceChange>,
     in_sync: watch::Sender<bool>,
+    /// Whether every repository is known, if perhaps not its newest commit.
+    whole: watch::Sender<bool>,
     shutdown: CancellationToken,
 }
 
@@ -149,6 +155,7 @@ impl Sources {
             state: state::State::default(),
             changes: broadcast::Sender::new(CHANGES),
             in_sync: watch::Sender::new(false),
+            whole: watch::Sender::new(false),
             shutdown,
         });
         let stored = stored::load(&shared.db, provider).await?;
@@ -203,6 +210,23 @@ impl Sources {
     /// Whether the first reading is over.
     pub fn in_sync(&self) -> watch::Receiver<bool> {
         self.0.in_sync.subscribe()
+    }
+
+    /// Waits until every repository is known: a plan made before would lack dependents, and nobody would see that.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than somebody wants to wait for an answer ([`READING`]), as the first reading of a large
+    /// group does.
+    pub async fn until_whole(&self, patience: Duration) -> Result<(), SourceError> {
+        let mut whole = self.0.whole.subscribe();
+        // The sender lives as long as the sources.
+        match tokio::time::timeout(patience, whole.wait_for(|whole| *whole)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(SourceError::StillReading {
+                known: self.counts().0,
+            }),
+        }
     }
 
     /// A page of the list of repositories.

@@ -1,8 +1,10 @@
 //! Which repositories there are, what their default branches say, and what a restart reads.
 
+use std::time::Duration;
+
 use buildbtw_api::sources::SourceQuery;
 use buildbtw_server::db::Db;
-use buildbtw_server::sources::Sources;
+use buildbtw_server::sources::{READING, SourceError, Sources};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::*;
@@ -268,4 +270,25 @@ async fn a_restart_reads_no_objects_unless_something_changed() {
     assert_eq!(open.version("moved").as_deref(), Some("2-1"));
     assert_eq!(open.version("new").as_deref(), Some("1-1"));
     assert!(open.sources.heads().repository(&name("gone")).is_none());
+}
+
+/// What is planned with half of the repositories lacks dependents, and nobody sees it.
+#[tokio::test]
+async fn nothing_is_planned_before_all_repositories_are_known() {
+    let world = World::new();
+    world.repository("foo");
+    let db = Db::open(None, &world.config.data_dir).await.unwrap();
+    let shutdown = CancellationToken::new();
+    let sources = Sources::open(&world.config, db, shutdown.clone())
+        .await
+        .unwrap();
+    let early = sources.until_whole(Duration::ZERO).await;
+    assert!(
+        matches!(early, Err(SourceError::StillReading { known: 0 })),
+        "{early:?}"
+    );
+    sources.keep_up(usize::MAX);
+    sources.until_whole(READING).await.unwrap();
+    assert_eq!(sources.counts(), (1, 0));
+    shutdown.cancel();
 }

@@ -100,6 +100,7 @@ impl Keeper {
         }
         let (total, problems) = self.shared.state.heads().counts();
         tracing::info!(repositories = total, problems, took = ?started.elapsed(), "the sources are read");
+        self.shared.whole.send_replace(true);
         self.shared.in_sync.send_replace(true);
         self.begin_watches().await;
         // What changed before its watch began shows now.

@@ -30,6 +30,7 @@ impl GitLabSources {
             tokio::time::sleep(AGAIN).await;
         }
         // The index is whole, if perhaps a little old where GitLab does not answer now.
+        shared.whole.send_replace(true);
         let polled = self.poll(shared).await;
         let (total, problems) = shared.state.heads().counts();
         tracing::info!(repositories = total, problems, took = ?started.elapsed(), "the sources are read");
