@@ -5,6 +5,7 @@
 mod access;
 mod browser;
 mod live;
+mod logs;
 mod plain;
 mod proxy;
 #[path = "../stage/mod.rs"]
