@@ -14,6 +14,7 @@ pub fn of(place: &Path, folders: &[&str]) -> Vec<String> {
         left.extend(files.map(|file| format!("file {}", file.display())));
     }
     let name = place.display().to_string();
+    // Whatever else is mounted on this machine may have any name.
     let mounts = std::fs::read("/proc/self/mounts").expect("the mounts can be read");
     let mounts = String::from_utf8_lossy(&mounts).into_owned();
     let mounts = mounts.lines().filter(|line| line.contains(&name));
@@ -34,7 +35,7 @@ fn below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Processes that work in a folder, or name it.
+/// Processes that work in a folder, or name it: what they are, and what they are doing.
 fn processes(folder: &Path) -> Vec<String> {
     let numbers = std::fs::read_dir("/proc").expect("processes can be listed");
     let numbers = numbers.flatten();
@@ -44,9 +45,11 @@ fn processes(folder: &Path) -> Vec<String> {
         .filter_map(|number| {
             let line = std::fs::read(format!("/proc/{number}/cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let cwd = std::fs::read_link(format!("/proc/{number}/cwd"));
-            let works_there = cwd.is_ok_and(|cwd| cwd.starts_with(folder));
-            (works_there || line.contains(&name)).then(|| format!("process {number}: {line}"))
+            let cwd = std::fs::read_link(format!("/proc/{number}/cwd")).ok();
+            let works_there = cwd.as_ref().is_some_and(|cwd| cwd.starts_with(folder));
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat"));
+            (works_there || line.contains(&name))
+                .then(|| format!("process {number}: {line:?} in {cwd:?}, {stat:?}"))
         })
         .collect()
 }

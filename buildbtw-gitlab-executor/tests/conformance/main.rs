@@ -47,6 +47,8 @@ mod claims;
 mod cleanup;
 mod doctor;
 mod ends;
+#[path = "../../../tests/src/leftovers.rs"]
+mod leftovers;
 mod real;
 mod stages;
 mod world;

@@ -1,7 +1,7 @@
 //! A fake GitLab with a project, a double of the server, and a host with a Runner.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::double::{Double, PATIENCE, TOKEN, order, source};
+use crate::leftovers;
 
 const GROUP: &str = "archlinux/packaging/packages";
 
@@ -216,50 +217,7 @@ impl World {
     /// No process, mount or file is left of any job.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
-        let mut left = Vec::new();
-        for folder in ["executor/jobs", "tmp"] {
-            for file in below(&self.path(folder)) {
-                left.push(format!("file {}", file.display()));
-            }
-        }
-        let here = self.folder.path();
-        let name = here.display().to_string();
-        // Whatever else is mounted on this machine may have any name.
-        let mounts = std::fs::read("/proc/self/mounts").unwrap();
-        let mounts = String::from_utf8_lossy(&mounts).into_owned();
-        let mounts = mounts.lines().filter(|line| line.contains(&name));
-        left.extend(mounts.map(|line| format!("mount {line}")));
-        left.extend(processes(here));
+        let left = leftovers::of(self.folder.path(), &["executor/jobs", "tmp"]);
         assert!(left.is_empty(), "something is left of a job: {left:#?}");
     }
-}
-
-/// Everything below a folder, as far as it can be read.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        found.push(entry.path());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(below(&entry.path()));
-        }
-    }
-    found
-}
-
-/// Processes that work in a folder, or name it: what they are, and what they are doing.
-fn processes(folder: &Path) -> Vec<String> {
-    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers
-        .filter_map(|number| {
-            let line = std::fs::read(format!("/proc/{number}/cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let cwd = std::fs::read_link(format!("/proc/{number}/cwd")).ok();
-            let works_there = cwd.as_ref().is_some_and(|cwd| cwd.starts_with(folder));
-            let names_it = line.contains(&folder.display().to_string());
-            let stat = std::fs::read_to_string(format!("/proc/{number}/stat"));
-            (works_there || names_it)
-                .then(|| format!("process {number}: {line:?} in {cwd:?}, {stat:?}"))
-        })
-        .collect()
 }
