@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::ingredients::Flaky;
 use crate::runs::{RunPackage, RunSummary};
-use crate::{BuildStatus, NamespaceName};
+use crate::{BuildStatus, NamespaceName, RunId};
 
 /// A build in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -65,10 +65,27 @@ pub struct BuildDetails {
     /// earlier run, as of a build that is `reused`.
     #[serde(default)]
     pub packages: Vec<RunPackage>,
+    /// Whose run made these packages, where it was none of this build's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
     /// The last times that this package base failed by itself, on this architecture and in whatever
     /// namespace, and then succeeded with the same input; newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky: Vec<Flaky>,
+}
+
+/// The run that made packages which another build took over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MadeBy {
+    /// The run; its log says how they were made.
+    pub run: RunId,
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// Its iteration's number.
+    pub iteration: u32,
+    /// The architecture of its build.
+    #[schema(value_type = String)]
+    pub architecture: Architecture,
 }
 
 /// A build next to another in the order.

@@ -84,6 +84,20 @@ async fn a_second_iteration_builds_only_what_changed() {
         let url = format!("{}/repo/n/2/os/x86_64/{}", stage.url(), package.file_name);
         let content = reqwest::get(url).await.unwrap().bytes().await.unwrap();
         assert_eq!(content.len() as u64, package.size);
+        let by = details
+            .made_by
+            .map(|by| (by.namespace.to_string(), by.iteration, by.run));
+        let page = format!("{}/namespaces/n/2/x86_64/{}/1", stage.url(), built.pkgbase);
+        let page = reqwest::get(page).await.unwrap().text().await.unwrap();
+        match (built.pkgbase.as_str(), by) {
+            ("d", None) => assert!(!page.contains("Not built again")),
+            ("a" | "b" | "c", Some((namespace, 1, run))) if namespace == "n" => {
+                let made = stage.client().run(run).await.unwrap();
+                assert_eq!(made.pkgbase, built.pkgbase);
+                assert!(page.contains(&format!("/runs/{run}/log")), "{page}");
+            }
+            (pkgbase, by) => panic!("{pkgbase} was made by {by:?}"),
+        }
     }
     stage.stop().await;
 }

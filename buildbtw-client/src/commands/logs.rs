@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 
-use buildbtw_api::builds::BuildDetails;
+use buildbtw_api::builds::{BuildDetails, MadeBy};
 use buildbtw_api::client::ClientError;
 use buildbtw_api::events::{Event, EventKind, EventQuery};
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::{RunId, RunStatus};
+use buildbtw_graph::PkgBase;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 
@@ -26,15 +27,19 @@ const LINE_MAX: usize = 1 << 20;
 
 /// Prints the log of a build's run.
 pub async fn run(session: &Session, arguments: &cli::Logs) -> Outcome {
-    let run = match arguments.run {
-        Some(run) => run,
+    let Found { run, made_by } = match arguments.run {
+        Some(run) => Found { run, made_by: None },
         None if arguments.follow => await_run(session, arguments).await?,
         None => find_run(session, arguments)
             .await?
             .map_err(|missing| missing.explain(arguments))?,
     };
     let details = session.client.run(run).await?;
-    if details.namespace != arguments.namespace || details.pkgbase != arguments.pkgbase {
+    if let Some(made_by) = made_by {
+        if !session.json {
+            tell_other(&arguments.pkgbase, &made_by);
+        }
+    } else if details.namespace != arguments.namespace || details.pkgbase != arguments.pkgbase {
         let message = format!(
             "run {run} is of {} in {}, not of {} in {}",
             details.pkgbase, details.namespace, arguments.pkgbase, arguments.namespace
@@ -114,6 +119,19 @@ async fn copy(
     }
 }
 
+/// The log is another build's, whose packages the one that is meant took over.
+fn tell_other(pkgbase: &PkgBase, made_by: &MadeBy) {
+    let MadeBy {
+        namespace,
+        iteration,
+        architecture,
+        ..
+    } = made_by;
+    anstream::eprintln!(
+        "{pkgbase} was not built again: this is the log of its build for {architecture} in iteration {iteration} of {namespace}."
+    );
+}
+
 /// A run that ended before its worker wrote anything: what is known of it instead.
 fn tell_empty(details: &RunDetails) {
     let ended = details.run.outcome.as_ref();
@@ -122,6 +140,13 @@ fn tell_empty(details: &RunDetails) {
     });
     let text = format!("run {} wrote no log{why}", details.run.id);
     anstream::eprintln!("{}", crate::words::harmless(&text));
+}
+
+/// The run whose log is to be printed.
+struct Found {
+    run: RunId,
+    /// Whose it is, where the build that is meant took over its packages.
+    made_by: Option<MadeBy>,
 }
 
 /// Why there is no run whose log could be printed.
@@ -159,13 +184,16 @@ impl Missing {
     }
 }
 
-/// The newest run of the build that is meant.
+/// The newest run of the build that is meant, else the one whose packages it took over.
 async fn find_run(
     session: &Session,
     arguments: &cli::Logs,
-) -> Result<Result<RunId, Missing>, Failure> {
+) -> Result<Result<Found, Missing>, Failure> {
     let name = &arguments.namespace;
-    let details = session.client.namespace(name).await?;
+    let details = session
+        .client
+        .namespace_with(name, arguments.iteration)
+        .await?;
     let iteration = asking::iteration(&details, arguments.iteration)?;
     let mut builds =
         asking::builds_of(&session.client, name, iteration, &arguments.pkgbase).await?;
@@ -212,14 +240,19 @@ async fn find_run(
             arguments.pkgbase
         )))));
     };
-    Ok(match last.runs.first() {
-        Some(run) => Ok(run.id),
+    let own = last.runs.first().map(|run| run.id);
+    let run = own.or_else(|| last.made_by.as_ref().map(|made_by| made_by.run));
+    Ok(match run {
+        Some(run) => Ok(Found {
+            run,
+            made_by: last.made_by.filter(|_| own.is_none()),
+        }),
         None => Err(Missing::NotRun(Box::new(last))),
     })
 }
 
 /// The newest run of the build that is meant; waits for it to begin.
-async fn await_run(session: &Session, arguments: &cli::Logs) -> Result<RunId, Failure> {
+async fn await_run(session: &Session, arguments: &cli::Logs) -> Result<Found, Failure> {
     let mut patience = Patience::default();
     let (mut reached, mut told) = (false, false);
     loop {
@@ -253,7 +286,7 @@ async fn look_at_each(
     arguments: &cli::Logs,
     events: impl Stream<Item = Result<Event, ClientError>>,
     told: &mut bool,
-) -> Result<Option<RunId>, Failure> {
+) -> Result<Option<Found>, Failure> {
     let mut events = pin!(events);
     let mut look = true;
     loop {

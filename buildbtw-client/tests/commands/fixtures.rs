@@ -100,6 +100,7 @@ pub fn build(
         needed_by: Vec::new(),
         runs: Vec::new(),
         packages: Vec::new(),
+        made_by: None,
         flaky: Vec::new(),
     }
 }

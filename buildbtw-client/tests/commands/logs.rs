@@ -1,8 +1,9 @@
 //! `bbtw logs`
 
+use buildbtw_api::builds::MadeBy;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunStatus};
 
-use crate::fixtures::{built, failed, greeting, outcome, run as ended, run_id, with_run};
+use crate::fixtures::{built, failed, greeting, name, outcome, run as ended, run_id, with_run};
 use crate::program::{Running, regex_of, run, snapshot};
 use crate::server::Server;
 use crate::terminal::OnTerminal;
@@ -54,6 +55,38 @@ async fn a_log_is_piped_byte_for_byte() {
         .expect("it ends");
     assert_eq!(done.stdout, log);
     assert_eq!(done.status.code(), Some(0));
+}
+
+/// A build that took over packages has no run of its own: the log is that of the run that made them.
+#[tokio::test]
+async fn the_log_of_a_reused_build_is_that_of_the_run_that_made_its_packages() {
+    let mut world = with_log(b"==> made before\n");
+    let made = run_id(2);
+    world.runs.get_mut(&made).unwrap().namespace = name("before");
+    let builds = world.builds.get_mut(&("libgreet".to_owned(), 1)).unwrap();
+    let reused = builds
+        .iter_mut()
+        .find(|one| one.build.pkgbase.as_str() == "greet-cli");
+    let reused = reused.unwrap();
+    reused.build.run = None;
+    reused.runs.clear();
+    reused.made_by = Some(MadeBy {
+        run: made,
+        namespace: name("before"),
+        iteration: 3,
+        architecture: reused.build.architecture.clone(),
+    });
+    world.set("libgreet", 1, "greet-cli", BuildStatus::Reused, None);
+    let server = Server::start(world).await;
+    let done = run(&server, &["logs", "libgreet", "greet-cli"]).await;
+    assert_eq!(done.stdout, "==> made before\n");
+    assert!(
+        done.stderr.contains("in iteration 3 of before"),
+        "{}",
+        done.stderr
+    );
+    let followed = run(&server, &["logs", "-f", "libgreet", "greet-cli"]).await;
+    assert_eq!(followed.stdout, "==> made before\n");
 }
 
 #[tokio::test]

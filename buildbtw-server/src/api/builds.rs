@@ -72,6 +72,7 @@ pub async fn get(
         needed_by: builds::neighbours(&mut tx, key, Side::NeededBy).await?,
         runs: runs::of_build(&mut tx, key).await?,
         packages: made::published(&mut tx, key).await?,
+        made_by: made::made_by(&mut tx, key).await?,
         flaky: flaky::of_build(&mut tx, key).await?,
     }))
 }

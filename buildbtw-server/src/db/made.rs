@@ -1,12 +1,13 @@
 //! What a build made, and what was made of the same name before.
 
+use buildbtw_api::builds::MadeBy;
 use buildbtw_api::runs::RunPackage;
 use buildbtw_repo::PackageFile;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::DbResult;
 use super::keys::BuildKey;
 use super::packages::{unpack, unpack_without_files};
+use super::{DbResult, word};
 
 /// Above this size of its metadata the files of a package are not compared, in bytes: a page is to
 /// come at once.
@@ -92,6 +93,32 @@ pub async fn published(db: &mut SqliteConnection, build: BuildKey) -> DbResult<V
             size: size.unsigned_abs(),
         });
     Ok(packages.collect())
+}
+
+/// The run whose packages a build took over; `None` where a run of its own made them, or nothing is published.
+pub async fn made_by(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Option<MadeBy>> {
+    let row: Option<(String, String, u32, String)> = sqlx::query_as(
+        "SELECT run.public_id, namespace.name, iteration.number, architecture FROM published_package \
+         JOIN run_package ON run_package.package_id = published_package.package_id AND kept \
+         JOIN run ON run.id = run_id AND run.class = 'success' AND NOT canary JOIN build ON build.id = run.build_id \
+         JOIN build_set ON build_set.id = build.build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id \
+         WHERE published_package.build_id = ?1 AND until IS NULL AND run.build_id <> ?1 AND NOT EXISTS \
+         (SELECT 1 FROM run AS own WHERE own.build_id = ?1 AND own.class = 'success' AND NOT own.canary) \
+         ORDER BY run.id DESC LIMIT 1",
+    )
+    .bind(build)
+    .fetch_optional(db)
+    .await?;
+    row.map(|(run, namespace, iteration, architecture)| {
+        Ok(MadeBy {
+            run: word("run", &run)?,
+            namespace: word("namespace", &namespace)?,
+            iteration,
+            architecture: word("architecture", &architecture)?,
+        })
+    })
+    .transpose()
 }
 
 /// The package of the same name and architecture that a run made before this one, with its build.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use buildbtw_api::builds::Build;
+use buildbtw_api::builds::{Build, MadeBy};
 use buildbtw_api::explanations::Explanation;
 use buildbtw_api::ingredients::{Flaky, Rebuilt};
 use buildbtw_api::runs::{RunDetails, RunSummary};
@@ -24,7 +24,7 @@ use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::rebuilt::rebuilt;
 use crate::problems::HttpProblem;
 use crate::scheduler::explain::explain;
-use crate::{Server, clock};
+use crate::{Server, clock, db};
 
 /// How much of the end of a log the page shows, in bytes. The whole is one click away.
 const LOG_TAIL: u64 = 24 << 10;
@@ -45,6 +45,8 @@ struct BuildPage {
     runs: Vec<RunRow>,
     steps: Vec<StepRow>,
     packages: Vec<PackageRow>,
+    /// Whose run made them, where it was none of its own.
+    made_by: Option<MadeBy>,
     /// The way from a change to it, itself last; empty where it is changed itself.
     chain: Vec<ChainRow>,
     /// What a person said about leaving it out.
@@ -153,6 +155,7 @@ pub async fn show(
         && iteration.status()? == buildbtw_api::IterationStatus::Current;
     let rows = runs::of_build(&mut tx, key).await?;
     let packages = made::gather(&mut tx, key).await?;
+    let made_by = db::made::made_by(&mut tx, key).await?;
     let chain = chains::to_build(&mut tx, key).await?;
     let waiver = waivers::about(&mut tx, stored.key, &pkgbase).await?;
     let graph = graph(&mut tx, key, page).await?;
@@ -186,6 +189,7 @@ pub async fn show(
             .collect(),
         steps: newest.as_ref().map(steps).unwrap_or_default(),
         packages,
+        made_by,
         chain,
         waiver,
         forms: if worked_on {
