@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::namespaces::{
-    CreateNamespace, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest, Retried,
-    RetryRequest, UnwaiveRequest, Unwaived, WaiveRequest, WhyRequest,
+    CreateNamespace, NamesakeQuery, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest,
+    Retried, RetryRequest, UnwaiveRequest, Unwaived, WaiveRequest, WhyRequest,
 };
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
@@ -115,6 +115,17 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// Why a server cannot be reached, in words that help.
+fn unreachable(error: &reqwest::Error) -> String {
+    let reason = innermost(error);
+    let is_https = error.url().is_some_and(|url| url.scheme() == "https");
+    // So rustls calls an answer that is no TLS at all.
+    match is_https && reason.contains("InvalidContentType") {
+        true => "what answers there does not speak TLS: try http:// instead of https://".to_owned(),
+        false => reason,
+    }
+}
+
 /// Talks to one server.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -204,7 +215,7 @@ impl Client {
             if error.is_connect() || error.is_timeout() || error.is_request() {
                 ClientError::Unreachable {
                     url: self.base.clone(),
-                    reason: innermost(&error),
+                    reason: unreachable(&error),
                 }
             } else {
                 ClientError::Broken {
@@ -296,7 +307,18 @@ impl Client {
 
     /// A namespace with its iterations.
     pub async fn namespace(&self, name: &NamespaceName) -> Result<NamespaceDetails, ClientError> {
-        self.get(&["namespaces", name.as_str()], &()).await
+        self.namespace_with(name, None).await
+    }
+
+    /// The namespace of that name that has an iteration: names are taken again once they are archived,
+    /// and iterations of one name go on counting.
+    pub async fn namespace_with(
+        &self,
+        name: &NamespaceName,
+        iteration: Option<u32>,
+    ) -> Result<NamespaceDetails, ClientError> {
+        let query = NamesakeQuery { iteration };
+        self.get(&["namespaces", name.as_str()], &query).await
     }
 
     /// Calls a namespace off.

@@ -191,6 +191,17 @@ pub struct WhyRequest {
     pub pkgbase: PkgBase,
 }
 
+/// Which namespace of a name is meant: the query of `GET /api/v1/namespaces/{name}`.
+#[derive(
+    Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,
+)]
+pub struct NamesakeQuery {
+    /// The one that has this iteration: it may be an archived one, whose name was taken again.
+    /// Without it, the one that is not archived, else the one that was archived last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iteration: Option<u32>,
+}
+
 /// Which iterations to compare: the query of `GET .../iterations/{number}/difference`.
 #[derive(
     Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema, utoipa::IntoParams,

@@ -429,5 +429,19 @@ async fn a_name_that_is_used_again_leaves_the_repositories_of_the_old_one_where_
     let again = stage.namespace("n", &["b/main"], Scope::None).await;
     assert_eq!(again.iteration.unwrap().number, 2);
     assert!(found().await, "the old repository is where it was");
+    // The old namespace is found by its iteration.
+    for (number, pkgbase, status) in [
+        (1, "a", NamespaceStatus::Archived),
+        (2, "b", NamespaceStatus::Active),
+    ] {
+        let client = stage.client();
+        let found = client.namespace_with(&name("n"), Some(number)).await;
+        let found = found.unwrap();
+        assert_eq!(found.namespace.status, status);
+        assert_eq!(found.namespace.changesets[0].pkgbase.as_str(), pkgbase);
+        assert_eq!(found.iterations[0].number, number);
+    }
+    let client = stage.client();
+    assert!(client.namespace_with(&name("n"), Some(3)).await.is_err());
     stage.stop().await;
 }

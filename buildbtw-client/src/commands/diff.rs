@@ -16,7 +16,7 @@ use crate::words::{commit, count};
 /// Shows what changed from one iteration to another.
 pub async fn run(session: &Session, arguments: &cli::Diff) -> Outcome {
     let name = &arguments.namespace;
-    let details = session.client.namespace(name).await?;
+    let details = session.client.namespace_with(name, arguments.to).await?;
     let to = iteration(&details, arguments.to)?.number;
     let query = DifferenceQuery {
         from: arguments.from,

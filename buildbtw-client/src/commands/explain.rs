@@ -35,7 +35,10 @@ struct Shown<'a> {
 /// Says why the builds of a package base are not running now.
 pub async fn run(session: &Session, arguments: &cli::Explain) -> Outcome {
     let name = &arguments.namespace;
-    let details = session.client.namespace(name).await?;
+    let details = session
+        .client
+        .namespace_with(name, arguments.iteration)
+        .await?;
     let iteration = asking::iteration(&details, arguments.iteration)?;
     let builds = asking::builds_of(&session.client, name, iteration, &arguments.pkgbase).await?;
     let mut explained = Vec::new();

@@ -6,7 +6,7 @@ use buildbtw_api::namespaces::WhyRequest;
 use buildbtw_graph::{Link, PkgBase, Why, WhyNot, World};
 
 use crate::cli;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 use crate::planning;
 use crate::style;
@@ -31,6 +31,9 @@ pub async fn run(session: &Session, arguments: &cli::Why) -> Outcome {
     if session.json {
         return session.print_json(&answers);
     }
+    if let Some(failure) = unknown(pkgbase, answers.values()) {
+        return Err(failure);
+    }
     session.print(|out| {
         for (architecture, why) in &answers {
             if answers.len() > 1 {
@@ -41,6 +44,22 @@ pub async fn run(session: &Session, arguments: &cli::Why) -> Outcome {
         }
         Ok(())
     })
+}
+
+/// Nobody knows the package base, on no architecture: most likely its name was misspelt.
+fn unknown<'a>(pkgbase: &PkgBase, answers: impl Iterator<Item = &'a Why>) -> Option<Failure> {
+    let mut makers = None;
+    for answer in answers {
+        match answer {
+            Why::NotRebuilt(WhyNot::Unknown { made_by }) => makers = Some(made_by),
+            _ => return None,
+        }
+    }
+    let hint = match makers?.first() {
+        Some(maker) => format!("{maker} makes a package of that name"),
+        None => "`bbtw sources` lists all that are known".to_owned(),
+    };
+    Some(Failure::new(format!("there is no package base {pkgbase}")).hint(hint))
 }
 
 fn write(out: &mut dyn Write, pkgbase: &PkgBase, why: &Why, width: usize) -> io::Result<()> {

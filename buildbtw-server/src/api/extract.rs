@@ -150,7 +150,8 @@ pub async fn iteration(
         Some(_) => Err(HttpProblem::new(
             ProblemType::NotFound,
             format!("namespace {name} has no iteration {number}"),
-        )),
+        )
+        .hint(format!("`bbtw show {name}` lists its iterations"))),
         None => Err(unknown_namespace(name)),
     }
 }

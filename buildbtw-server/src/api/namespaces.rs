@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
-    BaseOrigin, BaseRepository, CreateNamespace, IterationReason, Namespace, NamespaceDetails,
-    NamespaceQuery, Page,
+    BaseOrigin, BaseRepository, CreateNamespace, IterationReason, NamesakeQuery, Namespace,
+    NamespaceDetails, NamespaceQuery, Page,
 };
 use buildbtw_api::{
     BuildPlace, IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType,
@@ -206,13 +206,18 @@ pub async fn list(
 }
 
 /// A namespace with all its iterations.
-#[utoipa::path(get, path = "/api/v1/namespaces/{name}", tag = "namespaces", params(("name" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/namespaces/{name}", tag = "namespaces",
+    params(("name" = String, Path), NamesakeQuery),
     responses((status = 200, body = NamespaceDetails), (status = 404, body = Problem)))]
 pub async fn get(
     State(server): State<Server>,
     Path(name): Path<NamespaceName>,
+    Query(query): Query<NamesakeQuery>,
 ) -> HttpResult<Json<NamespaceDetails>> {
-    let stored = extract::namespace(&server, &name).await?;
+    let stored = match query.iteration {
+        Some(number) => extract::iteration(&server, &name, number).await?.0,
+        None => extract::namespace(&server, &name).await?,
+    };
     let mut tx = server.db.read().await?;
     let namespace = shown(&server, &mut tx, &stored).await?;
     let mut summaries = Vec::new();
@@ -251,7 +256,17 @@ async fn step(
             "namespace {} is {} and cannot be {verb}",
             namespace.name, namespace.status
         );
-        return Err(HttpProblem::new(ProblemType::Conflict, detail));
+        let hint = match namespace.status {
+            NamespaceStatus::Archived => {
+                "it was put away for good; `bbtw new` with the same changesets makes another one"
+            }
+            NamespaceStatus::Finished => {
+                "all its builds are done; it is active again when a commit makes a new iteration"
+            }
+            NamespaceStatus::Cancelled => "`bbtw resume` makes it active first",
+            NamespaceStatus::Active | NamespaceStatus::Paused => "it goes on by itself",
+        };
+        return Err(HttpProblem::new(ProblemType::Conflict, detail).hint(hint));
     }
     namespaces::set_status(db, namespace.key, status, None).await?;
     Ok(())

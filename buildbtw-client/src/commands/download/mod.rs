@@ -56,7 +56,10 @@ struct Report<'a> {
 /// Fetches the packages of an iteration.
 pub async fn run(session: &Session, arguments: &cli::Download) -> Outcome {
     let name = &arguments.namespace;
-    let details = session.client.namespace(name).await?;
+    let details = session
+        .client
+        .namespace_with(name, arguments.iteration)
+        .await?;
     let iteration = asking::iteration(&details, arguments.iteration)?;
     if let Some(architecture) = &arguments.arch
         && !iteration.build_sets.contains_key(architecture)

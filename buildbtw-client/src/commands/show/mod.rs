@@ -44,7 +44,8 @@ struct Shown<'a> {
 
 /// Shows a namespace, or one of its builds.
 pub async fn run(session: &Session, arguments: &cli::Show) -> Outcome {
-    let details = session.client.namespace(&arguments.namespace).await?;
+    let (name, number) = (&arguments.namespace, arguments.iteration);
+    let details = session.client.namespace_with(name, number).await?;
     if let Some(pkgbase) = &arguments.pkgbase {
         let iteration = asking::iteration(&details, arguments.iteration)?;
         return build::run(session, &arguments.namespace, iteration, pkgbase).await;
