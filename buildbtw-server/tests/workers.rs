@@ -97,6 +97,31 @@ async fn a_paused_worker_gets_nothing_until_it_is_active_again() {
 }
 
 #[tokio::test]
+async fn a_worker_that_left_is_not_counted_on() {
+    let stage = Stage::start(&two()).await;
+    let worker = stage.worker("w").await;
+    let pages = async |path: &str| {
+        let answer = reqwest::get(stage.url() + path).await.unwrap();
+        answer.text().await.unwrap()
+    };
+    assert!(pages("/workers").await.contains("of 1 slots"));
+    worker.client.leave(worker.id).await.unwrap();
+    assert!(!pages("/workers").await.contains("of 1 slots"));
+    let gone = shown(&stage, worker.id).await;
+    assert_eq!(gone.seen_at, None);
+    assert_eq!(gone.idle, Some(IdleReason::NotHeardOf));
+    // It is back as soon as it shows again.
+    worker
+        .client
+        .heartbeat(worker.id, &Heartbeat::default())
+        .await
+        .unwrap();
+    let back = shown(&stage, worker.id).await;
+    assert_eq!(back.idle, Some(IdleReason::NothingReady));
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_drained_worker_is_told_at_its_next_heartbeat_also_by_another_server() {
     let mut stage = Stage::start(&two()).await;
     let id = stage.worker("w").await.id;

@@ -103,6 +103,7 @@ async fn work(config: &Config, settings: Option<&Path>) -> anyhow::Result<()> {
     });
     let taken = claims::take(&worker).await;
     beating.abort();
+    registration::leave(&worker).await;
     Ok(taken?)
 }
 

@@ -13,6 +13,9 @@ use buildbtw_worker::heartbeat::{self, Beaten};
 
 use crate::Worker;
 
+/// How long the server may take to hear that the worker ends.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// Why the worker could not introduce itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
@@ -99,6 +102,19 @@ pub async fn stay_in_touch(worker: &Worker) {
             }
         }
         tokio::time::sleep(registration.heartbeat()).await;
+    }
+}
+
+/// Tells the server that this program ends, so that nobody counts on it. A server that does not hear of it
+/// notices by itself, a while later.
+pub async fn leave(worker: &Worker) {
+    let Some(id) = worker.registration.id() else {
+        return;
+    };
+    match tokio::time::timeout(GOODBYE, worker.place.client.leave(id)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "cannot tell the server that this worker ends"),
+        Err(_) => tracing::debug!("the server does not answer"),
     }
 }
 

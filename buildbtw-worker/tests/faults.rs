@@ -195,6 +195,7 @@ async fn a_worker_that_is_asked_to_end_gives_its_runs_back() {
                 .ends_with("trial-worker was shut down\n")
         );
         assert!(home.run_folders().is_empty());
+        assert_eq!(kept.left, [kept.worker.unwrap()], "it did not say goodbye");
     }
 }
 

@@ -82,6 +82,12 @@ impl Client {
             .await
     }
 
+    /// Says that the worker's program ends.
+    pub async fn leave(&self, worker: WorkerId) -> Result<(), ClientError> {
+        let request = self.api(Method::POST, &["workers", &worker.to_string(), "leave"]);
+        self.send(request).await.map(drop)
+    }
+
     /// Sends a part of a run's log that begins at a byte.
     pub async fn append_log(
         &self,

@@ -42,6 +42,7 @@ pub fn router(server: Server) -> Router {
         .route("/workers", post(workers::register))
         .route("/workers/{id}/claim", post(workers::claim))
         .route("/workers/{id}/heartbeat", post(workers::heartbeat))
+        .route("/workers/{id}/leave", post(workers::leave))
         .route("/runs/{id}/claim", post(runs::claim))
         .route("/runs/{id}/source", get(runs::source))
         .route("/runs/{id}/steps", put(runs::steps))

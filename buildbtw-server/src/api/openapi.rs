@@ -52,6 +52,7 @@ use super::{
         workers::register,
         workers::claim,
         workers::heartbeat,
+        workers::leave,
         workers::set_mode,
         sources::list,
         hooks::take,

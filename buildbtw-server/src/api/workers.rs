@@ -71,6 +71,15 @@ pub async fn heartbeat(
     })
 }
 
+/// A worker says that its program ends: from now on its slots do not count. Its runs are not touched.
+#[utoipa::path(post, path = "/api/v1/workers/{id}/leave", tag = "workers", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub async fn leave(State(server): State<Server>, Path(id): Path<WorkerId>) -> StatusCode {
+    server.dispatch.leases.forget(id);
+    server.dispatch.wake();
+    StatusCode::NO_CONTENT
+}
+
 /// Sets a worker's mode.
 #[utoipa::path(put, path = "/api/v1/workers/{id}/mode", tag = "workers", params(("id" = String, Path)),
     request_body = WorkerModeRequest, responses((status = 200, body = WorkerModeNote), (status = "4XX", body = Problem)))]

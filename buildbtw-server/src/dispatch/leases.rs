@@ -138,6 +138,11 @@ impl Leases {
         self.state().seen.insert(worker, (now, crate::clock::now()));
     }
 
+    /// A worker left: it counts as one that was not heard of.
+    pub fn forget(&self, worker: WorkerId) {
+        self.state().seen.remove(&worker);
+    }
+
     /// When a worker was last heard of since the server started.
     pub fn seen_at(&self, worker: WorkerId) -> Option<jiff::Timestamp> {
         self.state().seen.get(&worker).map(|(_, at)| *at)

@@ -48,6 +48,7 @@ pub fn router(state: Held) -> Router {
         .route("/api/v1/workers", post(register))
         .route("/api/v1/workers/{id}/claim", post(claim))
         .route("/api/v1/workers/{id}/heartbeat", post(heartbeat))
+        .route("/api/v1/workers/{id}/leave", post(leave))
         .route("/api/v1/runs/{id}", get(details))
         .route("/api/v1/runs/{id}/claim", post(claim_job))
         .route("/api/v1/runs/{id}/source", get(source))
@@ -257,6 +258,11 @@ async fn heartbeat(
     kept.heartbeat = Some(beat);
     let drain = kept.drain.map(str::to_owned);
     Ok(Json(HeartbeatAnswer { stop, drain }))
+}
+
+async fn leave(Shared(state): Shared<Held>, Path(id): Path<WorkerId>) -> StatusCode {
+    state.kept().left.push(id);
+    StatusCode::NO_CONTENT
 }
 
 /// The run that a report is about, if it comes under the right number.

@@ -114,6 +114,8 @@ pub struct Kept {
     pub drain: Option<&'static str>,
     /// How many heartbeats came.
     pub heartbeats: usize,
+    /// Workers that said that they end.
+    pub left: Vec<WorkerId>,
     /// The newest heartbeat.
     pub heartbeat: Option<Heartbeat>,
     /// How many claims wait for an answer.
