@@ -217,6 +217,38 @@ async fn a_plan_that_nothing_released_supports_says_so() {
     });
 }
 
+/// A source needs a library by its name, the package built of it needs one with a number. Where a plan leaves the
+/// need out, the number is left out with it.
+#[tokio::test]
+async fn what_bootstrapping_leaves_out_is_left_out_in_whatever_version() {
+    let sources = [
+        ("a", srcinfo("a", "1", &["depends = libx.so"])),
+        ("b", srcinfo("b", "1", &["depends = a"])),
+    ];
+    let stage = Stage::start(&sources).await;
+    stage.namespace("n", &["a/main"], Scope::Transitive).await;
+    let worker = worker(&stage).await;
+    let run = worker.claim().await;
+    worker.begin(&run).await;
+    let folder = tempfile::tempdir().unwrap();
+    let version = run.build.version.as_str();
+    let (file, bytes) = stage::package_with(folder.path(), "a", "a", version, &["libx.so=1-64"]);
+    worker.upload(&run, &file, &bytes).await.unwrap();
+    let report = stage::finish(&run, OutcomeClass::Success, &[file]);
+    worker.client.finish_run(run.run, &report).await.unwrap();
+    let next = worker.claim().await;
+    assert_eq!(next.build.pkgbase.as_str(), "b");
+    let assumed = &next.build.assumed;
+    assert!(assumed.contains(&"libx.so=1-64".to_owned()), "{assumed:?}");
+    assert!(
+        next.build
+            .expected
+            .iter()
+            .any(|one| one.pkgname.as_str() == "a")
+    );
+    stage.stop().await;
+}
+
 /// What to ask for where the configured base repositories count.
 fn on_configured_bases(name: Option<&str>, changeset: &str, scope: Scope) -> CreateNamespace {
     let mut request = create(name, &[changeset], scope);

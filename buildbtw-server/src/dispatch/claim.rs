@@ -366,7 +366,7 @@ fn order(
         network: NetworkMode::Sources,
         repositories: installation.repositories,
         install: input.install()?,
-        assumed: input.assumed()?,
+        assumed: installation.assumed,
         expected: installation.expected,
     })
 }

@@ -8,7 +8,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use buildbtw_api::runs::{BuildRepository, ExpectedPackage};
-use buildbtw_graph::{InstallRequest, PkgName, Provision, Relation, resolve_installation};
+use buildbtw_graph::{
+    Comparison, Constraint, InstallRequest, PkgName, Provision, Relation, Uninstallable,
+    resolve_installation,
+};
 use sqlx::SqliteConnection;
 
 use super::stack::{Stack, brought_up};
@@ -28,6 +31,8 @@ pub struct Installation {
     pub repositories: Vec<BuildRepository>,
     /// The content digests of those that are the namespace's own.
     pub own: BTreeMap<PkgName, String>,
+    /// What counts as met: what the plan left out, and versions of it that packages turned out to want.
+    pub assumed: Vec<String>,
 }
 
 /// The installation of a build, or why there is none.
@@ -83,26 +88,31 @@ fn resolve(
     kept: &HashSet<String>,
 ) -> DbResult<Result<Installation, String>> {
     let targets = relations(&input.install()?)?;
-    let assumed = provisions(&input.assumed()?)?;
+    let mut assumed = provisions(&input.assumed()?)?;
     let hidden = |package: &buildbtw_graph::ReleasedPackage, repository: usize| {
         let pkgbase = package.pkgbase.as_str();
         repository > 0 && stack.members.contains(pkgbase) && !kept.contains(pkgbase)
     };
-    let request = InstallRequest {
-        stack: &stack.index,
-        targets: &targets,
-        assumed: &assumed,
-        hidden: &hidden,
-    };
-    let packages = match resolve_installation(&request) {
-        Ok(packages) => packages,
-        Err(unsatisfied) => {
+    let packages = loop {
+        let request = InstallRequest {
+            stack: &stack.index,
+            targets: &targets,
+            assumed: &assumed,
+            hidden: &hidden,
+        };
+        let unsatisfied = match resolve_installation(&request) {
+            Ok(packages) => break packages,
+            Err(unsatisfied) => unsatisfied,
+        };
+        let more = versions_of_assumed(&assumed, &unsatisfied);
+        if more.is_empty() {
             let list: Vec<String> = unsatisfied.iter().map(ToString::to_string).collect();
             return Ok(Err(format!(
                 "its dependencies cannot be installed: {}",
                 list.join("; ")
             )));
         }
+        assumed.extend(more);
     };
     let mut own = BTreeMap::new();
     let mut expected = Vec::with_capacity(packages.len());
@@ -124,7 +134,42 @@ fn resolve(
         expected,
         repositories: stack.repositories.clone(),
         own,
+        assumed: assumed.iter().map(ToString::to_string).collect(),
     }))
+}
+
+/// Versions that packages want of what counts as met without one. A source needs `libfoo.so`, and that is what
+/// a plan leaves out; the package that was built of it needs `libfoo.so=1-64`, for which what has no version does
+/// not do.
+fn versions_of_assumed(assumed: &[Provision], unsatisfied: &[Uninstallable]) -> Vec<Provision> {
+    let mut versions = Vec::new();
+    for one in unsatisfied {
+        let Uninstallable::Unsatisfied {
+            relation: Relation { name, constraint },
+            wanted_by: Some(_),
+        } = one
+        else {
+            continue;
+        };
+        let Some(Constraint {
+            op: Comparison::Equal,
+            version,
+        }) = constraint
+        else {
+            continue;
+        };
+        let wanted = Provision {
+            name: name.clone(),
+            version: Some(version.clone()),
+        };
+        let is_left_out = assumed
+            .iter()
+            .any(|provision| provision.name == *name && provision.version.is_none());
+        if is_left_out && !assumed.contains(&wanted) && !versions.contains(&wanted) {
+            versions.push(wanted);
+        }
+    }
+    versions
 }
 
 fn relations(texts: &[String]) -> DbResult<Vec<Relation>> {

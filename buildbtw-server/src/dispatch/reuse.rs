@@ -75,7 +75,7 @@ pub async fn decide(
         configuration: offer.configuration.clone(),
         root_mode: server.config.root_mode,
         install: input.install()?,
-        assumed: input.assumed()?,
+        assumed: installation.assumed.clone(),
         own: installation.own.clone(),
         bases: installation
             .repositories

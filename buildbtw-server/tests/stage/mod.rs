@@ -331,7 +331,8 @@ pub fn package(folder: &Path, pkgbase: &str, pkgname: &str, version: &str) -> (S
     package_with(folder, pkgbase, pkgname, version, &[])
 }
 
-fn package_with(
+/// The same with relations at run time.
+pub fn package_with(
     folder: &Path,
     pkgbase: &str,
     pkgname: &str,
