@@ -115,10 +115,25 @@ pub enum Command {
     /// Build a namespace once more, in a new iteration
     Rebuild(Rebuild),
     /// Call a namespace off; what is built stays
+    #[command(after_help = "\
+What is being built is stopped, and new commits make no more iterations.
+
+Example:
+  bbtw cancel openimageio")]
     Cancel(OneNamespace),
     /// Hand out no more builds of a namespace for a while
+    #[command(after_help = "\
+What is being built goes on.
+
+Example:
+  bbtw pause openimageio")]
     Pause(OneNamespace),
     /// Go on with a namespace that was paused or cancelled
+    #[command(after_help = "\
+If its changesets moved meanwhile, it goes on with a new iteration.
+
+Example:
+  bbtw resume openimageio")]
     Resume(OneNamespace),
     /// Build failures of a namespace again
     Retry(Retry),
@@ -146,6 +161,14 @@ Example, for bash:
 
 /// `bbtw list`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bbtw list
+  bbtw list --archived                            those that were put away, too
+  bbtw list --json | jq -r '.[].name'             for scripts
+
+A name that is taken again leads to the newer namespace; the older one is shown
+by `bbtw show NAME --iteration N`.")]
 pub struct List {
     /// Archived ones as well
     #[arg(long)]
@@ -351,6 +374,10 @@ pub struct Waive {
 
 /// `bbtw sources`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bbtw sources                all of them
+  bbtw sources --problems     what keeps a package from being planned")]
 pub struct Sources {
     /// Only those with a problem or a warning
     #[arg(long)]

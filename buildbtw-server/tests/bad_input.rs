@@ -57,6 +57,11 @@ async fn unknown_packages_branches_and_taken_names() {
         .0,
         ProblemType::BadRequest
     );
+    std::fs::create_dir(stage.source("folder")).unwrap();
+    let folder = create(None, &["folder/main"], Scope::None);
+    let (problem, text) = kind(client.create_namespace(&folder).await);
+    assert_eq!(problem, ProblemType::UnknownPackage);
+    assert!(text.contains("git init"), "{text}");
     let twice = create(None, &["lib/main", "lib/main"], Scope::None);
     assert_eq!(
         kind(client.create_namespace(&twice).await).0,

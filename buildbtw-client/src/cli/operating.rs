@@ -72,6 +72,7 @@ pub struct ActivateWorker {
 /// `bbtw mode`
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Modes:
   run      runs are handed out
   drain    no more are handed out; those that are out go on
   stopped  no more are handed out, and those that are out are taken back and

@@ -127,6 +127,15 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn https_of_a_server_without_it_is_told_from_one_that_is_away() {
+    let server = Server::start(greeting()).await;
+    let address = server.address().replace("http://", "https://");
+    let done = finish(bbtw(&address, &["list"])).await;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(done.stderr.contains("try http://"), "{}", done.stderr);
+}
+
+#[tokio::test]
 async fn what_is_no_buildbtw_server_is_told_apart() {
     let mut world = greeting();
     world

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect};
+use buildbtw_graph::SourcePackage;
 use serde::Deserialize;
 
 use super::page::{PageResult, render};
@@ -25,8 +26,52 @@ struct SearchPage {
     q: String,
     /// Name, status, and the number of the last iteration.
     namespaces: Vec<(String, String, u32)>,
-    packages: Vec<String>,
+    packages: Vec<Package>,
     workers: Vec<String>,
+}
+
+/// A package base that was found.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Package {
+    /// How long the name is that has the text in it: the nearest comes first.
+    length: usize,
+    pkgbase: String,
+    /// The package with the text in its name, where it is not called like the package base.
+    pkgname: Option<String>,
+}
+
+impl Package {
+    fn named(pkgbase: &str) -> Self {
+        Self {
+            length: pkgbase.len(),
+            pkgbase: pkgbase.to_owned(),
+            pkgname: None,
+        }
+    }
+
+    /// The package base of a source, if its name or that of a package it makes has the text in it.
+    fn of(source: &SourcePackage, text: &str) -> Option<Self> {
+        let pkgbase = source.pkgbase.as_str();
+        if pkgbase.contains(text) {
+            return Some(Self::named(pkgbase));
+        }
+        let names = source
+            .packages
+            .iter()
+            .map(|package| package.pkgname.as_str());
+        let nearest = names
+            .filter(|name| name.contains(text))
+            .min_by_key(|name| name.len())?;
+        Some(Self {
+            length: nearest.len(),
+            pkgbase: pkgbase.to_owned(),
+            pkgname: Some(nearest.to_owned()),
+        })
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.pkgname.as_ref().unwrap_or(&self.pkgbase) == name
+    }
 }
 
 /// Namespaces, packages and workers with a text in their names. What has just that name and is alone
@@ -44,7 +89,7 @@ pub async fn show(State(server): State<Server>, Query(search): Query<Search>) ->
     }
     let mut tx = server.db.read().await?;
     page.namespaces = overview::namespaces_like(&mut tx, &page.q, FOUND).await?;
-    page.packages = overview::pkgbases_like(&mut tx, &page.q, FOUND).await?;
+    let built = overview::pkgbases_like(&mut tx, &page.q, FOUND).await?;
     let workers = workers::all(&mut tx).await?.into_iter();
     page.workers = workers
         .map(|worker| worker.name)
@@ -56,22 +101,27 @@ pub async fn show(State(server): State<Server>, Query(search): Query<Search>) ->
     let heads = server.sources.heads();
     let known = heads
         .repositories()
-        .map(|repository| repository.pkgbase.to_string());
-    let fitting = known.filter(|pkgbase| pkgbase.contains(&page.q));
-    page.packages.extend(fitting);
-    page.packages
-        .sort_by_key(|pkgbase| (pkgbase.len(), pkgbase.clone()));
-    page.packages.dedup();
-    page.packages.truncate(FOUND as usize);
+        .map(|repository| repository.pkgbase.as_str());
+    let known = known.filter(|pkgbase| pkgbase.contains(&page.q));
+    let named = built.iter().map(String::as_str).chain(known);
+    let mut packages: Vec<Package> = named.map(Package::named).collect();
+    let sources = heads.index().iter();
+    packages.extend(sources.filter_map(|source| Package::of(source, &page.q)));
+    packages.sort();
+    packages.dedup();
+    packages.truncate(FOUND as usize);
+    page.packages = packages;
     let just = |name: &String| *name == page.q;
     let namespace = page
         .namespaces
         .iter()
         .any(|(name, status, _)| just(name) && status != "archived");
-    let package = page.packages.iter().any(just);
+    let mut called = page.packages.iter().filter(|one| one.is_called(&page.q));
+    let own = page.packages.iter().find(|one| one.pkgbase == page.q);
+    let package = own.or_else(|| called.next().filter(|_| called.next().is_none()));
     let address = match (namespace, package) {
-        (true, false) => format!("/namespaces/{}", page.q),
-        (false, true) => format!("/packages/{}", page.q.replace('+', "%2B")),
+        (true, None) => format!("/namespaces/{}", page.q),
+        (false, Some(package)) => format!("/packages/{}", package.pkgbase.replace('+', "%2B")),
         _ => return render(&page),
     };
     Ok(Redirect::to(&address).into_response())

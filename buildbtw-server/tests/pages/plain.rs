@@ -3,7 +3,7 @@
 use buildbtw_api::{BuildStatus, NamespaceStatus};
 use buildbtw_graph::Scope;
 
-use crate::stage::{self, Worker};
+use crate::stage::{self, Stage, Worker, srcinfo};
 use crate::world::{Eventful, succeed_with};
 
 pub fn client() -> reqwest::Client {
@@ -283,6 +283,25 @@ async fn a_package_says_what_differs_from_the_one_before() {
     ] {
         assert!(page.contains(expected), "{expected}:\n{page}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_package_is_found_by_the_source_that_makes_it() {
+    let split = srcinfo("kit", "1", &[]) + "\npkgname = libkit\n";
+    let stage = Stage::start(&[("kit", split), ("other", srcinfo("other", "1", &[]))]).await;
+    let search = async |text: &str| {
+        let url = format!("{}/search?q={text}", stage.url());
+        let answer = reqwest::get(url).await.unwrap();
+        let path = answer.url().path().to_owned();
+        (path, answer.text().await.unwrap())
+    };
+    // What only one thing is called is gone to at once.
+    assert_eq!(search("libkit").await.0, "/packages/kit");
+    let (path, page) = search("libk").await;
+    assert_eq!(path, "/search");
+    assert!(page.contains("makes libkit"), "{page}");
+    assert!(!page.contains("/packages/other"), "{page}");
     stage.stop().await;
 }
 

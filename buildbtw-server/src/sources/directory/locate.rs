@@ -152,6 +152,21 @@ pub fn find(folder: &Path, pkgbase: &PkgBase) -> Option<Found> {
     by_name(found.collect()).0.remove(pkgbase)
 }
 
+/// Why what lies in the place of a package base is not its repository, and what to do; `None` where
+/// nothing lies there.
+pub fn why_not(folder: &Path, pkgbase: &PkgBase) -> Option<String> {
+    entries_of(pkgbase).iter().find_map(|entry| {
+        let shown = entry.display();
+        match look_at(folder, entry) {
+            Entry::Folder => Some(format!(
+                "`{shown}` lies among the sources, but is no git repository: `git init` there, and commit its PKGBUILD and .SRCINFO"
+            )),
+            Entry::Refused(reason) => Some(format!("`{shown}` lies among the sources: {reason}")),
+            Entry::Repository(_) | Entry::Other => None,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +219,10 @@ mod tests {
         assert_eq!(look("missing"), Entry::Other);
         assert!(matches!(look("not a name"), Entry::Refused(_)));
         assert!(matches!(look("linked"), Entry::Refused(_)));
+        let why_not = |name: &str| why_not(folder.path(), &name.parse().unwrap());
+        assert!(why_not("empty").unwrap().contains("git init"));
+        assert!(why_not("linked").unwrap().contains("clone it"));
+        assert_eq!(why_not("missing"), None);
     }
 
     #[test]

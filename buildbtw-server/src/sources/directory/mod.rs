@@ -93,6 +93,14 @@ impl Directory {
         if let Some(found) = known.filter(|found| found.git_dir.is_dir()) {
             return Ok(found.clone());
         }
-        locate::find(&self.folder, pkgbase).ok_or_else(|| shared.unknown_package(pkgbase))
+        locate::find(&self.folder, pkgbase).ok_or_else(|| {
+            match locate::why_not(&self.folder, pkgbase) {
+                Some(hint) => SourceError::UnknownPackage {
+                    pkgbase: pkgbase.clone(),
+                    hint,
+                },
+                None => shared.unknown_package(pkgbase),
+            }
+        })
     }
 }
