@@ -144,9 +144,9 @@ bench-pages *ARGS:
     set -euo pipefail
     corpus=$({{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _corpus)
     [[ -z $corpus ]] || export BUILDBTW_CORPUS=$corpus
-    # It starts the programs as they are built here.
-    cargo build --release -p buildbtw-server -p buildbtw-worker -p buildbtw-build -p buildbtw-client --bins
-    cargo bench -p buildbtw-tests --bench pages -- "$@"
+    # It starts the programs as they are built here; together, as in `test`.
+    cargo build --release --workspace --bins --bench pages
+    cargo bench --workspace --bench pages -- "$@"
 
 # Check formatting, and let clippy look at everything
 [group('check')]

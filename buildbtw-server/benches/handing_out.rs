@@ -21,6 +21,7 @@ use buildbtw_api::workers::{Heartbeat, HeldRun};
 use buildbtw_graph::Scope;
 use buildbtw_server::db::events;
 use jiff::Timestamp;
+use nix::sys::resource::{UsageWho, getrusage};
 use stage::{Stage, Worker, srcinfo, until};
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,7 +60,7 @@ async fn main() -> ExitCode {
     let beats = if measuring { 5_000 } else { 10 };
     let (cost, took) = heartbeats(beats).await;
     println!(
-        "a heartbeat over HTTP, of {beats}, client and server together: {cost:.3} ms of processor time, {took:.3} ms"
+        "a heartbeat over HTTP, of {beats}: {cost:.3} ms of the server's processor time, {took:.3} ms until it is answered"
     );
     if measuring && cost >= HEARTBEAT_BUDGET {
         println!("OVER the budget of {HEARTBEAT_BUDGET} ms");
@@ -72,8 +73,8 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What heartbeats of a worker with a run cost each, in milliseconds of this program's processor time: those
-/// of the client are in it. And how long one takes.
+/// What heartbeats of a worker with a run cost the server each, in milliseconds of processor time, and how
+/// long one takes. The client has a thread of its own, whose time does not count.
 async fn heartbeats(count: u32) -> (f64, f64) {
     let stage = Stage::start(&[("a", srcinfo("a", "1", &[]))]).await;
     let worker = stage.worker("w").await;
@@ -85,20 +86,34 @@ async fn heartbeats(count: u32) -> (f64, f64) {
     };
     let beat = Heartbeat { runs: vec![held] };
     let client = stage.worker_client();
-    client.heartbeat(worker.id, &beat).await.unwrap();
-    let (cpu, began) = (processor_time(), Instant::now());
-    for _ in 0..count {
-        client.heartbeat(worker.id, &beat).await.unwrap();
-    }
+    let beating = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            // The connection is made before.
+            client.heartbeat(worker.id, &beat).await.unwrap();
+            let own = processor_time(UsageWho::RUSAGE_THREAD);
+            let (cpu, began) = (processor_time(UsageWho::RUSAGE_SELF), Instant::now());
+            for _ in 0..count {
+                client.heartbeat(worker.id, &beat).await.unwrap();
+            }
+            let all = processor_time(UsageWho::RUSAGE_SELF) - cpu;
+            let own = processor_time(UsageWho::RUSAGE_THREAD) - own;
+            (all.saturating_sub(own), began.elapsed())
+        })
+    });
+    let beating = tokio::task::spawn_blocking(|| beating.join().unwrap());
+    let (cpu, took) = beating.await.unwrap();
     let each = |time: Duration| time.as_secs_f64() * 1_000.0 / f64::from(count);
-    let costs = (each(processor_time() - cpu), each(began.elapsed()));
     stage.stop().await;
-    costs
+    (each(cpu), each(took))
 }
 
-/// The processor time of this program.
-fn processor_time() -> Duration {
-    let used = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+/// The processor time of this program, or of the thread that asks.
+fn processor_time(of: UsageWho) -> Duration {
+    let used = getrusage(of).unwrap();
     let duration = |time: nix::sys::time::TimeVal| {
         Duration::new(time.tv_sec().unsigned_abs(), 0)
             + Duration::from_micros(time.tv_usec().unsigned_abs())
