@@ -1,5 +1,13 @@
 // The wave map: names what is pointed at, leads there, and follows what happens. The server drew it;
-// it is drawn anew only for the width that there is.
+// it is drawn anew only where there is less width, and what has changed since.
+
+// The width that the server draws for, in pixels.
+const WIDTH = 1200;
+
+// Whoever draws the same again makes a browser paint it again.
+function shape(path, d) {
+  if (path && path.getAttribute("d") !== d) path.setAttribute("d", d);
+}
 
 class WaveMap {
   constructor(figure, set) {
@@ -37,16 +45,16 @@ class WaveMap {
     this.resize();
   }
 
-  // The builds whose cells a path of the server's outlines; it draws for a width of 1200.
+  // The builds whose cells a path of the server's outlines.
   read(path) {
-    const columns = Math.floor(1200 / this.pitch);
+    const columns = Math.floor(WIDTH / this.pitch);
     const byPlace = new Map(this.places.map((place, index) => [place, index]));
     const cells = [...(path?.getAttribute("d") ?? "").matchAll(/M([\d.]+) ([\d.]+)/g)];
     return cells.map(([, x, y]) => byPlace.get(Math.floor(y / this.pitch) * columns + Math.floor(x / this.pitch)));
   }
 
   resize() {
-    const columns = Math.max(12, Math.floor(this.figure.clientWidth / this.pitch));
+    const columns = Math.max(12, Math.floor(Math.min(WIDTH, this.figure.clientWidth) / this.pitch));
     if (columns === this.columns) return;
     this.columns = columns;
     const last = this.places.at(-1) ?? 0;
@@ -61,8 +69,9 @@ class WaveMap {
   square(index) {
     const place = this.places[index];
     const edge = this.pitch - this.gap;
-    const x = (place % this.columns) * this.pitch + this.gap / 2;
-    const y = Math.floor(place / this.columns) * this.pitch + this.gap / 2;
+    const inset = Math.floor(this.gap / 2);
+    const x = (place % this.columns) * this.pitch + inset;
+    const y = Math.floor(place / this.columns) * this.pitch + inset;
     return `M${x} ${y}h${edge}v${edge}h-${edge}z`;
   }
 
@@ -81,10 +90,10 @@ class WaveMap {
         this.svg.prepend(path);
       }
       if (squares.length === 0) path.remove();
-      else path.setAttribute("d", squares.join(""));
+      else shape(path, squares.join(""));
     }
     if (only) return;
-    this.svg.querySelector(".longest")?.setAttribute("d", this.longest.map((index) => this.square(index)).join(""));
+    shape(this.svg.querySelector(".longest"), this.longest.map((index) => this.square(index)).join(""));
     if (this.current >= 0) this.here.setAttribute("d", this.square(this.current));
   }
 
