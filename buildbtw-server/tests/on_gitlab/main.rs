@@ -6,6 +6,7 @@
 )]
 
 mod asked;
+mod every_fault;
 mod first;
 mod followed;
 mod hooks;

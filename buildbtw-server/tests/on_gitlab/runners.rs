@@ -1,6 +1,7 @@
 //! A whole server whose builds go to the fake GitLab, and runners played by the test.
 
 use std::path::Path;
+use std::time::Duration;
 
 use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::client::{Client, ClientError};
@@ -44,13 +45,30 @@ pub struct Runners {
 impl Runners {
     /// Packages of these names, all of which are built on GitLab.
     pub async fn with(packages: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+        let mut world = Self::world().await;
+        change(&mut world.config);
+        Self::on(world, packages).await
+    }
+
+    /// The same, with a client that gives up on a GitLab which is silent for so long.
+    pub async fn with_silence(packages: &[&str], silence: Duration) -> Self {
+        let mut world = Self::world().await;
+        world.silence = Some(silence);
+        Self::on(world, packages).await
+    }
+
+    /// A GitLab without packages, to which everything goes.
+    async fn world() -> World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut world = World::new().await;
         world.fake.token(API_TOKEN, &[Scope::Api], Role::Maintainer);
         world.config.gitlab_token = Token::new(API_TOKEN);
         world.config.fleet.run_builds_on_gitlab = true;
         world.config.fleet.gitlab_runner_builder = "test".to_owned();
-        change(&mut world.config);
+        world
+    }
+
+    async fn on(world: World, packages: &[&str]) -> Self {
         world.fake.group("archlinux/packaging");
         let ci = world
             .fake
@@ -122,7 +140,7 @@ impl Runners {
         Client::new(&self.running().url(), None).unwrap()
     }
 
-    fn workers(&self) -> Client {
+    pub fn workers(&self) -> Client {
         let token = std::fs::read_to_string(self.world.config.data_dir.join("worker-token"));
         Client::new(
             &self.running().url(),
@@ -142,6 +160,19 @@ impl Runners {
     }
 
     pub async fn namespace_on(&self, name: &str, packages: &[&str], on: Option<BuildPlace>) {
+        self.make_namespace(name, packages, on).await.unwrap();
+    }
+
+    pub async fn try_namespace(&self, name: &str, packages: &[&str]) -> Result<(), ClientError> {
+        self.make_namespace(name, packages, None).await
+    }
+
+    async fn make_namespace(
+        &self,
+        name: &str,
+        packages: &[&str],
+        on: Option<BuildPlace>,
+    ) -> Result<(), ClientError> {
         let changesets = packages.iter();
         let request = CreateNamespace {
             name: Some(name.parse().unwrap()),
@@ -156,7 +187,7 @@ impl Runners {
                 ..NamespaceOptions::default()
             },
         };
-        self.people().create_namespace(&request).await.unwrap();
+        self.people().create_namespace(&request).await.map(drop)
     }
 
     /// Waits until something is so, looking again when anything changes here or there.

@@ -45,6 +45,8 @@ pub struct World {
     pub fake: FakeGitLab,
     _folder: TempDir,
     pub config: Config,
+    /// How long GitLab may be silent, if not as usual.
+    pub silence: Option<Duration>,
 }
 
 /// Sources that are open; closed when dropped.
@@ -78,6 +80,7 @@ impl World {
             fake,
             _folder: folder,
             config,
+            silence: None,
         }
     }
 
@@ -126,6 +129,7 @@ impl World {
             self.config.gitlab_token.clone().unwrap(),
         );
         settings.a_minute = 1_000_000;
+        settings.silence = self.silence.unwrap_or(settings.silence);
         let time = Arc::new(NoPauses(Instant::now(), Mutex::default()));
         GitLab::new(settings, time).unwrap()
     }

@@ -37,7 +37,10 @@ pub async fn tell(server: &Server) {
             let _ = changed.changed().await;
             tokio::time::sleep(ROUND).await;
         } else {
-            tokio::time::sleep(AWAY).await;
+            tokio::select! {
+                () = tokio::time::sleep(AWAY) => {}
+                () = fleet.back.notified() => {}
+            }
         }
     }
 }

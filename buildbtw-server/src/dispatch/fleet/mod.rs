@@ -38,6 +38,8 @@ pub struct Fleet {
     gitlab: GitLab,
     /// There may be something to do about a pipeline.
     news: Notify,
+    /// GitLab may be back, for those who wait for that.
+    back: Notify,
 }
 
 impl Fleet {
@@ -47,6 +49,7 @@ impl Fleet {
             settings,
             gitlab,
             news: Notify::new(),
+            back: Notify::new(),
         }
     }
 
@@ -122,7 +125,7 @@ pub async fn heard_of(server: &Server, project: u64, pipeline: u64) -> DbResult<
     Ok(())
 }
 
-/// All pipelines that are open are looked at now.
+/// All pipelines that are open are looked at now, and what GitLab could not be told is told again.
 ///
 /// # Errors
 ///
@@ -133,6 +136,7 @@ pub async fn look_at_all(server: &Server) -> DbResult<()> {
     tx.commit().await?;
     if let Some(fleet) = &server.fleet {
         fleet.wake();
+        fleet.back.notify_one();
     }
     Ok(())
 }

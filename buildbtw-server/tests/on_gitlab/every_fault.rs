@@ -1,0 +1,258 @@
+//! Each fault at the first call of every kind, on the whole way from a push to packages: the build comes about, once,
+//! whatever goes wrong; and what people read of it is a sentence.
+
+use std::time::Duration;
+
+use buildbtw_api::{BuildStatus, RunId};
+use buildbtw_fake_gitlab::faults::{Call, Fault};
+use buildbtw_fake_gitlab::pipelines::{Job, Status};
+use buildbtw_fake_gitlab::runner::JobEnd;
+use futures_util::TryStreamExt;
+use reqwest::{Method, StatusCode};
+
+use crate::pipelines::project;
+use crate::runners::*;
+use crate::world::{PATIENCE, TOKEN, version};
+
+/// How often somebody who is told of a fault tries again. Some of them need more than one: a request that is refused
+/// fails the try of a build.
+const TRIES: usize = 4;
+
+/// Every kind of call on the way; where one's path holds another's, it comes first.
+fn calls() -> [Call; 11] {
+    let get = |part| Call::Path(Method::GET, part);
+    let post = |part| Call::Path(Method::POST, part);
+    [
+        Call::Operation("ProjectsPage"),
+        Call::Operation("ProjectsById"),
+        Call::Operation("ResolveReference"),
+        Call::Operation("CommitFiles"),
+        get("/repository/archive.tar.gz"),
+        post("/cancel"),
+        post("/statuses/"),
+        post("/pipeline"),
+        get("/jobs"),
+        get("/pipelines/"),
+        get("/pipelines"),
+    ]
+}
+
+fn faults() -> Vec<Fault> {
+    let throttled = |seconds: Option<&str>| Fault::TooManyRequests {
+        retry_after: seconds.map(str::to_owned),
+    };
+    vec![
+        Fault::Unauthorized,
+        Fault::Forbidden,
+        Fault::NotFound,
+        throttled(None),
+        throttled(Some("3")),
+        throttled(Some("soon")),
+        Fault::ServerError(StatusCode::INTERNAL_SERVER_ERROR),
+        Fault::ServerError(StatusCode::BAD_GATEWAY),
+        Fault::Truncated,
+        Fault::Stalled,
+        Fault::Reset,
+        Fault::LostAnswer,
+        Fault::ResetInBody,
+        Fault::NullNodes,
+        Fault::DuplicateNodes,
+        Fault::FutureStatus,
+        Fault::WrongShape,
+        Fault::GraphQlError("something went wrong".to_owned()),
+        Fault::GraphQlTimeout,
+    ]
+}
+
+/// What people are told is a sentence of theirs: no secret, and nothing of how the program is made.
+#[track_caller]
+fn is_plain(text: &str, fault: &Fault) {
+    for never in [
+        TOKEN, API_TOKEN, "reqwest", "serde", "Some(", "None", "Error {", "::", "panicked",
+    ] {
+        assert!(!text.contains(never), "{fault:?}: {text}");
+    }
+    assert!(text.contains("GitLab"), "{fault:?}: {text}");
+    assert!((20..1000).contains(&text.len()), "{fault:?}: {text}");
+}
+
+/// The server has seen the commit of a push.
+async fn seen(runners: &Runners, package: &str, fault: &Fault) {
+    let sources = &runners.server().sources;
+    for _ in 0..TRIES {
+        if let Err(error) = sources.gitlab().unwrap().poll().await {
+            is_plain(&error.to_string(), fault);
+        }
+        if version(sources, package).as_deref() == Some("2-1") {
+            return;
+        }
+    }
+    panic!("{fault:?}: the push is not seen");
+}
+
+/// A namespace of the package, by somebody who tries again.
+async fn namespace(runners: &Runners, name: &str, package: &str, fault: &Fault) {
+    for _ in 0..TRIES {
+        match runners.try_namespace(name, &[package]).await {
+            Ok(()) => return,
+            Err(error) => is_plain(&error.problem().unwrap().detail, fault),
+        }
+    }
+    panic!("{fault:?}: no namespace comes about");
+}
+
+/// Waits until something is so. Whenever GitLab did not do what it was asked, or another request came, it is looked
+/// once more, as it is after a while.
+async fn until<F: Future<Output = bool>>(
+    runners: &Runners,
+    what: &str,
+    fault: &Fault,
+    mut so: impl FnMut() -> F,
+) {
+    let mut here = runners.server().feed.follow();
+    let mut there = runners.world.fake.shared().changes.subscribe();
+    let mut requests = runners.world.fake.faults().count.subscribe();
+    let waiting = async {
+        loop {
+            here.borrow_and_update();
+            there.borrow_and_update();
+            requests.borrow_and_update();
+            if so().await {
+                return;
+            }
+            if let Some(reason) = runners
+                .people()
+                .health()
+                .await
+                .unwrap()
+                .pipelines
+                .unwrap()
+                .reason
+            {
+                is_plain(&reason, fault);
+            }
+            runners.look().await;
+            tokio::select! {
+                _ = here.changed() => {}
+                _ = there.changed() => {}
+                _ = requests.changed() => {}
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        let requests = runners.world.fake.requests().into_iter();
+        let requests: Vec<String> = requests
+            .map(|seen| {
+                let what = seen.operation.unwrap_or(seen.path);
+                format!("{} {what} {:?}", seen.method, seen.status)
+            })
+            .collect();
+        panic!("{fault:?}: {what} does not come about; {requests:#?}");
+    }
+}
+
+/// A runner's next job.
+async fn job(runners: &Runners, fault: &Fault) -> Job {
+    let taken = std::cell::RefCell::new(None);
+    let take = || {
+        let mut taken = taken.borrow_mut();
+        if taken.is_none() {
+            *taken = runners.world.fake.take_job("host", &["buildbtw"]);
+        }
+        std::future::ready(taken.is_some())
+    };
+    until(runners, "a job", fault, take).await;
+    taken.into_inner().unwrap()
+}
+
+/// Fetches the source of a run, as an executor does: again when that fails.
+async fn fetch(runners: &Runners, run: RunId, fault: &Fault) {
+    for _ in 0..TRIES {
+        let fetched = match runners
+            .workers()
+            .file(&format!("/api/v1/runs/{run}/source"))
+            .await
+        {
+            Ok((_, stream)) => stream.try_collect::<Vec<_>>().await,
+            Err(error) => Err(error),
+        };
+        match fetched {
+            Ok(parts) => {
+                assert!(parts.concat().len() > 512, "{fault:?}: that is no tarball");
+                return;
+            }
+            Err(error) => is_plain(&error.problem().unwrap().detail, fault),
+        }
+    }
+    panic!("{fault:?}: the source does not come");
+}
+
+/// From a push to packages, and a second build that is called off.
+async fn story(fault: Fault) {
+    let packages = ["libgreet", "other"];
+    let runners = Runners::with_silence(&packages, Duration::from_millis(300)).await;
+    let fake = &runners.world.fake;
+    let id = project(&runners, "libgreet");
+    let commit = runners.world.push(id, "libgreet", "2");
+    for call in calls() {
+        fake.faults().next(1, call, fault.clone());
+    }
+    seen(&runners, "libgreet", &fault).await;
+    namespace(&runners, "built", "libgreet", &fault).await;
+    let taken = job(&runners, &fault).await;
+    let claimed = runners.claim(&taken).await;
+    let run = claimed.assignment.run;
+    fetch(&runners, run, &fault).await;
+    runners
+        .executor(&claimed)
+        .succeed(&claimed.assignment)
+        .await;
+    fake.end_job(taken.id, &JobEnd::Success).unwrap();
+    let built = || async { runners.build("built", "libgreet").await.status == BuildStatus::Built };
+    until(&runners, "the packages", &fault, built).await;
+    // Its commit says so, and every try of it that was made had one pipeline at most.
+    let told = || {
+        let state = fake.state();
+        let mut statuses = state.statuses.iter();
+        std::future::ready(statuses.any(|one| one.sha == commit && one.state == Status::Success))
+    };
+    until(&runners, "the status of the commit", &fault, told).await;
+    let pipelines = runners.pipelines();
+    let of_run = pipelines
+        .iter()
+        .filter(|made| made.inputs["run"] == run.to_string());
+    assert_eq!(of_run.count(), 1, "{fault:?}: {pipelines:#?}");
+
+    fake.faults().mend();
+    let other = project(&runners, "other");
+    runners.world.push(other, "other", "2");
+    seen(&runners, "other", &fault).await;
+    namespace(&runners, "off", "other", &fault).await;
+    let waits = || {
+        let open = runners.open_pipelines();
+        std::future::ready(open.len() == 1)
+    };
+    until(&runners, "a pipeline that waits", &fault, waits).await;
+    for call in calls() {
+        fake.faults().next(1, call, fault.clone());
+    }
+    let off = "off".parse().unwrap();
+    runners.people().cancel(&off).await.unwrap();
+    let ended = || std::future::ready(runners.open_pipelines().is_empty());
+    until(&runners, "the end of the pipeline", &fault, ended).await;
+    assert!(is_ended(runners.pipelines().last().unwrap()), "{fault:?}");
+    fake.faults().mend();
+    let settled = || async {
+        let health = runners.people().health().await.unwrap();
+        health.pipelines.unwrap().open == 0
+    };
+    until(&runners, "that all is over", &fault, settled).await;
+    runners.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_build_is_lost_and_none_is_built_twice() {
+    for fault in faults() {
+        story(fault).await;
+    }
+}
