@@ -67,7 +67,7 @@ reverse-tunnel HOST="" REMOTE_PORT="8080":
 # Play seeds of the simulated world: `just simulate 0..10000` (about ten a second and core)
 [group('check')]
 simulate SEEDS="0..10000":
-    SIMULATION_SEEDS={{ quote(SEEDS) }} cargo test --release -p buildbtw-server --test simulation -- --nocapture
+    SIMULATION_SEEDS={{ quote(SEEDS) }} cargo test --release --workspace --test simulation -- --nocapture
 
 # Show buildbtw at work, from package sources to an installed program (--keep leaves it running)
 [group('check')]
@@ -78,8 +78,8 @@ demo *ARGS:
 # Show builds on GitLab, from a push to an installed program; GitLab and the Runners are played (--keep leaves it running)
 [group('check')]
 demo-gitlab *ARGS:
-    cargo build --workspace --bins
-    cargo run -q -p buildbtw-tests --example demo-gitlab -- "$@"
+    cargo build --workspace --bins --examples
+    "${CARGO_TARGET_DIR:-target}/debug/examples/demo-gitlab" "$@"
 
 # Run all tests; BUILDBTW_CORPUS names a folder or archive of .SRCINFO files for those that can use one
 [group('check')]
@@ -170,13 +170,14 @@ ci-dev: lint deny
 update-graphql-schema DOMAIN="":
     #!/usr/bin/env bash
     set -euo pipefail
-    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} _tool graphql-client 'cargo install graphql_client_cli --locked'
     if [[ -z ${GITLAB_DOMAIN:-} && -f .env ]]; then
+        set -a
         source ./.env
+        set +a
     fi
-    domain=${1:-${GITLAB_DOMAIN:-gitlab.archlinux.org}}
-    graphql-client introspect-schema "https://$domain/api/graphql" --output graphql/schema.json
-    echo "graphql/schema.json is the schema of $domain; commit it if the queries still compile."
+    cargo build --workspace --bins
+    target=${CARGO_TARGET_DIR:-target}
+    "$target/debug/update-graphql-schema" "${1:-${GITLAB_DOMAIN:-gitlab.archlinux.org}}"
 
 # Write checksums and .SRCINFO of the demo's packages anew
 [group('maintain')]

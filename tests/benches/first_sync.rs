@@ -85,6 +85,8 @@ async fn first_sync(measure: bool) {
             .push(project, "main", "the beginning", &files(pkgbase, text))
             .unwrap_or_else(|error| panic!("the commit of {pkgbase}: {error}"));
         projects.push(project);
+        // Pushed in the course of days, as in a real group.
+        gitlab.clock().advance(SignedDuration::from_mins(1));
     }
     gitlab.git_takes(GIT);
     println!("{} projects, made in {:.1?}", texts.len(), start.elapsed());

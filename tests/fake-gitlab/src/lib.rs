@@ -15,6 +15,7 @@ pub mod connection;
 pub mod faults;
 pub mod graphql;
 pub mod hooks;
+pub mod introspection;
 pub mod keeping;
 pub mod pipelines;
 pub mod push;

@@ -1,3 +1,6 @@
+use apollo_compiler::Schema;
+use apollo_compiler::schema::ExtendedType;
+use buildbtw_fake_gitlab::introspection;
 use buildbtw_fake_gitlab::state::Visibility;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -215,4 +218,29 @@ async fn a_request_that_asks_git_for_too_long_is_not_answered() {
         answer["data"].is_null() && answer["errors"].is_array(),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn its_schema_is_told_and_comes_back_whole() {
+    let world = World::new().await;
+    let url = format!("{}/api/graphql", world.fake.url());
+    let told = introspection::fetch(&url, Some(TOKEN)).await.unwrap();
+    let told = Schema::parse_and_validate(told, "told.graphql").unwrap();
+    let known = buildbtw_fake_gitlab::graphql::schema();
+    let names = |schema: &Schema| -> Vec<String> {
+        let types = schema.types.iter();
+        let mut names: Vec<String> = types
+            .flat_map(|(name, one)| match one {
+                ExtendedType::Object(object) => object
+                    .fields
+                    .iter()
+                    .map(|(field, is)| format!("{name}.{field}: {}", is.ty))
+                    .collect(),
+                _ => vec![name.to_string()],
+            })
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&told), names(known));
 }
