@@ -125,7 +125,7 @@ async fn make(
         (key, name, iteration)
     };
     server.feed.wake();
-    planner::plan_iteration(server, &iteration).await?;
+    planner::plan_now_or_later(server, &iteration).await?;
     let mut tx = server.db.read().await?;
     let stored = namespaces::by_key(&mut tx, key).await?;
     let mut namespace = shown(server, &mut tx, &stored).await?;

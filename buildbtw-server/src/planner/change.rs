@@ -7,7 +7,9 @@ use buildbtw_api::{Changeset, IterationStatus, NamespaceStatus};
 
 use super::calculate::base_repositories;
 use super::follow::moves;
-use super::{Pins, PlannerError, calculate, new_iteration, plan_iteration, resolve};
+use super::{
+    Pins, PlannerError, calculate, new_iteration, plan_iteration, plan_now_or_later, resolve,
+};
 use crate::Server;
 use crate::bases::SnapshotRepository;
 use crate::db::namespaces::StoredNamespace;
@@ -57,7 +59,7 @@ pub async fn change(
         iteration
     };
     server.feed.wake();
-    plan_iteration(server, &iteration).await
+    plan_now_or_later(server, &iteration).await
 }
 
 /// What is pinned to is that of the newest iteration, so that has to be there.

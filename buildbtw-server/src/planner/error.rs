@@ -56,6 +56,17 @@ pub enum PlannerError {
     Broken(String),
 }
 
+impl PlannerError {
+    /// Whether there may be a plan later, without anything being changed: GitLab is away, or the database.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Db(_) => true,
+            Self::Source(SourceError::GitLab { error, .. }) => error.is_away(),
+            _ => false,
+        }
+    }
+}
+
 impl From<NoProvedPlan> for PlannerError {
     fn from(error: NoProvedPlan) -> Self {
         match error {

@@ -58,9 +58,24 @@ pub async fn new_iteration(
     iterations::by_key(db, key).await
 }
 
+/// Plans an iteration that was just stored. Where GitLab went away meanwhile it stays to be planned, which is tried
+/// again every minute.
+pub async fn plan_now_or_later(
+    server: &Server,
+    iteration: &StoredIteration,
+) -> Result<(), PlannerError> {
+    match plan_iteration(server, iteration).await {
+        Err(error @ PlannerError::Source(_)) => {
+            tracing::warn!(%error, "an iteration cannot be planned now; it is tried again");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 /// Plans an iteration that is stored as being planned, and puts it in the place of the current
-/// one; what refuses the plan is stored with the iteration. Only failures of the machinery come
-/// back as errors: the iteration is then still to be planned.
+/// one; what refuses the plan is stored with the iteration. Only failures of the machinery, and of a
+/// GitLab that is away, come back as errors: the iteration is then still to be planned.
 pub async fn plan_iteration(
     server: &Server,
     iteration: &StoredIteration,
@@ -102,7 +117,7 @@ pub async fn plan_iteration(
     .await;
     match calculation {
         Ok(calculation) => store(server, iteration, calculation).await,
-        Err(PlannerError::Db(error)) => Err(PlannerError::Db(error)),
+        Err(passing) if passing.is_passing() => Err(passing),
         Err(refusal) => {
             tracing::warn!(namespace = %namespace.name, iteration = iteration.number, %refusal, "an iteration was refused");
             let mut tx = server.db.write().await?;

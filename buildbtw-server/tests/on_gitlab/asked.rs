@@ -1,8 +1,14 @@
 //! What is asked about single commits.
 
+use buildbtw_api::namespaces::{CreateNamespace, NamespaceOptions};
+use buildbtw_api::{IterationStatus, NamespaceName};
 use buildbtw_fake_gitlab::faults::{Call, Fault};
+use buildbtw_graph::Scope as Dependents;
+use buildbtw_server::planner;
 use buildbtw_server::sources::SourceError;
 
+use crate::pipelines::project;
+use crate::runners::Runners;
 use crate::world::*;
 
 #[tokio::test]
@@ -128,4 +134,33 @@ async fn what_gitlab_says_is_passed_on() {
         world.fake.faults().mend();
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+/// Of a branch that is not the default one nothing is known beforehand. GitLab going away between the look at it and
+/// the plan costs a minute, and not the namespace.
+#[tokio::test]
+async fn a_plan_waits_for_a_gitlab_that_went_away() {
+    let runners = Runners::of(&["libgreet"]).await;
+    let id = project(&runners, "libgreet");
+    runners.world.push_to(id, "topic", "libgreet", "7");
+    let faults = runners.world.fake.faults();
+    faults.later(1, 1, Call::Operation("CommitFiles"), Fault::Unauthorized);
+    let name: NamespaceName = "topic".parse().unwrap();
+    let request = CreateNamespace {
+        name: Some(name.clone()),
+        changesets: vec!["libgreet/topic".parse().unwrap()],
+        options: NamespaceOptions {
+            scope: Dependents::None,
+            bootstrap: true,
+            base: Some(Vec::new()),
+            ..NamespaceOptions::default()
+        },
+    };
+    let made = runners.people().create_namespace(&request).await.unwrap();
+    assert_eq!(made.iteration.unwrap().status, IterationStatus::Planning);
+    planner::plan_what_was_cut_short(runners.server()).await;
+    let shown = runners.people().namespace(&name).await.unwrap();
+    let iteration = &shown.iterations[0];
+    assert_eq!(iteration.status, IterationStatus::Current, "{iteration:?}");
+    runners.stop().await;
 }
