@@ -44,7 +44,8 @@ pub async fn take(worker: &Arc<Worker>) -> Result<(), RegistrationError> {
     }
     // The claim that was given up may have been answered: what came of it goes back at once.
     if asked.is_ok() && worker.registration.id().is_some() {
-        hand_back(worker).await;
+        // It tells the server which runs this worker has, so that it need not wait for the leases of others.
+        registration::last_word(LAST_REPORTS / 2, registration::register(worker)).await;
     }
     tokio::select! {
         () = join(&mut runs) => return asked,
@@ -157,13 +158,4 @@ fn start(
         run::carry_out(&worker.place, assignment, hold, None).await;
         drop(slot);
     });
-}
-
-/// Tells the server which runs this worker has, so that it need not wait for the leases of others.
-async fn hand_back(worker: &Worker) {
-    match tokio::time::timeout(LAST_REPORTS / 2, registration::register(worker)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "cannot tell the server that this worker ends"),
-        Err(_) => tracing::debug!("the server does not answer"),
-    }
 }

@@ -108,10 +108,17 @@ pub async fn stay_in_touch(worker: &Worker) {
 /// Tells the server that this program ends, so that nobody counts on it. A server that does not hear of it
 /// notices by itself, a while later.
 pub async fn leave(worker: &Worker) {
-    let Some(id) = worker.registration.id() else {
-        return;
-    };
-    match tokio::time::timeout(GOODBYE, worker.place.client.leave(id)).await {
+    if let Some(id) = worker.registration.id() {
+        last_word(GOODBYE, worker.place.client.leave(id)).await;
+    }
+}
+
+/// Tells the server something while the program ends, if it hears it within a while.
+pub async fn last_word<E: std::fmt::Display>(
+    within: Duration,
+    telling: impl Future<Output = Result<(), E>>,
+) {
+    match tokio::time::timeout(within, telling).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "cannot tell the server that this worker ends"),
         Err(_) => tracing::debug!("the server does not answer"),

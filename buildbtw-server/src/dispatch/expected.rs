@@ -88,7 +88,8 @@ fn resolve(
     kept: &HashSet<String>,
 ) -> DbResult<Result<Installation, String>> {
     let targets = relations(&input.install()?)?;
-    let mut assumed = provisions(&input.assumed()?)?;
+    let mut left_out = input.assumed()?;
+    let mut assumed = provisions(&left_out)?;
     let hidden = |package: &buildbtw_graph::ReleasedPackage, repository: usize| {
         let pkgbase = package.pkgbase.as_str();
         repository > 0 && stack.members.contains(pkgbase) && !kept.contains(pkgbase)
@@ -112,6 +113,7 @@ fn resolve(
                 list.join("; ")
             )));
         }
+        left_out.extend(more.iter().map(ToString::to_string));
         assumed.extend(more);
     };
     let mut own = BTreeMap::new();
@@ -134,7 +136,7 @@ fn resolve(
         expected,
         repositories: stack.repositories.clone(),
         own,
-        assumed: assumed.iter().map(ToString::to_string).collect(),
+        assumed: left_out,
     }))
 }
 

@@ -57,13 +57,9 @@ pub enum PlannerError {
 }
 
 impl PlannerError {
-    /// Whether there may be a plan later, without anything being changed: GitLab is away, or the database.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Db(_) => true,
-            Self::Source(SourceError::GitLab { error, .. }) => error.is_away(),
-            _ => false,
-        }
+    /// Whether GitLab is away, so that there may be a plan later without anything being changed.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Source(SourceError::GitLab { error, .. }) if error.is_away())
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn plan_now_or_later(
     iteration: &StoredIteration,
 ) -> Result<(), PlannerError> {
     match plan_iteration(server, iteration).await {
-        Err(error @ PlannerError::Source(_)) => {
+        Err(error) if error.is_away() => {
             tracing::warn!(%error, "an iteration cannot be planned now; it is tried again");
             Ok(())
         }
@@ -117,7 +117,8 @@ pub async fn plan_iteration(
     .await;
     match calculation {
         Ok(calculation) => store(server, iteration, calculation).await,
-        Err(passing) if passing.is_passing() => Err(passing),
+        Err(error @ PlannerError::Db(_)) => Err(error),
+        Err(error) if error.is_away() => Err(error),
         Err(refusal) => {
             tracing::warn!(namespace = %namespace.name, iteration = iteration.number, %refusal, "an iteration was refused");
             let mut tx = server.db.write().await?;

@@ -10,6 +10,7 @@ mod error;
 mod git;
 mod gitlab;
 mod near_names;
+mod on_gitlab;
 pub mod pkgrel_edit;
 mod reading;
 mod state;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use buildbtw_api::Changeset;
 use buildbtw_api::namespaces::Page;
-use buildbtw_api::sources::{GitLabState, SourceQuery, SourceRepository};
+use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_graph::{PkgBase, SourceIndex, SourcePackage};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ pub use directory::{Fingerprint, Found};
 pub use error::{SourceError, SourcesError};
 pub use git::SourceCommit;
 pub use gitlab::{Address, client as gitlab_client};
+pub use on_gitlab::OnGitLab;
 pub use reading::{Place, Repository};
 pub use state::Heads;
 
@@ -373,56 +375,6 @@ impl Sources {
             }
             Provider::GitLab(gitlab) => gitlab.sets_its_version(&self.0, pkgbase, commit).await,
         }
-    }
-}
-
-/// What can be asked of the sources only where they are on GitLab.
-pub struct OnGitLab<'a> {
-    shared: &'a Arc<Shared>,
-    gitlab: &'a Arc<GitLabSources>,
-}
-
-impl OnGitLab<'_> {
-    /// The client.
-    pub fn client(&self) -> &crate::gitlab::GitLab {
-        self.gitlab.client()
-    }
-
-    /// How far the index is, and whether GitLab answers.
-    pub fn state(&self) -> GitLabState {
-        self.gitlab.state()
-    }
-
-    /// A project may have changed. It is looked at soon.
-    pub fn notice(&self, project: crate::gitlab::ProjectId) {
-        self.gitlab.notice(project);
-    }
-
-    /// Takes a hook: what it says, if it comes from GitLab.
-    pub fn hook(
-        &self,
-        shown: &crate::gitlab::hooks::Credentials<'_>,
-        body: &[u8],
-    ) -> Option<crate::gitlab::hooks::News> {
-        self.gitlab.hook(shown, body)
-    }
-
-    /// Looks now for what changed of late.
-    ///
-    /// # Errors
-    ///
-    /// When GitLab is away or refuses.
-    pub async fn poll(&self) -> Result<(), crate::gitlab::GitLabError> {
-        self.gitlab.poll(self.shared).await
-    }
-
-    /// Compares now all commits with GitLab's.
-    ///
-    /// # Errors
-    ///
-    /// When GitLab is away or refuses.
-    pub async fn sweep(&self) -> Result<(), crate::gitlab::GitLabError> {
-        self.gitlab.sweep(self.shared).await
     }
 }
 

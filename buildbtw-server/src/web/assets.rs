@@ -21,6 +21,15 @@ const FILES: [(&str, &str); 13] = [
     ("icon-busy.svg", include_str!("assets/icon-busy.svg")),
 ];
 
+/// The script of all pages; it asks for the other ones.
+const SCRIPT: &str = "live.js";
+
+/// The scripts that [`SCRIPT`] asks for, so that a page can have them fetched before it does.
+pub fn modules() -> impl Iterator<Item = &'static str> {
+    let names = FILES.iter().map(|(name, _)| *name);
+    names.filter(|name| name.ends_with(".js") && *name != SCRIPT)
+}
+
 /// What a file is, by the end of its name.
 fn kind(name: &str) -> &'static str {
     match name.rsplit_once('.') {

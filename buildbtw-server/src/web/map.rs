@@ -32,6 +32,8 @@ pub struct Map {
     pub width: u32,
     /// Likewise.
     pub height: u32,
+    /// How many cells it has side by side.
+    pub columns: u32,
     /// The distance from one cell to the next, and the gap between them.
     pub pitch: u32,
     /// Likewise.
@@ -89,6 +91,7 @@ fn map(cells: &[Cell]) -> Map {
         architecture: cells[0].architecture.clone(),
         width: pitch * columns.min(places.last().map_or(1, |last| last + 1)),
         height: pitch * rows,
+        columns,
         pitch,
         gap,
         longest: outline.collect(),

@@ -1,9 +1,7 @@
 //! What is asked about single commits.
 
-use buildbtw_api::namespaces::{CreateNamespace, NamespaceOptions};
-use buildbtw_api::{IterationStatus, NamespaceName};
+use buildbtw_api::IterationStatus;
 use buildbtw_fake_gitlab::faults::{Call, Fault};
-use buildbtw_graph::Scope as Dependents;
 use buildbtw_server::planner;
 use buildbtw_server::sources::SourceError;
 
@@ -145,21 +143,14 @@ async fn a_plan_waits_for_a_gitlab_that_went_away() {
     runners.world.push_to(id, "topic", "libgreet", "7");
     let faults = runners.world.fake.faults();
     faults.later(1, 1, Call::Operation("CommitFiles"), Fault::Unauthorized);
-    let name: NamespaceName = "topic".parse().unwrap();
-    let request = CreateNamespace {
-        name: Some(name.clone()),
-        changesets: vec!["libgreet/topic".parse().unwrap()],
-        options: NamespaceOptions {
-            scope: Dependents::None,
-            bootstrap: true,
-            base: Some(Vec::new()),
-            ..NamespaceOptions::default()
-        },
-    };
-    let made = runners.people().create_namespace(&request).await.unwrap();
-    assert_eq!(made.iteration.unwrap().status, IterationStatus::Planning);
+    let changesets = ["libgreet/topic".to_owned()];
+    let made = runners.make("topic", &changesets, None).await.unwrap();
+    assert_eq!(
+        made.iteration.as_ref().unwrap().status,
+        IterationStatus::Planning
+    );
     planner::plan_what_was_cut_short(runners.server()).await;
-    let shown = runners.people().namespace(&name).await.unwrap();
+    let shown = runners.people().namespace(&made.name).await.unwrap();
     let iteration = &shown.iterations[0];
     assert_eq!(iteration.status, IterationStatus::Current, "{iteration:?}");
     runners.stop().await;

@@ -7,7 +7,7 @@ use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::client::{Client, ClientError};
 use buildbtw_api::explanations::Explanation;
 use buildbtw_api::jobs::{ClaimedRun, JobClaim};
-use buildbtw_api::namespaces::{CreateNamespace, NamespaceOptions};
+use buildbtw_api::namespaces::{CreateNamespace, Namespace, NamespaceOptions};
 use buildbtw_api::runs::RunSummary;
 use buildbtw_api::{BuildPlace, Problem, RunId, WORKER_PROTOCOL};
 use buildbtw_fake_gitlab::access::{Role, Scope};
@@ -160,25 +160,25 @@ impl Runners {
     }
 
     pub async fn namespace_on(&self, name: &str, packages: &[&str], on: Option<BuildPlace>) {
-        self.make_namespace(name, packages, on).await.unwrap();
+        let changesets: Vec<String> = packages.iter().map(main_of).collect();
+        self.make(name, &changesets, on).await.unwrap();
     }
 
     pub async fn try_namespace(&self, name: &str, packages: &[&str]) -> Result<(), ClientError> {
-        self.make_namespace(name, packages, None).await
+        let changesets: Vec<String> = packages.iter().map(main_of).collect();
+        self.make(name, &changesets, None).await.map(drop)
     }
 
-    async fn make_namespace(
+    /// Asks for a namespace of just these changesets.
+    pub async fn make(
         &self,
         name: &str,
-        packages: &[&str],
+        changesets: &[String],
         on: Option<BuildPlace>,
-    ) -> Result<(), ClientError> {
-        let changesets = packages.iter();
+    ) -> Result<Namespace, ClientError> {
         let request = CreateNamespace {
             name: Some(name.parse().unwrap()),
-            changesets: changesets
-                .map(|package| format!("{package}/main").parse().unwrap())
-                .collect(),
+            changesets: changesets.iter().map(|one| one.parse().unwrap()).collect(),
             options: NamespaceOptions {
                 scope: Dependents::None,
                 bootstrap: true,
@@ -187,7 +187,7 @@ impl Runners {
                 ..NamespaceOptions::default()
             },
         };
-        self.people().create_namespace(&request).await.map(drop)
+        self.people().create_namespace(&request).await
     }
 
     /// Waits until something is so, looking again when anything changes here or there.
@@ -363,6 +363,11 @@ pub fn job_claim(job: &Job) -> JobClaim {
         name: "host".to_owned(),
         offer,
     }
+}
+
+/// The changeset of a package's default branch.
+fn main_of(package: &&str) -> String {
+    format!("{package}/main")
 }
 
 /// Whether a pipeline was ended, or is being.

@@ -3,8 +3,6 @@
 //! GraphQL's introspection (<https://spec.graphql.org/October2021/#sec-Introspection>) answers with JSON; our queries are
 //! compiled against, and the fake carries them out by, the schema language. Descriptions are left out.
 
-use std::fmt::Write;
-
 use apollo_compiler::Schema;
 use serde_json::{Value, json};
 
@@ -84,7 +82,7 @@ pub fn sdl(answer: &Value) -> Result<String, IntrospectionError> {
     for one in types {
         let name = name(one);
         if !name.starts_with("__") && !BUILT_IN.contains(&name) {
-            define(&mut text, one, name);
+            define(&mut text, one);
         }
     }
     Schema::parse_and_validate(&text, "schema.graphql")
@@ -100,19 +98,20 @@ fn list<'a>(of: &'a Value, what: &str) -> &'a [Value] {
     of[what].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn define(text: &mut String, one: &Value, name: &str) {
+fn define(text: &mut String, one: &Value) {
+    let own = name(one);
     let names = |what: &str, between: &str| {
-        let names: Vec<&str> = list(one, what).iter().map(self::name).collect();
+        let names: Vec<&str> = list(one, what).iter().map(name).collect();
         names.join(between)
     };
     let word = match one["kind"].as_str().unwrap_or_default() {
         "SCALAR" => {
-            text.push_str(&format!("\nscalar {name}\n"));
+            text.push_str(&format!("\nscalar {own}\n"));
             return;
         }
         "UNION" => {
             text.push_str(&format!(
-                "\nunion {name} = {}\n",
+                "\nunion {own} = {}\n",
                 names("possibleTypes", " | ")
             ));
             return;
@@ -127,7 +126,7 @@ fn define(text: &mut String, one: &Value, name: &str) {
         true => String::new(),
         false => format!(" implements {interfaces}"),
     };
-    text.push_str(&format!("\n{word} {name}{implements} {{\n"));
+    text.push_str(&format!("\n{word} {own}{implements} {{\n"));
     for field in list(one, "fields") {
         let arguments: Vec<String> = list(field, "args").iter().map(input).collect();
         let arguments = match arguments.is_empty() {
@@ -136,13 +135,13 @@ fn define(text: &mut String, one: &Value, name: &str) {
         };
         text.push_str(&format!(
             "  {}{arguments}: {}{}\n",
-            self::name(field),
+            name(field),
             type_of(&field["type"]),
             deprecated(field)
         ));
     }
     for value in list(one, "enumValues") {
-        text.push_str(&format!("  {}{}\n", self::name(value), deprecated(value)));
+        text.push_str(&format!("  {}{}\n", name(value), deprecated(value)));
     }
     for field in list(one, "inputFields") {
         text.push_str(&format!("  {}\n", input(field)));
@@ -154,8 +153,7 @@ fn define(text: &mut String, one: &Value, name: &str) {
 fn input(value: &Value) -> String {
     let mut text = format!("{}: {}", name(value), type_of(&value["type"]));
     if let Some(default) = value["defaultValue"].as_str() {
-        // Writing to a string does not fail.
-        let _ = write!(text, " = {default}");
+        text.push_str(&format!(" = {default}"));
     }
     text
 }

@@ -6,6 +6,8 @@
 //! ([`graphql`]); REST takes JSON, forms and queries ([`rest`]). What goes wrong at a real one
 //! goes wrong here on request ([`faults`]).
 //!
+//! Beside that, [`introspection`] fetches the schema of a real GitLab, which the fake and our queries go by.
+//!
 //! Everything but the repositories lives in memory. Time stands still unless a test moves it.
 
 pub mod access;

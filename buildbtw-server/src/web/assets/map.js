@@ -1,9 +1,6 @@
 // The wave map: names what is pointed at, leads there, and follows what happens. The server drew it;
 // it is drawn anew only where there is less width, and what has changed since.
 
-// The width that the server draws for, in pixels.
-const WIDTH = 1200;
-
 // Whoever draws the same again makes a browser paint it again.
 function shape(path, d) {
   if (path && path.getAttribute("d") !== d) path.setAttribute("d", d);
@@ -13,6 +10,8 @@ class WaveMap {
   constructor(figure, set) {
     this.figure = figure;
     this.svg = figure.querySelector("svg");
+    // So many cells side by side the server drew.
+    this.widest = Number(figure.dataset.columns);
     this.pitch = Number(figure.dataset.pitch);
     this.gap = Number(figure.dataset.gap);
     this.told = figure.querySelector(".told");
@@ -47,14 +46,13 @@ class WaveMap {
 
   // The builds whose cells a path of the server's outlines.
   read(path) {
-    const columns = Math.floor(WIDTH / this.pitch);
     const byPlace = new Map(this.places.map((place, index) => [place, index]));
     const cells = [...(path?.getAttribute("d") ?? "").matchAll(/M([\d.]+) ([\d.]+)/g)];
-    return cells.map(([, x, y]) => byPlace.get(Math.floor(y / this.pitch) * columns + Math.floor(x / this.pitch)));
+    return cells.map(([, x, y]) => byPlace.get(Math.floor(y / this.pitch) * this.widest + Math.floor(x / this.pitch)));
   }
 
   resize() {
-    const columns = Math.max(12, Math.floor(Math.min(WIDTH, this.figure.clientWidth) / this.pitch));
+    const columns = Math.max(12, Math.min(this.widest, Math.floor(this.figure.clientWidth / this.pitch)));
     if (columns === this.columns) return;
     this.columns = columns;
     const last = this.places.at(-1) ?? 0;
