@@ -38,19 +38,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Why a request brought no answer of the expected kind.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address of the server is not a URL.
+    /// The address of the server is not a URL of http or https.
     #[error(
-        "`{text}` is not the address of a server: {source}\n  hint: write it like http://127.0.0.1:8080"
+        "`{text}` is not the address of a server: {reason}\n  hint: write it like http://127.0.0.1:8080"
     )]
     Address {
         /// The text as given.
         text: String,
         /// What is wrong.
-        source: url::ParseError,
+        reason: String,
     },
     /// The server could not be reached.
     #[error(
-        "cannot reach the server at {url}: {reason}\n  hint: is it running? --server-url or SERVER_URL names another one"
+        "cannot reach the server at {url}: {reason}\n  hint: {}",
+        unreachable_hint(reason)
     )]
     Unreachable {
         /// The server's address.
@@ -121,8 +122,42 @@ fn unreachable(error: &reqwest::Error) -> String {
     let is_https = error.url().is_some_and(|url| url.scheme() == "https");
     // So rustls calls an answer that is no TLS at all.
     match is_https && reason.contains("InvalidContentType") {
-        true => "what answers there does not speak TLS: try http:// instead of https://".to_owned(),
+        true => NO_TLS.to_owned(),
         false => reason,
+    }
+}
+
+/// The reason where https was asked of a server of http.
+const NO_TLS: &str = "what answers there does not speak TLS";
+
+/// What to do about a server that cannot be reached.
+fn unreachable_hint(reason: &str) -> &'static str {
+    match reason {
+        NO_TLS => "write http:// instead of https://",
+        _ => "is it running? --server-url or SERVER_URL names another one",
+    }
+}
+
+/// The address of a server.
+fn address(text: &str) -> Result<Url, ClientError> {
+    let bad = |reason: String| ClientError::Address {
+        text: text.to_owned(),
+        reason,
+    };
+    let url: Url = match text.parse() {
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            return Err(bad("it does not begin with http:// or https://".to_owned()));
+        }
+        parsed => parsed.map_err(|error: url::ParseError| bad(error.to_string()))?,
+    };
+    match (url.scheme(), url.host()) {
+        ("http" | "https", Some(_)) => Ok(url),
+        // `localhost:8080` reads as a scheme and a path.
+        _ if !text.contains("://") => {
+            Err(bad("it does not begin with http:// or https://".to_owned()))
+        }
+        ("http" | "https", None) => Err(bad("it names no host".to_owned())),
+        (scheme, _) => Err(bad(format!("{scheme}:// is not spoken here"))),
     }
 }
 
@@ -144,14 +179,7 @@ impl Client {
     ///
     /// When the address is not a URL of http or https, or TLS cannot be set up.
     pub fn new(address: &str, token: Option<String>) -> Result<Self, ClientError> {
-        let bad = |source| ClientError::Address {
-            text: address.to_owned(),
-            source,
-        };
-        let mut base: Url = address.parse().map_err(bad)?;
-        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
-            return Err(bad(url::ParseError::RelativeUrlWithoutBase));
-        }
+        let mut base = self::address(address)?;
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }

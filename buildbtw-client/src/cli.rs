@@ -192,7 +192,7 @@ pub struct Show {
     /// The package base whose build to show
     pub pkgbase: Option<PkgBase>,
     /// The iteration; without it, the newest one that has builds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub iteration: Option<u32>,
     /// List every build, however many there are
     #[arg(long, conflicts_with = "pkgbase")]
@@ -213,7 +213,7 @@ pub struct Explain {
     /// The package base whose build is asked about
     pub pkgbase: PkgBase,
     /// The iteration; without it, the newest one that has builds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub iteration: Option<u32>,
 }
 
@@ -270,7 +270,7 @@ pub struct Logs {
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Architecture>,
     /// The iteration; without it, the newest one that has builds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub iteration: Option<u32>,
     /// The pass; without it, the last one that has run
     #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u8).range(1..=2))]
@@ -300,7 +300,7 @@ pub struct Download {
     #[arg(value_name = "PKGBASE")]
     pub pkgbases: Vec<PkgBase>,
     /// The iteration; without it, the newest one that has builds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub iteration: Option<u32>,
     /// Only packages built for this architecture
     #[arg(long, value_name = "ARCH")]

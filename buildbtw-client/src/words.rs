@@ -30,9 +30,18 @@ pub fn count(number: usize, one: &str) -> String {
     }
 }
 
-/// A duration in its two largest units: `4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 1 h`.
+/// A duration in its two largest units: `0.4 s`, `42 s`, `3 min 12 s`, `2 h 5 min`, `3 d 1 h`. Below ten seconds it has
+/// tenths: most steps of a small build take less than one.
 pub fn duration(milliseconds: i64) -> String {
-    let seconds = milliseconds.max(0) / 1000;
+    let tenths = milliseconds.max(0) / 100;
+    match tenths {
+        1..100 => format!("{}.{} s", tenths / 10, tenths % 10),
+        _ => whole(tenths / 10),
+    }
+}
+
+/// A duration in whole seconds, in its two largest units.
+fn whole(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let pair = |large: i64, unit: &str, small: i64, small_unit: &str| match small {
         0 => format!("{large} {unit}"),
@@ -53,7 +62,7 @@ pub fn between(from: Timestamp, to: Timestamp) -> String {
 
 /// How long ago something was, in its largest unit only.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
-    let words = between(then, now);
+    let words = whole((now.as_millisecond() - then.as_millisecond()).max(0) / 1000);
     let mut parts = words.split(' ');
     match (parts.next(), parts.next()) {
         (Some("0"), _) => "now".to_owned(),
@@ -146,13 +155,19 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let shown = [0, 999, 4_000, 60_000, 192_000, 7_500_000, 90_000_000].map(duration);
+        let shown = [
+            0, 99, 400, 4_290, 9_999, 14_900, 60_000, 192_000, 7_500_000, 90_000_000,
+        ]
+        .map(duration);
         assert_eq!(
             shown,
             [
                 "0 s",
                 "0 s",
-                "4 s",
+                "0.4 s",
+                "4.2 s",
+                "9.9 s",
+                "14 s",
                 "1 min",
                 "3 min 12 s",
                 "2 h 5 min",

@@ -106,6 +106,34 @@ async fn a_push_that_cannot_be_planned_shows_on_its_namespace() {
 }
 
 #[tokio::test]
+async fn sources_that_may_be_dependents_are_named_though_nobody_can_read_them() {
+    let sources = [
+        ("lib", srcinfo("lib", "1", &[])),
+        ("app", srcinfo("app", "1", &["depends = lib"])),
+        ("old", "pkgbase == rubbish".to_owned()),
+        ("unread", "pkgbase == rubbish".to_owned()),
+    ];
+    let stage = over_core(&sources, &[("old", "1-1", &[]), ("lib", "1-1", &[])]).await;
+    let warnings = async |scope: Scope| {
+        let request = PlanRequest {
+            changesets: vec!["lib/main".parse().unwrap()],
+            options: on_configured_bases(None, "lib/main", scope).options,
+            namespace: None,
+        };
+        let plan = stage.client().plan(&request).await.unwrap();
+        let warnings = plan.warnings.into_iter().map(|one| one.message);
+        warnings.collect::<Vec<String>>().join("\n")
+    };
+    let said = warnings(Scope::Transitive).await;
+    assert!(
+        said.contains("nothing of them is released: unread; "),
+        "{said}"
+    );
+    assert!(!warnings(Scope::None).await.contains("unread"));
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn who_builds_on_an_archived_namespace_keeps_its_packages() {
     let sources = [
         ("lib", srcinfo("lib", "1", &[])),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use buildbtw_api::namespaces::{CreateNamespace, Namespace, PlanRequest};
+use buildbtw_api::{NamespaceName, NamespaceStatus, ProblemType};
 
 use crate::cli;
 use crate::failure::{FAILED, Failure, Outcome};
@@ -19,6 +20,9 @@ const ASK_ABOVE: usize = 100;
 pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
     let mut request = planning::request(&arguments.planning)?;
     request.options.on = arguments.on;
+    if let Some(name) = &arguments.name {
+        refuse_taken(session, name).await?;
+    }
     look(session, &request, arguments.yes).await?;
     let namespace = session
         .client
@@ -36,6 +40,27 @@ pub async fn run(session: &Session, arguments: &cli::New) -> Outcome {
         Some(_) => Err(Failure::Code(FAILED)),
         None => Ok(()),
     }
+}
+
+/// Refuses a name that is taken before the plan is made and read. The server has the last word: it looks again.
+async fn refuse_taken(session: &Session, name: &NamespaceName) -> Outcome {
+    let known = match session.client.namespace(name).await {
+        Ok(details) => details.namespace,
+        Err(error) => {
+            return match error.problem().map(|problem| &problem.kind) {
+                Some(ProblemType::UnknownNamespace) => Ok(()),
+                _ => Err(error.into()),
+            };
+        }
+    };
+    if known.status == NamespaceStatus::Archived {
+        return Ok(());
+    }
+    Err(
+        Failure::new(format!("there is a namespace {name} already")).hint(format!(
+            "choose another name with --name, or put the old one away with `bbtw archive {name}`"
+        )),
+    )
 }
 
 /// Shows what would be rebuilt; whether a large plan is to be begun is asked, unless that is said.

@@ -88,12 +88,17 @@ async fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["list", "--color", "sometimes"], "never"),
         (
             &["list", "--server-url", "nonsense"],
-            "is not the address of a server",
+            "is not the address of a server: it does not begin with http://",
+        ),
+        (
+            &["list", "--server-url", "localhost:8080"],
+            "is not the address of a server: it does not begin with http://",
         ),
         (
             &["list", "--server-url", "ftp://x/"],
-            "is not the address of a server",
+            "is not the address of a server: ftp:// is not spoken here",
         ),
+        (&["show", "x", "--iteration", "-1"], "-1 is not in 1.."),
     ] {
         let done = finish(bbtw(NOWHERE, arguments)).await;
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
@@ -132,7 +137,12 @@ async fn https_of_a_server_without_it_is_told_from_one_that_is_away() {
     let address = server.address().replace("http://", "https://");
     let done = finish(bbtw(&address, &["list"])).await;
     assert_eq!(done.code, Some(1), "{done:?}");
-    assert!(done.stderr.contains("try http://"), "{}", done.stderr);
+    assert!(
+        done.stderr
+            .contains("does not speak TLS\nhint: write http:// instead of https://"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[tokio::test]

@@ -180,6 +180,20 @@ async fn what_the_server_refuses_is_told() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_taken_is_told_before_the_plan_is_read() {
+    let server = Server::start(greeting()).await;
+    let taken = run(&server, &["new", "--name", "libgreet", "libgreet/main"]).await;
+    assert_eq!((taken.code, taken.stdout.as_str()), (Some(1), ""));
+    assert!(
+        taken
+            .stderr
+            .contains("there is a namespace libgreet already"),
+        "{}",
+        taken.stderr
+    );
+}
+
+#[tokio::test]
 async fn a_large_plan_is_not_begun_without_a_word() {
     let server = Server::start(with_plan(plan(101))).await;
     for arguments in [

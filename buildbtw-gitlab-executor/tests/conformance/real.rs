@@ -73,9 +73,15 @@ async fn a_cancelled_build_is_gone_within_seconds() {
         let job = world.until_traced("asleep").await;
         world.cancel(job, false).await;
     };
-    let runner = world.runner();
+    // What it takes longer than this kills it: SIGKILL leaves no report and another exit.
+    let runner = CustomRunner {
+        graceful_kill: Duration::from_secs(10),
+        ..world.runner()
+    };
     let (worked, ()) = tokio::join!(world.work(&runner), cancel);
     assert_eq!(worked.end, JobEnd::Canceled);
+    let script = worked.call("build_script").unwrap();
+    assert_eq!(script.exit, Exit::Code(2), "{script:#?}");
     let report = world.server.finished(run).await;
     assert_eq!(report.class, OutcomeClass::Infrastructure, "{report:?}");
     world.assert_nothing_left();

@@ -1,6 +1,6 @@
 //! Extractors whose refusals are problems, as everything else that the API says.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::StatusCode;
@@ -26,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpProblem> {
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(refused_json(&rejection)),
+            Err(rejection) => Err(refused_body(rejection.status(), rejection.body_text())),
         }
     }
 }
@@ -37,13 +37,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-fn refused_json(rejection: &JsonRejection) -> HttpProblem {
-    let kind = match rejection.status() {
+/// Why a body was not taken, by the status that axum gives it.
+pub fn refused_body(status: StatusCode, detail: String) -> HttpProblem {
+    let kind = match status {
         StatusCode::PAYLOAD_TOO_LARGE => ProblemType::TooLarge,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ProblemType::UnsupportedMediaType,
         _ => ProblemType::BadRequest,
     };
-    HttpProblem::new(kind, rejection.body_text())
+    HttpProblem::new(kind, detail)
 }
 
 /// Parts of the path.

@@ -10,7 +10,7 @@ use buildbtw_api::runs::RootMode;
 use buildbtw_api::{Changeset, NamespaceName};
 use buildbtw_graph::{
     Architecture, NoProvedPlan, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
-    SourceIndex, SourcePackage, Why, proved_plan,
+    Scope, SourceIndex, SourcePackage, Why, proved_plan,
 };
 
 use super::PlannerError;
@@ -24,6 +24,9 @@ use crate::sources::{Heads, READING, ResolvedChangeset, SourceCommit};
 
 /// How often planning starts again because a source moved in the middle of it.
 pub(super) const MOVING_SOURCES_TRIES: u32 = 3;
+
+/// How many unreadable sources a warning names.
+const UNREAD_SHOWN: usize = 8;
 
 /// A finished calculation with all that it was pinned to.
 #[derive(Debug)]
@@ -232,6 +235,45 @@ impl Ground {
         })
     }
 
+    /// Sources that cannot be read and of which nothing is released either: whether they depend on what is
+    /// rebuilt is not known, so they are missing in the plan and somebody should hear it.
+    fn unknown_dependents(&self, heads: &Heads) -> Option<PlanWarning> {
+        if self.options.scope == Scope::None {
+            return None;
+        }
+        let is_released = |pkgbase: &PkgBase| {
+            let mut indexes = self.released.values();
+            indexes.any(|index| index.packages_from(pkgbase.as_str()).next().is_some())
+        };
+        let is_changed = |pkgbase: &PkgBase| {
+            let mut changes = self.changes.iter();
+            changes.any(|change| change.pkgbase == *pkgbase)
+        };
+        let unread = heads.repositories().filter(|repository| {
+            repository.problem.is_some()
+                && repository.commit.is_some()
+                && repository.package.is_none()
+                && !is_changed(&repository.pkgbase)
+                && !is_released(&repository.pkgbase)
+        });
+        let names: Vec<&str> = unread
+            .map(|repository| repository.pkgbase.as_str())
+            .collect();
+        let shown = names.iter().take(UNREAD_SHOWN).copied().collect::<Vec<_>>();
+        let more = match names.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!names.is_empty()).then(|| PlanWarning {
+            pkgbase: None,
+            message: format!(
+                "whether they depend on this is not known, since their sources cannot be read and nothing of them is \
+                 released: {}{more}; `bbtw sources --problems` says what is wrong with them",
+                shown.join(", ")
+            ),
+        })
+    }
+
     /// Carries a calculation out on a thread where it keeps nobody waiting.
     async fn calculate<T: Send + 'static, E: Into<PlannerError> + Send + 'static>(
         &self,
@@ -281,6 +323,7 @@ pub async fn calculate(
                 plan.warnings.extend(pinned.warnings);
                 let unread = unread_sources(&heads, &plan);
                 plan.warnings.extend(unread);
+                plan.warnings.extend(ground.unknown_dependents(&heads));
                 plan.warnings.extend(ground.warning());
                 plan.warnings.sort();
                 return Ok(Calculation {

@@ -121,14 +121,22 @@ async fn check_all(server: &Server) {
     }
 }
 
+/// A namespace's name, for the log.
+async fn name_of(server: &Server, namespace: NamespaceKey) -> Option<String> {
+    let mut tx = server.db.read().await.ok()?;
+    let namespace = namespaces::by_key(&mut tx, namespace).await.ok()?;
+    Some(namespace.name.to_string())
+}
+
 async fn check(server: &Server, namespace: NamespaceKey) {
     let result = check_origins(server, namespace, |moves| IterationReason::NewCommit {
         moves,
     })
     .await;
     if let Err(error) = result {
+        let name = name_of(server, namespace).await;
         // The current iteration goes on; the next change of the sources is another chance.
-        tracing::warn!(%error, "the origins of a namespace cannot be followed");
+        tracing::warn!(namespace = name, %error, "the origins of a namespace cannot be followed");
     }
 }
 

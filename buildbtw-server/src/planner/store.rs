@@ -181,7 +181,7 @@ fn new_builds(
 /// Why a build belongs to the plan, in words.
 fn because(build: &PlannedBuild) -> String {
     match &build.because {
-        Because::Changed(_) => "its sources changed".to_owned(),
+        Because::Changed(_) => "it is an origin of the namespace".to_owned(),
         Because::Dependent(dependent) => {
             format!(
                 "{} needs {}, which {} makes",

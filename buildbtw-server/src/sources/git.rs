@@ -94,14 +94,15 @@ impl GitRepository {
             Some(commit) => Ok(DefaultBranch { name, commit }),
             None => Err(SourceError::NoCommit {
                 pkgbase: self.pkgbase.clone(),
-                detail: match (configured, name) {
-                    (Some(configured), Some(head)) => {
-                        format!("there is no `{configured}`, no `main` and no `{head}`")
+                detail: {
+                    let tried = configured.into_iter().chain(["main"]);
+                    let mut names: Vec<String> = Vec::new();
+                    for name in tried.chain(name.as_deref()).map(|name| format!("`{name}`")) {
+                        if !names.contains(&name) {
+                            names.push(name);
+                        }
                     }
-                    (None, Some(head)) if head != "main" => {
-                        format!("there is no `main` and no `{head}`")
-                    }
-                    _ => "there is no `main`".to_owned(),
+                    format!("there is no {}", names.join(", no "))
                 },
             }),
         }

@@ -11,7 +11,7 @@ use buildbtw_api::{BuildStatus, Changeset, NamespaceName, NamespaceStatus, Probl
 use buildbtw_graph::PkgBase;
 use serde::Deserialize;
 
-use super::page::{PageResult, name};
+use super::page::{Form, PageResult, name};
 use super::plan::PlanForm;
 use crate::Server;
 use crate::api::extract::{Json, Path as ApiPath};
@@ -180,7 +180,7 @@ pub struct Sent {
 pub async fn act(
     State(server): State<Server>,
     Path((namespace, verb)): Path<(String, String)>,
-    axum::Form(sent): axum::Form<Sent>,
+    Form(sent): Form<Sent>,
 ) -> PageResult {
     let namespace: NamespaceName = name(&namespace)?;
     carry_out(&server, &namespace, &verb, &sent).await?;
@@ -276,10 +276,7 @@ where
 }
 
 /// Makes the namespace whose plan was looked at, and goes to its page.
-pub async fn create(
-    State(server): State<Server>,
-    axum::Form(form): axum::Form<PlanForm>,
-) -> PageResult {
+pub async fn create(State(server): State<Server>, Form(form): Form<PlanForm>) -> PageResult {
     let request = CreateNamespace {
         name: match form.name.trim() {
             "" => None,

@@ -5,11 +5,14 @@ use std::fmt;
 use std::path::Path;
 
 use askama::Template;
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use buildbtw_api::BuildStatus;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
+use crate::api::extract::refused_body;
 use crate::clock;
 use crate::problems::HttpProblem;
 
@@ -71,6 +74,23 @@ pub fn render(template: &impl Template) -> PageResult {
     Ok((headers(), Html(html)).into_response())
 }
 
+/// What a form sends; what cannot be read of it is said on a page like every other mistake.
+pub struct Form<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        match axum::Form::<T>::from_request(request, state).await {
+            Ok(axum::Form(sent)) => Ok(Self(sent)),
+            Err(rejection) => Err(PageError(refused_body(
+                rejection.status(),
+                rejection.body_text(),
+            ))),
+        }
+    }
+}
+
 /// A name in the path of a page.
 pub fn name<T: std::str::FromStr>(text: &str) -> Result<T, PageError>
 where
@@ -126,10 +146,15 @@ pub fn length(milliseconds: i64) -> String {
     }
 }
 
-/// A length of time in milliseconds, to the second.
+/// A length of time in milliseconds, to the second; below ten seconds to a tenth, since the steps of most builds
+/// are as short.
 pub fn duration_ms(milliseconds: i64) -> String {
-    let seconds = milliseconds.max(0) / 1000;
+    let milliseconds = milliseconds.max(0);
+    let seconds = milliseconds / 1000;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0..10) if milliseconds >= 100 => {
+            format!("{seconds}.{} s", milliseconds / 100 % 10)
+        }
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),

@@ -8,7 +8,7 @@ use buildbtw_api::workers::Worker;
 use buildbtw_api::{WorkerId, WorkerMode};
 use serde::Deserialize;
 
-use super::page::{PageError, PageResult, When, build_page, bytes, name, render};
+use super::page::{Form, PageError, PageResult, When, build_page, bytes, name, render};
 use crate::api::extract::{Json, Path as ApiPath};
 use crate::api::workers::set_mode;
 use crate::db::{events, modes};
@@ -94,7 +94,7 @@ pub struct ModeForm {
 pub async fn change(
     State(server): State<Server>,
     Path(id): Path<String>,
-    axum::Form(form): axum::Form<ModeForm>,
+    Form(form): Form<ModeForm>,
 ) -> PageResult {
     let id: WorkerId = name(&id)?;
     let mode: WorkerMode = form.mode.parse().map_err(|_| {

@@ -84,6 +84,12 @@ async fn three_clicks_lead_to_the_first_error_of_what_caused_the_others() {
     ] {
         let browser = Browser::start(look).await;
         browser.open(&(world.stage.url() + "/")).await;
+        browser
+            .click("section[aria-labelledby='failures'] a[href$='/log/first-error']")
+            .await;
+        let at = browser.page.current_url().await.unwrap();
+        assert_eq!(at.fragment(), Some("L60"), "by the list of failures: {at}");
+        browser.open(&(world.stage.url() + "/")).await;
         browser.click("main a[href='/namespaces/n']").await;
         browser.click("tr[data-build='x86_64/suite/1'] a").await;
         browser.click("a[href$='/log/first-error']").await;

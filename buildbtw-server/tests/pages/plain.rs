@@ -136,6 +136,10 @@ async fn forms_act_without_a_script() {
     assert_eq!(status, 400, "{said}");
     assert!(said.contains("nonsense"), "{said}");
     assert_eq!(post("/namespaces/n/explode", &[]).await.0, 404);
+    let bare = client().post(world.stage.url() + "/namespaces/n/pause");
+    let bare = bare.body("reason=x").send().await.unwrap();
+    assert_eq!(bare.status().as_u16(), 415);
+    assert!(bare.text().await.unwrap().contains("</html>"), "not a page");
     let form = [
         ("changesets", "suite/main"),
         ("scope", "none"),
@@ -229,7 +233,7 @@ async fn the_way_from_the_change_to_a_build_is_shown_link_by_link() {
     assert_eq!(
         words(chain),
         format!(
-            "lib built its sources changed \
+            "lib built it is an origin of the namespace \
              {middle} {status} {middle} needs lib, which lib makes \
              suite dependency_failed suite needs {middle}, which {middle} makes"
         )

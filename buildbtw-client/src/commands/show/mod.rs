@@ -4,9 +4,9 @@ mod build;
 
 use std::io::{self, Write};
 
-use buildbtw_api::BuildStatus;
 use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::namespaces::{Iteration, NamespaceDetails};
+use buildbtw_api::{BuildStatus, NamespaceStatus};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -167,7 +167,14 @@ fn head(out: &mut dyn Write, details: &NamespaceDetails, width: usize) -> io::Re
     if let Some(priority) = &namespace.priority {
         line("priority", priority::words(priority));
     }
-    line("page", namespace.page.clone());
+    // The name may be another namespace's by now, the address of an iteration is this one's for ever.
+    let page = match (namespace.status, details.iterations.first()) {
+        (NamespaceStatus::Archived, Some(newest)) => {
+            format!("{}/{}", namespace.page.trim_end_matches('/'), newest.number)
+        }
+        _ => namespace.page.clone(),
+    };
+    line("page", page);
     table.write(out, width)?;
     if let Some(problem) = &namespace.origins_problem {
         let problem = harmless(problem);
