@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use buildbtw_graph::{
     Architecture, PlanError, PlanInput, PlanOptions, PlannedBuild, SourceIndex, SourcePackage,
-    UnbuildableReason, plan,
+    UnbuildableReason, plan, prove,
 };
 
 use crate::{build, diamond, options, plan_of, released, source, waves, x86_64};
@@ -231,4 +231,54 @@ fn bad_input_is_refused_with_a_reason() {
         ..options()
     };
     assert_eq!(refused(&[], passes), PlanError::BadPasses(3));
+}
+
+#[test]
+fn of_many_packages_of_one_name_no_two_are_installed_together() {
+    let mut sources = vec![source("lib 1-1", &[])];
+    for number in 1..=5 {
+        let head = format!("maker{number} {number}-1");
+        sources.push(source(&head, &["depends = lib", "[tool]"]));
+        let needs = format!("depends = tool={number}");
+        sources.push(source(&format!("user{number} 1-1"), &[&needs]));
+    }
+    for (one, other) in [(1, 2), (1, 5), (2, 3), (3, 4), (4, 5)] {
+        let needs = [one, other].map(|number| format!("makedepends = user{number}"));
+        let needs = needs.each_ref().map(String::as_str);
+        let mut with_app = sources.clone();
+        with_app.push(source(
+            "app 1-1",
+            &[&["depends = lib"], needs.as_slice()].concat(),
+        ));
+        let indexed: SourceIndex = with_app.iter().cloned().collect();
+        let options = options();
+        let input = PlanInput {
+            sources: &indexed,
+            released: &BTreeMap::new(),
+            changes: &sources[..1],
+            options: &options,
+        };
+        let mut made = plan(&input).unwrap();
+        let why = build(x86_64(&made), "app").unbuildable.clone();
+        assert_eq!(
+            why.map(|why| why.reason),
+            Some(UnbuildableReason::Conflict),
+            "{one} and {other}"
+        );
+        assert_eq!(prove(&input, &made), Ok(()));
+        // The proof finds it by itself.
+        let set = made.architectures.values_mut().next().unwrap();
+        let app = set
+            .builds
+            .iter_mut()
+            .find(|it| it.pkgbase.as_str() == "app");
+        app.unwrap().unbuildable = None;
+        let flaws = prove(&input, &made).unwrap_err();
+        assert!(
+            flaws
+                .iter()
+                .any(|flaw| matches!(flaw, buildbtw_graph::Flaw::Conflict { .. })),
+            "{one} and {other}: {flaws:?}"
+        );
+    }
 }
