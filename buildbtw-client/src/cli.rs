@@ -48,14 +48,9 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The server's address [default: http://127.0.0.1:8080]
-    #[arg(
-        long,
-        global = true,
-        env = "SERVER_URL",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    // The environment is read where this is used: clap would show `--server-url` in the usage of every mistake.
+    /// The server's address, also SERVER_URL [default: http://127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "URL")]
     pub server_url: Option<String>,
     /// Print JSON instead of text
     #[arg(long, global = true)]

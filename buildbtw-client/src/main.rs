@@ -69,7 +69,15 @@ async fn until_signalled(session: &Session, command: &Command) -> Outcome {
     let mut terminate = listen(SignalKind::terminate())?;
     tokio::select! {
         outcome = commands::run(session, command) => outcome,
-        _ = interrupt.recv() => Err(Failure::Code(INTERRUPTED)),
+        _ = interrupt.recv() => {
+            if let Command::Watch(watch) = command {
+                let name = &watch.namespace;
+                anstream::eprintln!(
+                    "\nIts builds go on: `bbtw watch {name}` follows them again, `bbtw cancel {name}` calls them off."
+                );
+            }
+            Err(Failure::Code(INTERRUPTED))
+        }
         _ = terminate.recv() => Err(Failure::Code(TERMINATED)),
     }
 }
@@ -77,8 +85,10 @@ async fn until_signalled(session: &Session, command: &Command) -> Outcome {
 /// The server's address: from the command line or the environment, else from a file `.env` here
 /// or above, else this machine.
 fn server(global: &cli::Global) -> String {
-    let given = global.server_url.clone().filter(|url| !url.is_empty());
+    let given = global.server_url.clone();
     given
+        .or_else(|| std::env::var("SERVER_URL").ok())
+        .filter(|url| !url.is_empty())
         .or_else(server_from_file)
         .unwrap_or_else(|| DEFAULT_SERVER.to_owned())
 }

@@ -71,10 +71,10 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A moment in the user's own time zone: `2026-11-21 10:12:05`.
+/// A moment in the user's own time zone: `2026-11-21 10:12:05 CET`.
 pub fn moment(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system())
-        .strftime("%Y-%m-%d %H:%M:%S")
+        .strftime("%Y-%m-%d %H:%M:%S %Z")
         .to_string()
 }
 
@@ -112,12 +112,22 @@ pub fn outcome(outcome: &Outcome) -> String {
 }
 
 /// Breaks a text into lines of at most `width` columns, at spaces only: a longer word has a line
-/// of its own.
+/// of its own. A number and what it counts stay together.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
+    let mut words: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match words.last_mut().filter(|last| is_number(last)) {
+            Some(number) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            None => words.push(word.to_owned()),
+        }
+    }
+    for word in &words {
         let needs = word.width();
         if used > 0 && used + 1 + needs > width {
             lines.push(std::mem::take(&mut line));
@@ -132,6 +142,11 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_start_matches('(');
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 /// Names in a row: the first `most`, and how many there are besides.

@@ -73,8 +73,24 @@ pub async fn rebuild(session: &Session, arguments: &cli::Rebuild) -> Outcome {
     let request = RebuildRequest {
         reuse: !arguments.no_reuse,
     };
-    let namespace = session.client.rebuild(&arguments.namespace, &request);
-    tell(session, &namespace.await?)
+    let namespace = session
+        .client
+        .rebuild(&arguments.namespace, &request)
+        .await?;
+    tell(session, &namespace)?;
+    if request.reuse && !session.json {
+        let name = &arguments.namespace;
+        let text = format!(
+            "What is built of the same as before is reused; `bbtw rebuild {name} --no-reuse` builds all of it again."
+        );
+        session.print(|out| {
+            for line in wrap(&text, session.width) {
+                writeln!(out, "{line}")?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// A plan that could not be made is a failure of the command.

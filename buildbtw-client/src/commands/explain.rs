@@ -144,13 +144,22 @@ fn write(
         true => format!(" ({}, pass {})", build.architecture, build.pass),
         false => String::new(),
     };
+    // That it is what it is needs no second line.
+    let why = match explanation {
+        Explanation::Done { message, .. } => message.clone(),
+        other => Some(other.to_string()),
+    };
     writeln!(
         out,
-        "{strong}{}{strong:#}{which} is {}:",
-        build.pkgbase, build.status
+        "{strong}{}{strong:#}{which} is {}{}",
+        build.pkgbase,
+        build.status,
+        if why.is_some() { ':' } else { '.' }
     )?;
-    for line in wrap(&harmless(&explanation.to_string()), width.saturating_sub(2)) {
-        writeln!(out, "  {line}")?;
+    if let Some(why) = why {
+        for line in wrap(&harmless(&why), width.saturating_sub(2)) {
+            writeln!(out, "  {line}")?;
+        }
     }
     if let Some(remedy) = remedy {
         for line in wrap(&harmless(&remedy), width.saturating_sub(2)) {

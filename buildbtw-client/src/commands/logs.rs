@@ -197,6 +197,10 @@ async fn find_run(
     let iteration = asking::iteration(&details, arguments.iteration)?;
     let mut builds =
         asking::builds_of(&session.client, name, iteration, &arguments.pkgbase).await?;
+    let there: Vec<String> = builds
+        .iter()
+        .map(|build| format!("{} pass {}", build.build.architecture, build.build.pass))
+        .collect();
     builds.retain(|build| {
         arguments
             .arch
@@ -232,13 +236,11 @@ async fn find_run(
     }
     let Some(last) = builds.pop() else {
         let message = format!(
-            "{} is not built for that architecture or pass",
-            arguments.pkgbase
+            "{} has no build for that architecture and pass, only {}",
+            arguments.pkgbase,
+            there.join(", ")
         );
-        return Ok(Err(Missing::Unclear(Failure::new(message).hint(format!(
-            "`bbtw show {name} {}` lists its builds",
-            arguments.pkgbase
-        )))));
+        return Ok(Err(Missing::Unclear(Failure::new(message))));
     };
     let own = last.runs.first().map(|run| run.id);
     let run = own.or_else(|| last.made_by.as_ref().map(|made_by| made_by.run));

@@ -281,7 +281,10 @@ async fn ctrl_c_ends_at_once() {
     watch.interrupt();
     let done = watch.finish().await;
     assert_eq!(done.code, Some(130), "{done:?}");
-    assert_eq!(done.stderr, "");
+    assert_eq!(
+        done.stderr,
+        "\nIts builds go on: `bbtw watch libgreet` follows them again, `bbtw cancel libgreet` calls them off.\n"
+    );
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ macro_rules! snapshot {
         let address = $server.address();
         let mut settings = insta::Settings::clone_current();
         settings.add_filter(&regex_of(&address), "http://server");
-        settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[moment]");
+        settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Za-z0-9+-]+", "[moment]");
         settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
         settings.bind(|| insta::assert_snapshot!(text));
     }};

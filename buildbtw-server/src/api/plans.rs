@@ -86,10 +86,15 @@ pub async fn difference(
         }
     }
     let (Some((from, before)), Some(after)) = (found, plans::get(&mut tx, to.key).await?) else {
-        return Err(HttpProblem::new(
-            ProblemType::NotFound,
-            format!("iteration {number} of {name} has no planned iteration to be compared with"),
-        ));
+        let detail = match earlier.iter().any(|iteration| iteration.number < number) {
+            true => {
+                format!("iteration {number} of {name} or the one before it has no plan to compare")
+            }
+            false => format!(
+                "iteration {number} is the first of {name}: there is nothing to compare it with"
+            ),
+        };
+        return Err(HttpProblem::new(ProblemType::NotFound, detail));
     };
     let commits = (
         plans::commits(&mut tx, from.key).await?,

@@ -110,6 +110,12 @@ fn write(out: &mut dyn Write, shown: &Shown, width: usize) -> io::Result<()> {
             build.pkgbase,
             details.iteration
         )?;
+    } else if let Some(by) = &details.made_by {
+        writeln!(
+            out,
+            "\nThe log of the run that made its packages, in iteration {} of {}: bbtw logs {} {} --iteration {}",
+            by.iteration, by.namespace, details.namespace, build.pkgbase, details.iteration
+        )?;
     }
     Ok(())
 }
