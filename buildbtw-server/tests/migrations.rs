@@ -84,6 +84,10 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
     sqlx::raw_sql(ROWS).execute(&db).await.unwrap();
     let before = counts(&db).await;
     for number in 2..=all.len() {
+        if number == 16 {
+            let events = "INSERT INTO event (at, kind, worker) VALUES (2, 'worker_mode', 'w'), (3, 'worker_mode', 'gone')";
+            sqlx::raw_sql(events).execute(&db).await.unwrap();
+        }
         upto(number).run(&db).await.unwrap();
         let after = counts(&db).await;
         for (table, count) in &before {
@@ -118,6 +122,13 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
         .await
         .unwrap();
     assert_eq!(kind, "worker");
+    // What is said of a worker is said of its row.
+    let about: Vec<Option<i64>> =
+        sqlx::query_scalar("SELECT worker_id FROM event WHERE kind = 'worker_mode' ORDER BY at")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    assert_eq!(about, [Some(1), None]);
     // Nobody knows how fast the workers are that were there.
     let paces: String = sqlx::query_scalar("SELECT paces FROM worker WHERE id = 1")
         .fetch_one(&db)

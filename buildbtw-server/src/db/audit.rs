@@ -99,7 +99,7 @@ const OTHERS: &[(&str, &str)] = &[
     (
         "the events do not lead to the mode of a worker",
         "SELECT name || ' ' || mode FROM worker WHERE mode <> coalesce((SELECT after FROM event \
-         WHERE kind = 'worker_mode' AND event.worker = worker.name ORDER BY seq DESC LIMIT 1), 'active')",
+         WHERE kind = 'worker_mode' AND event.worker_id = worker.id ORDER BY seq DESC LIMIT 1), 'active')",
     ),
     (
         "the events do not lead to the mode of the server",

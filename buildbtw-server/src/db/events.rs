@@ -5,7 +5,7 @@ use buildbtw_api::events::{Event, EventKind};
 use buildbtw_api::{BuildStatus, NamespaceName};
 use sqlx::{FromRow, SqliteConnection};
 
-use super::keys::NamespaceKey;
+use super::keys::{NamespaceKey, WorkerKey};
 use super::{DbError, DbResult, Statements, now, timestamp, word};
 
 /// An event to be recorded. Fields that do not apply stay empty.
@@ -25,8 +25,8 @@ pub struct NewEvent<'a> {
     pub before: Option<&'a str>,
     /// The status or mode after, or a generation's number.
     pub after: Option<String>,
-    /// To which worker, by name.
-    pub worker: Option<&'a str>,
+    /// To which worker, with its name.
+    pub worker: Option<(WorkerKey, &'a str)>,
     /// Why, in words.
     pub message: Option<&'a str>,
     /// Who wanted it.
@@ -34,7 +34,7 @@ pub struct NewEvent<'a> {
 }
 
 const RECORD: &str = "INSERT INTO event (at, kind, namespace_id, iteration, architecture, pkgbase, pass, run, before, after, \
-     message, worker, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     message, worker, worker_id, actor) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Records an event.
 pub async fn record(
@@ -70,7 +70,8 @@ pub(super) fn add(
         .bind(event.before)
         .bind(event.after)
         .bind(event.message)
-        .bind(event.worker)
+        .bind(event.worker.map(|(_, name)| name))
+        .bind(event.worker.map(|(key, _)| key))
         .bind(event.actor);
 }
 

@@ -105,7 +105,7 @@ pub async fn set_worker(
     .execute(&mut *db)
     .await?;
     let event = NewEvent {
-        worker: Some(&name),
+        worker: Some((worker, &name)),
         before: Some(&before),
         after: Some(mode.to_string()),
         message: reason,

@@ -109,7 +109,8 @@ fn told_line(answers: &mut Answers) -> DbResult<Line> {
 }
 
 fn ask_ready(to: &mut Statements, at: i64, each: u32) {
-    // From the few build sets that are worked on to the first of their lines, which an index has in
+    // A limit that is bound has SQLite plan the statement anew each time (`sqlite3ExprIsInteger` looks at its value), so it
+    // stands in the text. From the few build sets that are worked on to the first of their lines, which an index has in
     // order: however many are ready, no more is read.
     to.add(&format!(
         "SELECT build.id, build.build_set_id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, \
@@ -120,12 +121,11 @@ fn ask_ready(to: &mut Statements, at: i64, each: u32) {
          CROSS JOIN build ON build.id IN (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
          AND line.status = 'pending' AND line.refers_to IS NULL \
          AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
-         ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT ?) \
+         ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT {each}) \
          WHERE namespace.status = 'active' AND iteration.status = 'current'"
     ))
     .bind(at + 1)
-    .bind(latest(at))
-    .bind(each);
+    .bind(latest(at));
 }
 
 /// The workers that a ready build is to be kept from while there are others.
@@ -199,17 +199,17 @@ pub async fn learn(
     architecture: &str,
     milliseconds: i64,
 ) -> DbResult<()> {
-    sqlx::query(
+    let sql = format!(
         "INSERT INTO duration (pkgbase, architecture, recent) VALUES (?1, ?2, json_array(?3)) \
          ON CONFLICT (pkgbase, architecture) DO UPDATE SET recent = (SELECT json_group_array(value ORDER BY key) \
-         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', ?3)) ORDER BY key DESC LIMIT ?4))",
-    )
-    .bind(pkgbase)
-    .bind(architecture)
-    .bind(milliseconds.max(0))
-    .bind(KEPT)
-    .execute(db)
-    .await?;
+         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', ?3)) ORDER BY key DESC LIMIT {KEPT}))"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(pkgbase)
+        .bind(architecture)
+        .bind(milliseconds.max(0))
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -222,17 +222,16 @@ pub fn add_duration(
     architecture: &str,
     speed: Speed,
 ) {
-    to.add(
+    to.add(&format!(
         "INSERT INTO duration (pkgbase, architecture, recent) \
          SELECT ?, ?, json_array(max((ended_at - started_at) / 1000 * ? / 1000, 0)) FROM run WHERE id = ? AND started_at IS NOT NULL \
          ON CONFLICT (pkgbase, architecture) DO UPDATE SET recent = (SELECT json_group_array(value ORDER BY key) \
-         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', excluded.recent ->> '$[0]')) ORDER BY key DESC LIMIT ?))",
-    )
+         FROM (SELECT key, value FROM json_each(json_insert(recent, '$[#]', excluded.recent ->> '$[0]')) ORDER BY key DESC LIMIT {KEPT}))"
+    ))
     .bind(pkgbase)
     .bind(architecture)
     .bind(speed.normal(1_000))
-    .bind(run)
-    .bind(KEPT);
+    .bind(run);
 }
 
 /// What is known of durations on an architecture: those of the last runs, in milliseconds, by package

@@ -162,6 +162,9 @@ impl Keeper {
                 }
                 self.unwatched =
                     self.without_watch(survey.entries.into_iter().chain(survey.folders));
+                // What changed without an event may have other folders than those that are watched.
+                let suspects = survey.suspects.iter();
+                self.unwatched.extend(suspects.map(|one| one.entry.clone()));
                 self.examine(survey.suspects, survey.gone).await;
                 true
             }

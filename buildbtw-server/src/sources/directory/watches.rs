@@ -171,15 +171,22 @@ impl Watches {
     /// Watches an entry as what it is now. What changes after this call is noticed, what changed
     /// before shows to whoever looks after it.
     pub fn follow(&mut self, entry: &OsStr) -> Watched {
-        let mut is = look_at(&self.folder, entry);
-        // While a repository is being made, it may be more than what was watched a moment ago.
+        self.follow_through(entry, || {})
+    }
+
+    /// The same with something that happens after each look, before its watches begin.
+    fn follow_through(&mut self, entry: &OsStr, mut meanwhile: impl FnMut()) -> Watched {
+        let mut wants = wanted(&self.folder, entry, &look_at(&self.folder, entry));
+        // While a repository is being made, there may be more to watch than a moment ago. What came before
+        // the watches shows in another look, what comes after it in an event.
         for _ in 0..4 {
-            let watched = self.watch(entry, &wanted(&self.folder, entry, &is));
-            let now = look_at(&self.folder, entry);
-            if now == is {
+            meanwhile();
+            let watched = self.watch(entry, &wants);
+            let now = wanted(&self.folder, entry, &look_at(&self.folder, entry));
+            if now == wants {
                 return watched;
             }
-            is = now;
+            wants = now;
         }
         // It keeps changing: the next event, or sweep, will tell.
         Watched::No
@@ -287,6 +294,33 @@ fn wanted(folder: &Path, entry: &OsStr, is: &Entry) -> Vec<(PathBuf, RecursiveMo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A repository is made in steps, and each of them may come just before its watch.
+    #[test]
+    fn what_comes_between_a_look_and_its_watch_is_watched_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = folder.path().join("lib/.git");
+        std::fs::create_dir(folder.path().join("lib")).unwrap();
+        let mut watches = Watches::begin(folder.path(), 100, Arc::default());
+        let paths = |watches: &Watches| -> Vec<PathBuf> {
+            let watched = watches.watched[OsStr::new("lib")].iter();
+            watched.map(|(path, _)| path.clone()).collect()
+        };
+        let begun = watches.follow_through(OsStr::new("lib"), || {
+            let _ = std::fs::create_dir(&git);
+        });
+        assert_eq!(begun, Watched::Yes);
+        assert_eq!(paths(&watches), [folder.path().join("lib"), git.clone()]);
+        for part in ["objects", "refs"] {
+            std::fs::create_dir(git.join(part)).unwrap();
+        }
+        std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        let made = watches.follow_through(OsStr::new("lib"), || {
+            let _ = std::fs::create_dir(git.join("refs/heads"));
+        });
+        assert_eq!(made, Watched::Yes);
+        assert_eq!(paths(&watches), [git.clone(), git.join("refs/heads")]);
+    }
 
     #[test]
     fn only_references_are_of_interest() {
