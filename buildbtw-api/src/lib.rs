@@ -9,6 +9,7 @@
 
 pub mod amounts;
 pub mod builds;
+pub mod causes;
 pub mod changing;
 pub mod client;
 pub mod events;

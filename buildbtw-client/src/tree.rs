@@ -211,6 +211,12 @@ impl Tree {
     }
 
     fn unknown(&self, pkgbase: &PkgBase) -> Failure {
+        let file = format!("/{pkgbase}/.SRCINFO: ");
+        let mut unreadable = self.unreadable.iter().map(|warning| &warning.message);
+        if let Some(message) = unreadable.find(|message| message.contains(&file)) {
+            let message = message.trim_end_matches("; it is left out");
+            return Failure::new(message);
+        }
         let makes = |source: &&std::sync::Arc<SourcePackage>| {
             let mut packages = source.packages.iter();
             packages.any(|package| package.pkgname.as_str() == pkgbase.as_str())

@@ -24,6 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use buildbtw_api::causes::in_words;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -131,7 +132,7 @@ fn call() -> Verdict {
         Call::Cleanup => cleanup::call(&arguments.config),
         Call::Doctor => return doctor::call(&arguments.config),
     };
-    result.unwrap_or_else(|error| Verdict::System(format!("{error:#}")))
+    result.unwrap_or_else(|error| Verdict::System(in_words(error.as_ref())))
 }
 
 /// The answer to `config`: JSON and nothing else, as the Runner reads all of the standard output.

@@ -171,10 +171,19 @@ fn in_a_line(message: &str, numbers: &[usize]) -> String {
             format!("{what} in line {number}, `{}`", shortened(text))
         }
         (Some(what), Some((number, text, expected))) => {
-            format!("{what} in line {number}, `{}`: {expected}", shortened(text))
+            // All keywords that there are help nobody to find the line.
+            format!(
+                "{what} in line {number}, `{}`: {}",
+                shortened(text),
+                shortened(expected)
+            )
         }
         // Another version of it may draw otherwise.
-        _ => lines.join(" ").trim().to_owned(),
+        _ => {
+            let drawn = lines.iter().map(|line| line.trim_matches(['|', '^', ' ']));
+            let said: Vec<&str> = drawn.filter(|line| !line.is_empty()).collect();
+            said.join(", ")
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The server program: settings, logging, signals.
 
+use std::process::ExitCode;
+
+use buildbtw_api::causes::in_words;
 use buildbtw_server::config::{Command, Config};
 use buildbtw_server::dispatch::fleet::ci_config::{self, Place};
 use buildbtw_server::dispatch::fleet::doctor::{self, Finding};
@@ -24,18 +27,38 @@ static ALLOCATOR_SETTINGS: Option<&'static std::ffi::c_char> = {
     Some(unsafe { &*settings.as_ptr() })
 };
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match begin() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", in_words(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin() -> anyhow::Result<()> {
     // A missing `.env` is fine; one that cannot be read is not.
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
-        anyhow::bail!("cannot read the file .env: {error}");
+        return Err(bad_settings(&error));
     }
     let config = Config::from_surroundings();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(run(config))
+}
+
+/// What is wrong with the file of settings.
+fn bad_settings(error: &dotenvy::Error) -> anyhow::Error {
+    match error {
+        dotenvy::Error::LineParse(line, _) => anyhow::anyhow!(
+            "cannot read the line `{line}` of .env\n  hint: write NAME=value, with quotes around a value with blanks"
+        ),
+        other => anyhow::anyhow!("cannot read the file .env: {other}"),
+    }
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {

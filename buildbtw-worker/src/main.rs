@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
+use buildbtw_api::causes::in_words;
 use buildbtw_api::client::Client;
 use buildbtw_worker::folder::{Folder, FolderError};
 use buildbtw_worker::{Workplace, builder, token};
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", in_words(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -49,6 +50,9 @@ fn start() -> anyhow::Result<()> {
     let settings = match dotenvy::dotenv() {
         Ok(path) => Some(path),
         Err(error) if error.not_found() => None,
+        Err(dotenvy::Error::LineParse(line, _)) => bail!(
+            "cannot read the line `{line}` of .env\n  hint: write NAME=value, with quotes around a value with blanks"
+        ),
         Err(error) => return Err(error).context("cannot read the settings in .env"),
     };
     let config = Config::parse();

@@ -113,6 +113,10 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
             writeln!(
                 out,
                 "  only what failed or was called off is; --force also tries what is known to be impossible"
+            )?;
+            writeln!(
+                out,
+                "  what waits for a failure (dependency_failed) goes on when that is built: retry the failure"
             )
         }
         (builds, dependents) => {

@@ -290,7 +290,8 @@ async fn nothing_to_fetch_is_a_failure() {
     let done = run_in(&server, folder.path(), &["download", "libgreet"]).await;
     assert_eq!(done.code, Some(1));
     assert!(
-        done.stderr.contains("has no packages yet"),
+        done.stderr
+            .contains("iteration 1 of libgreet has no packages\nhint: `bbtw show"),
         "{}",
         done.stderr
     );

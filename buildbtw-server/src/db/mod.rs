@@ -87,6 +87,11 @@ pub enum DbError {
         /// Where the transaction began that began last.
         held_by: Option<Place>,
     },
+    /// The URL is that of another database.
+    #[error(
+        "the database is one of SQLite, not of `{0}`; write DATABASE_URL as sqlite:/path/to/buildbtw.db"
+    )]
+    NotSqlite(String),
     /// A row holds what this version cannot read.
     #[error("the database holds a {what} that cannot be read: {reason}")]
     Unreadable {
@@ -142,12 +147,16 @@ impl Db {
     ///
     /// When the URL is none of SQLite's.
     pub fn file(url: Option<&str>, data_dir: &Path) -> DbResult<PathBuf> {
-        Ok(match url {
-            Some(url) => SqliteConnectOptions::from_str(url)?
+        let Some(url) = url else {
+            return Ok(data_dir.join("buildbtw.db"));
+        };
+        // The driver takes whatever has no scheme of its own for a path. The rest of the URL may hold a password.
+        match url.split_once("://") {
+            Some((scheme, _)) if scheme != "sqlite" => Err(DbError::NotSqlite(scheme.to_owned())),
+            _ => Ok(SqliteConnectOptions::from_str(url)?
                 .get_filename()
-                .to_owned(),
-            None => data_dir.join("buildbtw.db"),
-        })
+                .to_owned()),
+        }
     }
 
     /// Opens the database at a URL (`sqlite:...`), or the file `buildbtw.db` of a folder, and brings

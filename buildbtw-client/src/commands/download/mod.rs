@@ -91,6 +91,9 @@ pub async fn run(session: &Session, arguments: &cli::Download) -> Outcome {
         None => Path::new(name.as_str()).join(iteration.number.to_string()),
     };
     let mut wanted = wanted(session, name, iteration, &folder, &sources).await?;
+    if wanted.is_empty() && !session.json {
+        return Err(nothing_there(arguments, iteration, &builds));
+    }
     fetch_all(session, &mut wanted).await?;
     if session.json {
         session.print_json(&Report {
@@ -119,14 +122,22 @@ pub async fn run(session: &Session, arguments: &cli::Download) -> Outcome {
             Ok(())
         })?;
     }
-    if wanted.is_empty() {
-        return Err(Failure::new(format!(
-            "iteration {} of {name} has no packages yet",
-            iteration.number
-        ))
-        .hint(format!("`bbtw watch {name}` follows it until it is done")));
+    match wanted.is_empty() {
+        true => Err(nothing_there(arguments, iteration, &builds)),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// There are no packages, and perhaps there will be none.
+fn nothing_there(arguments: &cli::Download, iteration: &Iteration, builds: &[Build]) -> Failure {
+    let (name, number) = (&arguments.namespace, iteration.number);
+    match builds.iter().all(|build| build.status.is_final()) {
+        true => Failure::new(format!("iteration {number} of {name} has no packages")).hint(
+            format!("`bbtw show {name} --iteration {number}` says what became of its builds"),
+        ),
+        false => Failure::new(format!("iteration {number} of {name} has no packages yet"))
+            .hint(format!("`bbtw watch {name}` follows it until it is done")),
+    }
 }
 
 /// Refuses package bases that are not built, or not yet: who names one wants just that one.
