@@ -73,8 +73,9 @@ pub async fn to_review(db: &mut SqliteConnection) -> DbResult<Vec<WorkerKey>> {
 /// Asks for the workers about which there may be something to decide.
 pub fn ask_to_review(to: &mut Statements) {
     to.add(
-        "SELECT worker_id FROM suspicion UNION SELECT worker_id FROM worker_failure WHERE failed_at > ? \
-         GROUP BY worker_id HAVING count(*) >= ?",
+        // The machinery's failures that a success came behind are held against nobody, and there are many.
+        "SELECT worker_id FROM suspicion UNION SELECT worker_failure.worker_id FROM worker_failure JOIN run ON run.id = run_id \
+         WHERE failed_at > ? AND (in_a_row = 1 OR class <> 'infrastructure') GROUP BY worker_failure.worker_id HAVING count(*) >= ?",
     )
     .bind(now() - DAY)
     .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX));

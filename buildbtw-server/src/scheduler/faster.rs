@@ -6,8 +6,9 @@
 //! behind on the slowest.
 //!
 //! Nothing waits for long: a build is left to others for no longer than it would have taken where it was
-//! left, to those who have a free slot only for some seconds, and never when its namespace has nothing
-//! else handed out. Of more than a few ready builds one is always taken.
+//! left, and to those who have a free slot only for some seconds. When its namespace has nothing else handed
+//! out, it is left to nobody but those: so each link of a chain goes to the fastest that is idle, and no chain
+//! stands still for the sake of one that is busy. Of more than a few ready builds one is always taken.
 
 use buildbtw_api::{BuildPlace, WorkerMode};
 
@@ -104,9 +105,10 @@ pub(super) fn left<K>(
     let weighed = line.iter().take(WEIGHED);
     weighed
         .map(|build| {
-            if others.is_empty() || alone(build.namespace) {
+            if others.is_empty() {
                 return None;
             }
+            let alone = alone(build.namespace);
             let own_ms = build.weight.own_ms;
             let here = asks.speed.takes(own_ms);
             if build.waited_ms >= here {
@@ -118,6 +120,9 @@ pub(super) fn left<K>(
                     return None;
                 }
                 let slot = other.slot(build.waited_ms)?;
+                if alone && other.free_in[slot] > 0 {
+                    return None;
+                }
                 let end = other.free_in[slot].saturating_add(other.worker.speed.takes(own_ms));
                 Some((end, other, slot))
             });

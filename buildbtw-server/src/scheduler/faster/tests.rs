@@ -150,6 +150,21 @@ fn where_nothing_is_known_of_speeds_nothing_waits() {
 }
 
 #[test]
+fn the_only_build_of_a_namespace_goes_to_the_fastest_that_is_idle() {
+    let with = |minutes: i64, waited_ms: i64| {
+        let workers = vec![worker(1, 500, 0), worker(2, 2_000, minutes)];
+        let mut only = build(1, 10 * MINUTE);
+        only.waited_ms = waited_ms;
+        let mut situation = situation(vec![only], workers);
+        situation.shares.clear();
+        gets(&situation)
+    };
+    assert!(with(0, 0).is_err());
+    assert_eq!(with(0, ASKS_WITHIN_MS), Ok(vec![1]), "it does not ask");
+    assert_eq!(with(1, 0), Ok(vec![1]), "it is busy");
+}
+
+#[test]
 fn it_is_said_who_is_waited_for_unless_a_free_worker_takes_it() {
     let workers = vec![worker(1, 500, 0), worker(2, 2_000, 3)];
     let mut waiting = situation(vec![build(1, 10 * MINUTE)], workers);
@@ -162,9 +177,9 @@ fn it_is_said_who_is_waited_for_unless_a_free_worker_takes_it() {
 }
 
 proptest! {
-    /// However workers stand: nothing is left to others for longer than it would have taken, nor of a
-    /// namespace that has nothing handed out, nor when more is ready than was looked at; and whoever
-    /// leaves something gains by it.
+    /// However workers stand: nothing is left to others for longer than it would have taken, nor when more is ready
+    /// than was looked at; what a namespace has nothing else of is left to a faster one for seconds, if that is
+    /// idle; and whoever leaves something gains by it.
     #[test]
     fn waiting_is_bounded_and_gains(
         own in prop::collection::vec(1_i64..100 * MINUTE, 1..30),
@@ -186,13 +201,17 @@ proptest! {
         let asks = &situation.workers[0];
         let found = situation.candidates(asks);
         let taken = found.clone().unwrap_or_default();
-        prop_assert!(!taken.is_empty() || !(alone || more || own.len() > WEIGHED));
+        let idle = situation.workers.iter().filter(|other| other.under_way.is_empty());
+        let faster = idle.filter(|other| other.speed > asks.speed).count();
+        let is_asked_soon = faster > 0 && waited < ASKS_WITHIN_MS;
+        prop_assert!(!taken.is_empty() || !(more || own.len() > WEIGHED));
+        prop_assert!(!taken.is_empty() || !alone || is_asked_soon);
         for build in &situation.ready {
             let here = asks.speed.takes(build.weight.own_ms);
             if taken.contains(&build.key) {
                 continue;
             }
-            prop_assert!(!alone);
+            prop_assert!(!alone || is_asked_soon);
             prop_assert!(waited < here, "build {} waits for {} ms", build.key, waited);
             let sooner = situation.workers.iter().any(|other| {
                 let run = other.under_way.first();
