@@ -463,21 +463,52 @@ impl Client {
         ),
         ClientError,
     > {
-        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let request = self.http.get(self.url(&segments));
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        let response = self.send(self.of_path(path)).await?;
+        let length = response.content_length();
+        Ok((length, self.bytes_of(response)))
+    }
+
+    /// The same from a byte on, with the byte at which the answer really begins: not every server, nor proxy, sends
+    /// parts of files.
+    pub async fn file_from(
+        &self,
+        path: &str,
+        from: u64,
+    ) -> Result<(u64, impl Stream<Item = Result<Bytes, ClientError>> + use<>), ClientError> {
+        let request = match from {
+            0 => self.of_path(path),
+            from => self
+                .of_path(path)
+                .header(reqwest::header::RANGE, format!("bytes={from}-")),
         };
         let response = self.send(request).await?;
-        let length = response.content_length();
+        let begin = match response.status() {
+            StatusCode::PARTIAL_CONTENT => from,
+            _ => 0,
+        };
+        Ok((begin, self.bytes_of(response)))
+    }
+
+    /// A request for something by its path.
+    fn of_path(&self, path: &str) -> RequestBuilder {
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let request = self.http.get(self.url(&segments));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    fn bytes_of(
+        &self,
+        response: Response,
+    ) -> impl Stream<Item = Result<Bytes, ClientError>> + use<> {
         let url = self.base.clone();
-        let stream = response
+        response
             .bytes_stream()
             .map_err(move |error| ClientError::Broken {
                 url: url.clone(),
                 reason: innermost(&error),
-            });
-        Ok((length, stream))
+            })
     }
 }

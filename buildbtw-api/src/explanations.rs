@@ -217,14 +217,10 @@ impl fmt::Display for Explanation {
                 "the workers that could build it get no runs: {}",
                 workers.join(", ")
             ),
-            Self::WorkersBusy { slots, ahead } => write!(
-                f,
-                "all {slots} slots of the workers are taken, and {} before it",
-                come(*ahead)
-            ),
+            Self::WorkersBusy { slots, ahead } => write!(f, "{}{}", taken(*slots), come(*ahead)),
             Self::PipelinesOpen { limit, ahead } => write!(
                 f,
-                "all {limit} pipelines that may be open on GitLab are, and {} before it",
+                "all {limit} pipelines that may be open on GitLab are{}",
                 come(*ahead)
             ),
             Self::WaitsForRunner {
@@ -242,13 +238,12 @@ impl fmt::Display for Explanation {
             Self::LeftToFaster { worker, ahead } => write!(
                 f,
                 "it ends sooner on {worker}, which is faster than the workers that are free and about \
-                 to be free itself; {ahead} ready builds come before it"
-            ),
-            Self::NextInLine { ahead } => write!(
-                f,
-                "it is ready and a worker is free; {} before it",
+                 to be free itself{}",
                 come(*ahead)
             ),
+            Self::NextInLine { ahead } => {
+                write!(f, "it is ready and a worker is free{}", come(*ahead))
+            }
             Self::Failed { class, message } => match class {
                 Some(class) => write!(f, "it failed ({class}){}", said(message)),
                 None => write!(f, "it failed{}", said(message)),
@@ -266,11 +261,20 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// How many ready builds get a slot earlier, in words.
+/// How many ready builds get a slot earlier, in words; nothing where it is the next.
 fn come(ahead: u32) -> String {
     match ahead {
-        1 => "1 ready build comes".to_owned(),
-        _ => format!("{ahead} ready builds come"),
+        0 => String::new(),
+        1 => ", and 1 ready build comes before it".to_owned(),
+        _ => format!(", and {ahead} ready builds come before it"),
+    }
+}
+
+/// How many slots the workers have, all of which are taken.
+fn taken(slots: u32) -> String {
+    match slots {
+        1 => "the only slot of the workers is taken".to_owned(),
+        _ => format!("all {slots} slots of the workers are taken"),
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Health {
     pub status: String,
     /// The server's version.
     pub version: String,
+    /// The address under which it is reached, as it was told; empty in answers of servers that did not say so yet.
+    #[serde(default)]
+    pub base_url: String,
     /// How many source repositories are known.
     pub sources: u64,
     /// How many of them cannot be planned with.

@@ -282,8 +282,8 @@ pub struct Logs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Every package is checked against the SHA-256 that the server names. What is
-there already is not fetched again, so an interrupted download goes on where it
-was.
+there already is not fetched again, and an interrupted download goes on where it
+was, also in the middle of a package (a hidden file that ends in .part).
 
 Examples:
   bbtw download openimageio

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buildbtw_api::client::ClientError;
+use buildbtw_api::sources::Health;
 use buildbtw_api::workers::Heartbeat;
 use buildbtw_api::{ProblemType, WorkerId};
 use buildbtw_worker::token;
@@ -86,7 +87,33 @@ pub fn call(path: &Path) -> Verdict {
     }
 }
 
+/// Folders that were made to look whether they can be used. They go again: their owner is to be the Runner's user,
+/// and perhaps it is root who looks.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn missing(host: &Host) -> Self {
+        let missing = [jobs::all(host), host.folder.clone()];
+        Self(
+            missing
+                .into_iter()
+                .filter(|folder| !folder.exists())
+                .collect(),
+        )
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // One in which a job has begun meanwhile is not empty and stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
 fn look(host: &Host) -> Vec<Finding> {
+    let _made = Made::missing(host);
     let mut findings = vec![configuration(host)];
     findings.extend(folder(host));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -149,7 +176,7 @@ fn folder(host: &Host) -> Vec<Finding> {
                 folder.display()
             ),
             format!(
-                "call this as the Runner's user, and let the folder be its own: chown {user} {}",
+                "call this as the Runner's user, and let the folder and all in it be its own: chown -R {user} {}",
                 host.folder.display()
             ),
         )];
@@ -224,12 +251,12 @@ async fn ask(server: &Server) -> Vec<Finding> {
             "let the server make one: remove `worker-token` from its data folder and start it anew",
         ));
     }
-    findings.extend(clock(server).await);
+    findings.extend(health(server).await.unwrap_or_default());
     findings
 }
 
-/// Compares the clocks by the answer's `Date`.
-async fn clock(server: &Server) -> Option<Finding> {
+/// Compares the clocks by the answer's `Date`, and the address with the one that the server's pipelines name.
+async fn health(server: &Server) -> Option<Vec<Finding>> {
     let url = format!(
         "{}/api/v1/health",
         server.url.as_str().trim_end_matches('/')
@@ -239,7 +266,27 @@ async fn clock(server: &Server) -> Option<Finding> {
     let now = Timestamp::now();
     let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
     let there = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
-    Some(compared(now, there))
+    let mut findings = vec![compared(now, there)];
+    if let Ok(health) = answer.json::<Health>().await {
+        findings.extend(called_otherwise(server.url.as_str(), &health.base_url));
+    }
+    Some(findings)
+}
+
+/// A server's pipelines name its own address, and a host builds for nobody but those in its configuration.
+fn called_otherwise(here: &str, there: &str) -> Option<Finding> {
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    let same = there.is_empty() || plain(here) == plain(there);
+    (!same).then(|| {
+        ill(
+            format!(
+                "the server at {here} calls itself {there}: this host would refuse all its jobs"
+            ),
+            format!(
+                "write url = \"{there}\" in [[server]], or start the server with BASE_URL={here}"
+            ),
+        )
+    })
 }
 
 fn compared(here: Timestamp, there: Timestamp) -> Finding {
@@ -292,6 +339,16 @@ mod tests {
     fn a_hint_of_an_error_is_its_own() {
         let found = told(&"it is broken\n  hint: mend it");
         assert_eq!(found, ill("it is broken", "mend it"));
+    }
+
+    #[test]
+    fn a_server_is_called_as_it_calls_itself() {
+        assert_eq!(called_otherwise("http://a:1/", "http://a:1"), None);
+        assert_eq!(called_otherwise("http://a:1/", ""), None, "an older server");
+        let found = called_otherwise("http://localhost:1/", "http://a:1");
+        assert!(
+            matches!(found, Some(Finding::Ill { hint, .. }) if hint.contains("url = \"http://a:1\""))
+        );
     }
 
     #[test]

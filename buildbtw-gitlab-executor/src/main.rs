@@ -109,7 +109,13 @@ fn call() -> Verdict {
             let _ = message.print();
             // A wrong call is a fault of the Runner's configuration, never of a build.
             return match message.use_stderr() {
-                true => Verdict::System("the Runner's config.toml calls it wrongly".to_owned()),
+                // Whoever calls it by hand knows; only the Runner sets this.
+                true => match std::env::var_os("SYSTEM_FAILURE_EXIT_CODE") {
+                    Some(_) => {
+                        Verdict::System("the Runner's config.toml calls it wrongly".to_owned())
+                    }
+                    None => Verdict::Ill,
+                },
                 false => Verdict::Good,
             };
         }

@@ -13,9 +13,8 @@ const LONGEST: u64 = 4096;
 pub enum TokenError {
     /// The file cannot be read.
     #[error(
-        "cannot read the token file {path}: {source}\n  \
-         hint: the server makes one at its first start (`worker-token` in its data folder); \
-         copy it here"
+        "cannot read the token file {path}: {source}\n  hint: {}",
+        unreadable_hint(source)
     )]
     Unreadable {
         /// The file.
@@ -44,6 +43,18 @@ pub enum TokenError {
         /// What is wrong with it.
         what: &'static str,
     },
+}
+
+/// What to do about a file that cannot be read.
+fn unreadable_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "let the file, and the way to it, be this user's own, with mode 0600"
+        }
+        _ => {
+            "the server makes one at its first start (`worker-token` in its data folder); copy it here"
+        }
+    }
 }
 
 /// Reads the token.

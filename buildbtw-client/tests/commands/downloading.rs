@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use buildbtw_api::BuildStatus;
 
-use crate::fixtures::{built, failed};
+use crate::fixtures::{built, failed, sha256};
 use crate::program::{Running, bbtw, regex_of, run_in, snapshot};
 use crate::server::Server;
 use crate::world::World;
@@ -122,10 +122,18 @@ async fn a_broken_connection_is_tried_again_and_leaves_nothing() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(files(folder.path()), ALL);
     assert_eq!(fetched(&server), 7);
+    let content = |file: &str| fs::read(folder.path().join(file)).unwrap();
+    for file in ALL {
+        let path = file.replace("libgreet/1/", "/repo/libgreet/1/os/x86_64/");
+        assert_eq!(
+            content(file),
+            server.read(|world| world.files[&path].clone())
+        );
+    }
 }
 
 #[tokio::test]
-async fn ctrl_c_leaves_nothing_unfinished() {
+async fn a_download_goes_on_with_the_part_that_ctrl_c_left() {
     let mut world = built();
     world.stall_files = true;
     let server = Server::start(world).await;
@@ -144,7 +152,37 @@ async fn ctrl_c_leaves_nothing_unfinished() {
     download.interrupt();
     let done = download.finish().await;
     assert_eq!(done.code, Some(130), "{done:?}");
-    assert_eq!(files(folder.path()), Vec::<String>::new());
+    let part = |file: &String| file.ends_with(".part");
+    assert!(
+        files(folder.path()).iter().all(part),
+        "{:?}",
+        files(folder.path())
+    );
+    // Of each the first half is there, and is not asked for again.
+    for file in ALL {
+        let path = file.replace("libgreet/1/", "/repo/libgreet/1/os/x86_64/");
+        let (content, digest) = server.read(|world| {
+            let content = world.files[&path].clone();
+            (content.clone(), sha256(&content))
+        });
+        let hidden = file.replace("libgreet/1/", "libgreet/1/.");
+        let hidden = format!("{hidden}.{}.part", &digest[..12]);
+        fs::write(folder.path().join(hidden), &content[..content.len() / 2]).unwrap();
+    }
+    server.change(|world| {
+        world.stall_files = false;
+        world.asked_from.clear();
+    });
+    let again = run_in(&server, folder.path(), &["download", "libgreet"]).await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(files(folder.path()), ALL);
+    let mut asked_from = server.read(|world| world.asked_from.clone());
+    let mut halves: Vec<usize> = ALL
+        .iter()
+        .map(|file| fs::metadata(folder.path().join(file)).unwrap().len() as usize / 2)
+        .collect();
+    (asked_from.sort_unstable(), halves.sort_unstable());
+    assert_eq!(asked_from, halves);
 }
 
 #[tokio::test]

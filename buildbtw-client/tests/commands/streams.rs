@@ -4,7 +4,7 @@ use std::io;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::{Method, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::events::EventQuery;
 use buildbtw_api::{Problem, ProblemType, RunId, RunStatus};
@@ -131,9 +131,19 @@ pub async fn events(
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], body(parts)).into_response())
 }
 
-pub async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Response {
+pub async fn file(
+    State(shared): State<Shared>,
+    method: Method,
+    uri: Uri,
+    asked: axum::http::HeaderMap,
+) -> Response {
+    let from = asked.get(header::RANGE).and_then(|range| {
+        let range = range.to_str().ok()?.strip_prefix("bytes=")?;
+        range.strip_suffix('-')?.parse::<usize>().ok()
+    });
     let found = shared.change(|world| {
         let content = world.files.get(uri.path()).cloned()?;
+        world.asked_from.push(from.unwrap_or(0));
         let cut = (!world.cut_files.is_empty()).then(|| world.cut_files.remove(0));
         Some((content, cut, world.stall_files))
     });
@@ -144,19 +154,23 @@ pub async fn file(State(shared): State<Shared>, method: Method, uri: Uri) -> Res
         ))
         .into_response();
     };
+    let (status, content) = match from {
+        Some(from) => (StatusCode::PARTIAL_CONTENT, content[from..].to_vec()),
+        None => (StatusCode::OK, content),
+    };
     let headers = [(header::CONTENT_LENGTH, content.len())];
     if stall {
         let half = Bytes::from(content[..content.len() / 2].to_vec());
         let parts = stream::once(async move { Ok(half) }).chain(stream::pending());
-        return (headers, body(parts)).into_response();
+        return (status, headers, body(parts)).into_response();
     }
     match cut {
-        None => (headers, content).into_response(),
+        None => (status, headers, content).into_response(),
         Some(length) => {
-            let sent = Bytes::from(content[..length].to_vec());
+            let sent = Bytes::from(content[..length.min(content.len())].to_vec());
             let parts = stream::once(async move { Ok(sent) })
                 .chain(stream::once(async { Err(broken().await) }));
-            (headers, body(parts)).into_response()
+            (status, headers, body(parts)).into_response()
         }
     }
 }

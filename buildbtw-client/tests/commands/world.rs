@@ -38,6 +38,8 @@ pub struct World {
     pub body: Option<String>,
     /// The next answers of these kinds break after so many bytes.
     pub cut_logs: Vec<usize>,
+    /// At which byte each wish for a file began.
+    pub asked_from: Vec<usize>,
     pub cut_files: Vec<usize>,
     /// So many of the next logs end in order, although their run goes on.
     pub short_logs: usize,

@@ -25,6 +25,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
     Ok(Json(Health {
         status: status.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        base_url: server.base_url.clone(),
         sources: sources as u64,
         source_problems: problems as u64,
         sources_in_sync: *server.sources.in_sync().borrow(),

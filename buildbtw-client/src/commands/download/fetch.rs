@@ -1,8 +1,7 @@
-//! One package from the server to the disk: checked, and there as a whole or not at all.
+//! One package from the server to the disk: checked, and there under its name as a whole or not at all.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::pin::pin;
 
@@ -11,6 +10,7 @@ use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
 use super::Wanted;
+use super::part::Part;
 use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 use crate::patience::Patience;
@@ -35,7 +35,7 @@ pub async fn fetch(
     let mut patience = Patience::default();
     for tried in 1.. {
         let mut got = 0;
-        match attempt(session, package, folder, bar, &mut got).await {
+        match attempt(session, package, bar, &mut got).await {
             Ok(()) => break,
             Err(failure) => {
                 bar.dec(got);
@@ -78,38 +78,45 @@ async fn is_there(package: &Wanted) -> Result<bool, Failure> {
     Ok(digest.is_some_and(|digest| digest.eq_ignore_ascii_case(&package.sha256)))
 }
 
-/// `length` grows with what comes in, as the bar does.
+/// `length` is what is there, and grows with what comes in, as the bar does.
 async fn attempt(
     session: &Session,
     package: &Wanted,
-    folder: &Path,
     bar: &ProgressBar,
     length: &mut u64,
 ) -> Outcome {
     let write =
         |error: &io::Error| Failure::file(format!("write {}", package.path.display()), error);
-    // Gone by itself unless it takes its place. The usual permissions, less the user's umask.
-    let mut file = tempfile::Builder::new()
-        .prefix(&format!(
-            ".{}.",
-            package.file_name.get(..200).unwrap_or(&package.file_name)
+    let (path, size) = (Part::path(package), package.size);
+    let opened = tokio::task::spawn_blocking(move || Part::open(path, size)).await;
+    let opened = opened.map_err(|error| Failure::new(error.to_string()))?;
+    let Some(mut part) = opened.map_err(|error| write(&error))? else {
+        return Err(Failure::new(format!(
+            "another download writes {}",
+            package.path.display()
         ))
-        .suffix(".part")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(|error| write(&error))?;
-    let (_, stream) = session.client.file(&package.source).await?;
-    let mut stream = pin!(stream);
-    let mut hash = Sha256::new();
-    while let Some(part) = stream.next().await {
-        let part = part?;
-        *length += part.len() as u64;
-        bar.inc(part.len() as u64);
-        if *length > package.size {
-            break;
+        .hint("wait for it, or name another folder with --dir"));
+    };
+    *length = part.length;
+    bar.inc(part.length);
+    if part.length < package.size {
+        let asked = session.client.file_from(&package.source, part.length);
+        let (begin, stream) = asked.await?;
+        if begin != part.length {
+            bar.dec(part.length);
+            *length = 0;
+            part.begin_anew().map_err(|error| write(&error))?;
         }
-        hash.update(&part);
-        file.write_all(&part).map_err(|error| write(&error))?;
+        let mut stream = pin!(stream);
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes?;
+            *length += bytes.len() as u64;
+            bar.inc(bytes.len() as u64);
+            if *length > package.size {
+                break;
+            }
+            part.add(&bytes).map_err(|error| write(&error))?;
+        }
     }
     let wrong = |what: &str| {
         Failure::new(format!(
@@ -119,15 +126,15 @@ async fn attempt(
         .hint("try again; if that does not help, the server's disk or a proxy changes packages")
     };
     if *length != package.size {
+        part.throw_away();
         return Err(wrong(&format!(
             "has not the {} bytes that it should have",
             package.size
         )));
     }
-    if !hex::encode(hash.finalize()).eq_ignore_ascii_case(&package.sha256) {
+    if !part.digest().eq_ignore_ascii_case(&package.sha256) {
+        part.throw_away();
         return Err(wrong("has another SHA-256 than it should have"));
     }
-    file.persist(&package.path)
-        .map_err(|error| write(&error.error))?;
-    Ok(())
+    fs::rename(&part.path, &package.path).map_err(|error| write(&error))
 }

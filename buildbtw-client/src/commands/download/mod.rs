@@ -1,6 +1,7 @@
 //! `bbtw download`
 
 mod fetch;
+mod part;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
