@@ -177,7 +177,7 @@ impl fmt::Display for Explanation {
                     .collect();
                 write!(
                     f,
-                    "it waits for {count} other build{}; at the front: {}",
+                    "it waits for {count} other build{}; the first to end: {}",
                     if *count == 1 { "" } else { "s" },
                     names.join(", ")
                 )

@@ -91,7 +91,8 @@ pub struct GitLabState {
 /// How the server is: `GET /api/v1/health`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok` when it works, `disk nearly full` when it soon can keep nothing more.
+    /// `ok` when it works, `disk nearly full` when it soon can keep nothing more, `disk full: ...` when a worker's
+    /// package was refused for want of space; the worker sends it again until there is room.
     pub status: String,
     /// The server's version.
     pub version: String,

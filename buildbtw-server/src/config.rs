@@ -101,6 +101,11 @@ pub struct Config {
     #[arg(long, env = "ROOT_MODE", default_value = "host", value_parser = root_mode)]
     pub root_mode: RootMode,
 
+    /// Whether workers may make packages without content (`BUILDER=fake`). They get runs like all others, and whoever
+    /// installs what they make has nothing.
+    #[arg(long, env = "FAKE_WORKERS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub fake_workers: bool,
+
     /// The file with the workers' token; made in the data folder at the first start unless given.
     #[arg(long, env = "WORKER_TOKEN_FILE")]
     pub worker_token_file: Option<PathBuf>,
@@ -208,6 +213,7 @@ impl Config {
             architectures: vec!["x86_64".parse().expect("x86_64 is an architecture")],
             implicit_packages: vec!["base-devel".parse().expect("base-devel is a relation")],
             root_mode: RootMode::Host,
+            fake_workers: true,
             worker_token_file: None,
             lease_seconds: 60,
             infrastructure_tries: 5,

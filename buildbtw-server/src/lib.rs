@@ -53,6 +53,8 @@ pub struct Rooms {
     pub fleet: Option<dispatch::fleet::Fleet>,
     /// The handing out of runs.
     pub dispatch: dispatch::Dispatch,
+    /// Whether an upload was refused for want of space, after the last one that was kept.
+    pub refused_for_space: std::sync::atomic::AtomicBool,
     /// Wakes those who follow events.
     pub feed: feed::Feed,
     /// The last large plan.
@@ -78,6 +80,18 @@ impl Deref for Server {
 }
 
 impl Rooms {
+    /// Notes whether the last upload was kept, or refused for want of space.
+    pub(crate) fn note_space(&self, enough: bool) {
+        self.refused_for_space
+            .store(!enough, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether a worker holds a package for which there is no room.
+    pub(crate) fn lacks_space(&self) -> bool {
+        self.refused_for_space
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// A run is over: its log gets no more.
     pub async fn finish_log(&self, run: RunId) {
         self.logs.close(run).await;

@@ -207,6 +207,7 @@ async fn open_with(
         dispatch: Dispatch::new(lease, hints),
         feed: Feed::default(),
         remembered: crate::planner::Remembered::default(),
+        refused_for_space: std::sync::atomic::AtomicBool::new(false),
         planning: tokio::sync::Mutex::default(),
         following: tokio::sync::Mutex::default(),
         namespaces: tokio::sync::Mutex::default(),

@@ -328,6 +328,27 @@ async fn bodies_over_the_limit_and_gaps_in_logs() {
 }
 
 #[tokio::test]
+async fn a_worker_that_builds_nothing_is_refused_unless_it_is_wanted() {
+    for wanted in [false, true] {
+        let stage = Stage::start_with(&[("lib", srcinfo("lib", "1", &[]))], |config| {
+            config.fake_workers = wanted;
+        })
+        .await;
+        let mut fake = stage::registration("x");
+        fake.offer.builder = "fake".to_owned();
+        match stage.worker_client().register_worker(&fake).await {
+            Ok(_) => assert!(wanted),
+            Err(refused) => {
+                let (problem, hint) = kind::<()>(Err(refused));
+                assert_eq!(problem, ProblemType::Conflict);
+                assert!(!wanted && hint.contains("FAKE_WORKERS"), "{hint}");
+            }
+        }
+        stage.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn strangers_and_foreign_pages_are_refused() {
     let stage = Stage::start(&[("lib", srcinfo("lib", "1", &[]))]).await;
     let stranger = stage

@@ -100,8 +100,11 @@ async fn a_full_disk_refuses_the_upload_and_loses_nothing() {
         }
         other => panic!("{other:?}"),
     }
+    let status = async || client.health().await.unwrap().status;
+    assert!(status().await.contains("an upload was refused"));
     // The room that the broken upload took is free again, and the run goes on.
     worker.upload(&run, &name, &good).await.unwrap();
+    assert!(!status().await.contains("refused"));
     worker
         .client
         .finish_run(run.run, &finish(&run, OutcomeClass::Success, &[name]))

@@ -138,6 +138,7 @@ impl Stage {
         let _ = std::fs::remove_file(self.data().join("address"));
         let mut environment: Vec<(&str, String)> = vec![
             ("DATA_DIR", self.data().display().to_string()),
+            ("FAKE_WORKERS", "true".to_owned()),
             (
                 "SOURCES_DIR",
                 self.path().join("sources").display().to_string(),

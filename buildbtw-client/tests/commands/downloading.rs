@@ -181,7 +181,8 @@ async fn a_download_goes_on_with_the_part_that_ctrl_c_left() {
         .iter()
         .map(|file| fs::metadata(folder.path().join(file)).unwrap().len() as usize / 2)
         .collect();
-    (asked_from.sort_unstable(), halves.sort_unstable());
+    asked_from.sort_unstable();
+    halves.sort_unstable();
     assert_eq!(asked_from, halves);
 }
 

@@ -19,6 +19,7 @@ pub async fn get(State(server): State<Server>) -> HttpResult<Json<Health>> {
     let (sources, problems) = server.sources.counts();
     let space = disk::space(&server.config.data_dir).ok();
     let status = match space {
+        _ if server.lacks_space() => "disk full: an upload was refused",
         Some(space) if disk::is_nearly_full(&space) => "disk nearly full",
         _ => "ok",
     };

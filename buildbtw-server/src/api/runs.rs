@@ -213,8 +213,18 @@ pub async fn upload(
         .into());
     }
     reports::check_upload(&server, run, fence).await?;
-    let package = server.artifacts.receive(&file, digest, body).await?;
-    reports::add_package(&server, run, fence, &file, &package).await?;
+    let kept = async {
+        let package = server.artifacts.receive(&file, digest, body).await?;
+        reports::add_package(&server, run, fence, &file, &package).await
+    };
+    let kept: HttpResult<()> = kept.await;
+    let is_full = |problem: &HttpProblem| problem.0.kind == ProblemType::StorageFull;
+    match &kept {
+        Ok(_) => server.note_space(true),
+        Err(problem) if is_full(problem) => server.note_space(false),
+        Err(_) => {}
+    }
+    kept?;
     Ok(StatusCode::CREATED)
 }
 

@@ -21,6 +21,9 @@ const STEPS_MAX: usize = 1_000;
 /// The longest text that is kept of a report, in characters.
 const TEXT_MAX: usize = 10_000;
 
+/// What the builder that builds nothing is called.
+const FAKE: &str = "fake";
+
 fn stale(run: RunId) -> HttpProblem {
     HttpProblem::new(
         ProblemType::StaleFence,
@@ -54,7 +57,12 @@ fn is_held(state: &RunState, fence: Fence) -> DbResult<bool> {
 }
 
 /// Checks how a worker, or an executor, introduces itself.
-pub fn check_worker(protocol: u32, name: &str) -> HttpResult<()> {
+pub fn check_worker(server: &Server, protocol: u32, name: &str, builder: &str) -> HttpResult<()> {
+    if builder == FAKE && !server.config.fake_workers {
+        let detail = "this server takes no fake workers: their packages hold nothing";
+        return Err(HttpProblem::new(ProblemType::Conflict, detail)
+            .hint("start the worker with BUILDER=sandbox, or, to try things out, the server with FAKE_WORKERS=true"));
+    }
     if protocol != WORKER_PROTOCOL {
         let detail = format!(
             "the worker speaks version {protocol} of the protocol, this server {WORKER_PROTOCOL}"
@@ -71,7 +79,12 @@ pub fn check_worker(protocol: u32, name: &str) -> HttpResult<()> {
 
 /// A worker introduces itself.
 pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Registered> {
-    check_worker(request.protocol, &request.name)?;
+    check_worker(
+        server,
+        request.protocol,
+        &request.name,
+        &request.offer.builder,
+    )?;
     let id = request.id.unwrap_or_else(WorkerId::generate);
     let mut tx = server.db.write().await?;
     let worker =
@@ -106,7 +119,7 @@ pub async fn register(server: &Server, request: RegisterWorker) -> HttpResult<Re
     server.dispatch.leases.note_seen(id, clock::instant());
     server.dispatch.roster.outdated();
     server.dispatch.quiet.forget(id);
-    tracing::info!(worker = %worker.name, %id, "a worker registered");
+    tracing::info!(worker = %worker.name, %id, builder = worker.offer.builder, "a worker registered");
     // It may be the one that others' failures wait for.
     suspicion::review(server).await?;
     Ok(Registered {

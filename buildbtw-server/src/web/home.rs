@@ -234,7 +234,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         sources,
         source_problems,
         in_sync: *server.sources.in_sync().borrow(),
-        disk: disk(&server.config.data_dir),
+        disk: disk(&server),
         gitlab: gitlab(&server),
         mode: mode.remark(),
         last_event,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use askama::Template;
 use axum::extract::{FromRequest, Request};
@@ -13,8 +12,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::api::extract::refused_body;
-use crate::clock;
 use crate::problems::HttpProblem;
+use crate::{Server, clock};
 
 /// Pages load nothing from elsewhere and run no script but their own files.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -189,12 +188,22 @@ pub struct Disk {
     pub low: bool,
 }
 
-/// What is free on the disk of a folder.
-pub fn disk(folder: &Path) -> Disk {
-    match crate::disk::space(folder) {
+/// What is free on the disk of the server's data.
+pub fn disk(server: &Server) -> Disk {
+    let refused = match server.lacks_space() {
+        true => {
+            "; a package was refused for want of space, its worker sends it again until there is room"
+        }
+        false => "",
+    };
+    match crate::disk::space(&server.config.data_dir) {
         Ok(space) => Disk {
-            free: format!("{} of {} free", bytes(space.free), bytes(space.total)),
-            low: crate::disk::is_nearly_full(&space),
+            free: format!(
+                "{} of {} free{refused}",
+                bytes(space.free),
+                bytes(space.total)
+            ),
+            low: crate::disk::is_nearly_full(&space) || server.lacks_space(),
         },
         Err(error) => Disk {
             free: format!("cannot be asked: {error}"),

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
+use buildbtw_api::idle::IdleReason;
 use buildbtw_api::modes::WorkerModeRequest;
 use buildbtw_api::workers::Worker;
 use buildbtw_api::{WorkerId, WorkerMode};
@@ -76,7 +77,12 @@ fn row(worker: Worker) -> Row {
         building: building.collect(),
         memory: worker.offer.memory.map(bytes),
         seen: worker.seen_at.as_ref().map(When::new),
-        idle: worker.idle.as_ref().map(ToString::to_string),
+        // That its slots are taken shows.
+        idle: worker
+            .idle
+            .as_ref()
+            .filter(|idle| !matches!(idle, IdleReason::SlotsTaken { .. }))
+            .map(ToString::to_string),
         speed: worker.speed.map(|speed| format!("{speed:.2}")),
         worker,
     }

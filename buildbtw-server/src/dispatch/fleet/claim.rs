@@ -19,7 +19,7 @@ const LONGEST: usize = 1_000;
 
 /// Gives a job the run that it asks for, and the lease of it. The same job may ask again.
 pub async fn claim(server: &Server, run: RunId, claim: &JobClaim) -> HttpResult<ClaimedRun> {
-    reports::check_worker(claim.protocol, &claim.name)?;
+    reports::check_worker(server, claim.protocol, &claim.name, &claim.offer.builder)?;
     let mut tx = server.db.write().await?;
     let state = runs::state(&mut tx, run).await?.ok_or_else(|| {
         HttpProblem::new(ProblemType::UnknownRun, format!("there is no run {run}"))
