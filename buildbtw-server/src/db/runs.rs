@@ -13,6 +13,7 @@ use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
 use super::pipelines::{SHOWN, ShownRow};
 use super::reported::installation_digest;
 use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
+use crate::scheduler::Expected;
 
 #[derive(FromRow)]
 struct Row {
@@ -234,17 +235,24 @@ pub async fn open(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
         .await?)
 }
 
-/// When the runs that are carried out were handed out, in stored form, and how long their builds are
-/// expected to take on a worker of speed one, in milliseconds.
-pub async fn expectations(db: &mut SqliteConnection) -> DbResult<Vec<(RunId, i64, i64)>> {
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT run.public_id, claimed_at, expected_ms FROM run JOIN build ON build.id = run.build_id \
+/// When the runs that are carried out were handed out, in stored form, and what is expected of them.
+pub async fn expectations(db: &mut SqliteConnection) -> DbResult<Vec<(RunId, i64, Expected)>> {
+    let rows: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT run.public_id, claimed_at, expected_ms, remaining_ms, namespace_id FROM run JOIN build ON build.id = run.build_id \
+         JOIN build_set ON build_set.id = build.build_set_id JOIN iteration ON iteration.id = iteration_id \
          WHERE run.status IN ('scheduled', 'running')",
     )
     .fetch_all(db)
     .await?;
     rows.into_iter()
-        .map(|(run, since, expected)| Ok((word("run's id", &run)?, since, expected)))
+        .map(|(run, since, own_ms, remaining_ms, namespace)| {
+            let expected = Expected {
+                own_ms,
+                behind_ms: remaining_ms - own_ms,
+                namespace,
+            };
+            Ok((word("run's id", &run)?, since, expected))
+        })
         .collect()
 }
 

@@ -16,7 +16,7 @@ use crate::db::keys::{BuildKey, WorkerKey};
 use crate::db::runs::NewRun;
 use crate::db::workers::StoredWorker;
 use crate::db::{DbResult, Statements, Tx, now, ready, runs, shares, word};
-use crate::scheduler::Idle;
+use crate::scheduler::{Expected, Idle};
 use crate::{Server, clock};
 
 /// How long a worker waits for an answer. Shorter than what proxies and clients allow.
@@ -257,9 +257,13 @@ pub(super) async fn hand_out(
             let fence = runs::told_fence(&mut tx.commit_with(writes).await?)?;
             let assignment = assign(server, worker, run, fence, &state, &input, installation)?;
             let chosen = situation.ready.iter().find(|build| build.key == key);
-            let expected_ms = chosen.map_or(0, |build| build.weight.own_ms);
+            let expected = chosen.map_or_else(Expected::default, |build| Expected {
+                own_ms: build.weight.own_ms,
+                behind_ms: build.weight.remaining_ms - build.weight.own_ms,
+                namespace: build.namespace,
+            });
             let leases = &server.dispatch.leases;
-            leases.expect(run, clock::instant(), expected_ms);
+            leases.expect(run, clock::instant(), expected);
             assignment
         }
         Taker::Fleet(_) => {

@@ -12,7 +12,7 @@ use buildbtw_api::runs::Fence;
 use buildbtw_api::workers::HeldRun;
 use buildbtw_api::{RunId, WorkerId};
 
-use crate::scheduler::UnderWay;
+use crate::scheduler::{Expected, UnderWay};
 
 /// How many ended runs are remembered with the reason for it.
 const REMEMBERED: usize = 10_000;
@@ -22,8 +22,8 @@ struct Lease {
     worker: WorkerId,
     fence: Fence,
     deadline: Instant,
-    /// Since when, and for how many milliseconds on a worker of speed one, where that is known.
-    expected: Option<(Instant, i64)>,
+    /// Since when it is carried out, and what is expected of it, where that is known.
+    expected: Option<(Instant, Expected)>,
 }
 
 #[derive(Debug, Default)]
@@ -70,10 +70,10 @@ impl Leases {
         );
     }
 
-    /// Notes how long a run is expected to take on a worker of speed one, in milliseconds.
-    pub fn expect(&self, run: RunId, since: Instant, expected_ms: i64) {
+    /// Notes what is expected of a run.
+    pub fn expect(&self, run: RunId, since: Instant, expected: Expected) {
         if let Some(lease) = self.state().leases.get_mut(&run) {
-            lease.expected = Some((since, expected_ms));
+            lease.expected = Some((since, expected));
         }
     }
 
@@ -81,11 +81,11 @@ impl Leases {
     pub fn under_way(&self, now: Instant) -> HashMap<WorkerId, Vec<UnderWay>> {
         let mut under_way: HashMap<WorkerId, Vec<UnderWay>> = HashMap::new();
         for lease in self.state().leases.values() {
-            let (since, expected_ms) = lease.expected.unwrap_or((now, 0));
+            let (since, expected) = lease.expected.unwrap_or((now, Expected::default()));
             let elapsed = now.saturating_duration_since(since).as_millis();
             under_way.entry(lease.worker).or_default().push(UnderWay {
                 elapsed_ms: i64::try_from(elapsed).unwrap_or(i64::MAX),
-                expected_ms,
+                expected,
             });
         }
         under_way
@@ -268,13 +268,18 @@ mod tests {
         let leases = Leases::new(TERM);
         let (run, worker, start) = (RunId::generate(), WorkerId::generate(), Instant::now());
         leases.grant(run, worker, Fence(1), start);
-        leases.expect(run, start, 7_000);
-        leases.grant(run, worker, Fence(1), start + TERM / 2);
-        let expected = UnderWay {
-            elapsed_ms: 60_000,
-            expected_ms: 7_000,
+        let expected = Expected {
+            own_ms: 7_000,
+            ..Expected::default()
         };
-        assert_eq!(leases.under_way(start + TERM)[&worker], [expected]);
+        leases.expect(run, start, expected);
+        leases.grant(run, worker, Fence(1), start + TERM / 2);
+        let elapsed_ms = 60_000;
+        let under_way = UnderWay {
+            elapsed_ms,
+            expected,
+        };
+        assert_eq!(leases.under_way(start + TERM)[&worker], [under_way]);
         leases.end(run, "it is over");
         assert!(leases.under_way(start + TERM).is_empty());
     }

@@ -177,13 +177,13 @@ pub async fn take_up_again(server: &Server) -> DbResult<()> {
                 .grant(run.id()?, worker, run.fence(), now);
         }
     }
-    for (run, since, expected_ms) in runs::expectations(&mut tx).await? {
+    for (run, since, expected) in runs::expectations(&mut tx).await? {
         let elapsed = u64::try_from(crate::db::now().saturating_sub(since)).unwrap_or(0);
         let since = now.checked_sub(Duration::from_micros(elapsed));
         server
             .dispatch
             .leases
-            .expect(run, since.unwrap_or(now), expected_ms);
+            .expect(run, since.unwrap_or(now), expected);
     }
     modes::take_up_again(server, &mut tx).await?;
     server.dispatch.granted.notify_one();

@@ -5,6 +5,9 @@
 //! one, that is about to be free, ends it sooner all the same; and near the end of all, a long one is not left
 //! behind on the slowest.
 //!
+//! What the end of all does not wait for is begun by whoever asks, however slow, so that the fast ones are free when
+//! something comes for which it does.
+//!
 //! Nothing waits for long: a build is left to others for no longer than it would have taken where it was
 //! left, and to those who have a free slot only for some seconds. When its namespace has nothing else handed
 //! out, it is left to nobody but those: so each link of a chain goes to the fastest that is idle, and no chain
@@ -13,7 +16,7 @@
 use buildbtw_api::{BuildPlace, WorkerMode};
 
 use super::fits::misfit;
-use super::{ReadyBuild, Workplace};
+use super::{ReadyBuild, Speed, Workplace};
 
 /// How many builds in the line are weighed; where more are ready, nobody leaves all of them.
 const WEIGHED: usize = 16;
@@ -24,6 +27,10 @@ const ASKS_WITHIN_MS: i64 = 10_000;
 /// What must be gained by waiting, beside how long the build takes where it would be left: one part of so many.
 const GAIN: i64 = 10;
 
+/// A build that ends within so large a part of the longest path that is left, with all that is behind it, is
+/// begun by whoever asks: durations are known about that well.
+const SPARE: (i64, i64) = (3, 4);
+
 /// Of a run that takes longer than expected, so large a part of its time so far is taken to be still to
 /// come: one of so many. The times of builds have long tails.
 const OVERDUE: i64 = 5;
@@ -32,13 +39,32 @@ const OVERDUE: i64 = 5;
 /// milliseconds.
 const AGAIN_MS: (i64, i64) = (1_000, 60_000);
 
+/// What is expected of a run, in milliseconds on workers of speed one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// How long its build takes.
+    pub own_ms: i64,
+    /// The longest path behind it, to the end of its build set.
+    pub behind_ms: i64,
+    /// Its namespace.
+    pub namespace: i64,
+}
+
 /// A run that a worker carries out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnderWay {
     /// For how long already, in milliseconds.
     pub elapsed_ms: i64,
-    /// How long its build is expected to take on a worker of speed one, in milliseconds.
-    pub expected_ms: i64,
+    /// What is expected of it.
+    pub expected: Expected,
+}
+
+impl UnderWay {
+    /// How long it goes on, in milliseconds: at least a moment, so that a slot that is taken is no free one.
+    fn left_ms(&self, speed: Speed) -> i64 {
+        let left = speed.takes(self.expected.own_ms) - self.elapsed_ms;
+        left.max(self.elapsed_ms / OVERDUE).max(1)
+    }
 }
 
 /// A build that is left to another worker.
@@ -59,12 +85,8 @@ struct Other<'a> {
 
 impl<'a> Other<'a> {
     fn of(worker: &'a Workplace) -> Self {
-        let still = |run: &UnderWay| {
-            let left = worker.speed.takes(run.expected_ms) - run.elapsed_ms;
-            // At least a moment, so that a slot that is taken is no free one.
-            left.max(run.elapsed_ms / OVERDUE).max(1)
-        };
-        let mut free_in: Vec<i64> = worker.under_way.iter().map(still).collect();
+        let runs = worker.under_way.iter();
+        let mut free_in: Vec<i64> = runs.map(|run| run.left_ms(worker.speed)).collect();
         let slots = usize::try_from(worker.slots).unwrap_or(usize::MAX);
         free_in.sort_unstable();
         free_in.truncate(slots);
@@ -82,6 +104,21 @@ impl<'a> Other<'a> {
         let slots = slots.filter(|(_, at)| waited_for(at));
         Some(slots.min_by_key(|(_, at)| **at)?.0)
     }
+}
+
+/// The longest path that is left to a namespace, in milliseconds: from what is ready, and through what is under way.
+fn longest<K>(line: &[&ReadyBuild<K>], workers: &[Workplace], namespace: i64) -> i64 {
+    let ready = line.iter().filter(|build| build.namespace == namespace);
+    let ready = ready.map(|build| build.weight.remaining_ms);
+    let under_way = workers.iter().flat_map(|worker| {
+        let runs = worker.under_way.iter();
+        let runs = runs.filter(|run| run.expected.namespace == namespace);
+        runs.map(|run| {
+            run.left_ms(worker.speed)
+                .saturating_add(run.expected.behind_ms)
+        })
+    });
+    ready.chain(under_way).max().unwrap_or(0)
 }
 
 /// For each of the first builds of a line, whether a worker that asks leaves it to a faster one. `alone`
@@ -112,6 +149,12 @@ pub(super) fn left<K>(
             let own_ms = build.weight.own_ms;
             let here = asks.speed.takes(own_ms);
             if build.waited_ms >= here {
+                return None;
+            }
+            // The end does not wait for it: the fast ones are kept for what it does wait for.
+            let behind = (build.weight.remaining_ms - own_ms).max(0);
+            let limit = longest(line, workers, build.namespace) / SPARE.1 * SPARE.0;
+            if here.saturating_add(behind) <= limit {
                 return None;
             }
             let ends = others.iter_mut().filter_map(|other| {

@@ -15,7 +15,7 @@ mod suspicion;
 mod weights;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
-pub use faster::{Left, UnderWay};
+pub use faster::{Expected, Left, UnderWay};
 pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};
 pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};

@@ -32,7 +32,10 @@ fn worker(key: i64, speed: i64, minutes: i64) -> Workplace {
     let speed = Speed::thousandths(speed);
     let run = UnderWay {
         elapsed_ms: 0,
-        expected_ms: speed.normal(minutes * MINUTE),
+        expected: Expected {
+            own_ms: speed.normal(minutes * MINUTE),
+            ..Expected::default()
+        },
     };
     Workplace {
         key,
@@ -150,6 +153,24 @@ fn where_nothing_is_known_of_speeds_nothing_waits() {
 }
 
 #[test]
+fn what_the_end_does_not_wait_for_leaves_the_fast_workers_alone() {
+    let with = |behind_ms: i64, namespace: i64| {
+        let mut workers = vec![worker(1, 500, 0), worker(2, 2_000, 0), worker(3, 1_000, 10)];
+        workers[2].under_way[0].expected.namespace = namespace;
+        workers[2].under_way[0].expected.behind_ms = behind_ms;
+        gets(&situation(vec![build(1, 10 * MINUTE)], workers))
+    };
+    // Here it takes twenty minutes, there five.
+    assert!(with(0, 1).is_err());
+    assert_eq!(
+        with(30 * MINUTE, 1),
+        Ok(vec![1]),
+        "another path takes longer"
+    );
+    assert!(with(30 * MINUTE, 2).is_err(), "that of another namespace");
+}
+
+#[test]
 fn the_only_build_of_a_namespace_goes_to_the_fastest_that_is_idle() {
     let with = |minutes: i64, waited_ms: i64| {
         let workers = vec![worker(1, 500, 0), worker(2, 2_000, minutes)];
@@ -215,7 +236,7 @@ proptest! {
             prop_assert!(waited < here, "build {} waits for {} ms", build.key, waited);
             let sooner = situation.workers.iter().any(|other| {
                 let run = other.under_way.first();
-                let free = run.map_or(0, |run| other.speed.takes(run.expected_ms));
+                let free = run.map_or(0, |run| other.speed.takes(run.expected.own_ms));
                 free + other.speed.takes(build.weight.own_ms) < here
             });
             prop_assert!(sooner, "build {} gains nothing", build.key);
