@@ -1,5 +1,6 @@
 //! The typed client: one method an endpoint, one error type.
 
+mod address;
 mod changing;
 mod events;
 mod iterations;
@@ -138,29 +139,6 @@ fn unreachable_hint(reason: &str) -> &'static str {
     }
 }
 
-/// The address of a server.
-fn address(text: &str) -> Result<Url, ClientError> {
-    let bad = |reason: String| ClientError::Address {
-        text: text.to_owned(),
-        reason,
-    };
-    let url: Url = match text.parse() {
-        Err(url::ParseError::RelativeUrlWithoutBase) => {
-            return Err(bad("it does not begin with http:// or https://".to_owned()));
-        }
-        parsed => parsed.map_err(|error: url::ParseError| bad(error.to_string()))?,
-    };
-    match (url.scheme(), url.host()) {
-        ("http" | "https", Some(_)) => Ok(url),
-        // `localhost:8080` reads as a scheme and a path.
-        _ if !text.contains("://") => {
-            Err(bad("it does not begin with http:// or https://".to_owned()))
-        }
-        ("http" | "https", None) => Err(bad("it names no host".to_owned())),
-        (scheme, _) => Err(bad(format!("{scheme}:// is not spoken here"))),
-    }
-}
-
 /// Talks to one server.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -179,7 +157,7 @@ impl Client {
     ///
     /// When the address is not a URL of http or https, or TLS cannot be set up.
     pub fn new(address: &str, token: Option<String>) -> Result<Self, ClientError> {
-        let mut base = self::address(address)?;
+        let mut base = address::read(address)?;
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
