@@ -27,8 +27,10 @@ pub struct Tree {
     sources: SourceIndex,
     changes: Vec<SourcePackage>,
     options: PlanOptions,
-    /// Files that cannot be read: what they describe is missing in every plan.
-    unreadable: Vec<PlanWarning>,
+    /// Why files cannot be read, by path: what they describe is missing in every plan.
+    unread: BTreeMap<PathBuf, String>,
+    /// Files that are left out though they can be read.
+    left_out: Vec<PlanWarning>,
     /// Lines that were passed over, by package base.
     passed_over: BTreeMap<PkgBase, Vec<PlanWarning>>,
 }
@@ -47,7 +49,8 @@ impl Tree {
             sources: SourceIndex::new(),
             changes: Vec::new(),
             options: options(arguments, request),
-            unreadable: Vec::new(),
+            unread: BTreeMap::new(),
+            left_out: Vec::new(),
             passed_over: BTreeMap::new(),
         };
         let files = read_folder(folder)?;
@@ -90,9 +93,14 @@ impl Tree {
             .filter(|(pkgbase, _)| members.contains(pkgbase));
         let warnings: Vec<PlanWarning> = of_members
             .flat_map(|(_, warnings)| warnings)
-            .chain(&self.unreadable)
+            .chain(&self.left_out)
             .cloned()
             .collect();
+        plan.warnings
+            .extend(self.unread.iter().map(|(path, reason)| PlanWarning {
+                pkgbase: None,
+                message: format!("{}: {reason}; it is left out", path.display()),
+            }));
         plan.warnings.extend(warnings);
         plan.warnings.sort();
         Ok(plan)
@@ -126,16 +134,13 @@ impl Tree {
         let reading = match file.reading {
             Ok(reading) => reading,
             Err(reason) => {
-                self.unreadable.push(PlanWarning {
-                    pkgbase: None,
-                    message: format!("{}: {reason}; it is left out", path.display()),
-                });
+                self.unread.insert(path, reason);
                 return None;
             }
         };
         let pkgbase = reading.package.pkgbase.clone();
         if self.sources.get(&pkgbase).is_some() {
-            self.unreadable.push(PlanWarning {
+            self.left_out.push(PlanWarning {
                 pkgbase: Some(pkgbase),
                 message: format!(
                     "{}: another file has this pkgbase already; it is left out",
@@ -199,7 +204,7 @@ impl Tree {
             }
         }
         for (pkgbase, (path, _)) in changed {
-            self.unreadable.push(PlanWarning {
+            self.left_out.push(PlanWarning {
                 pkgbase: Some(pkgbase.clone()),
                 message: format!(
                     "{}: no changeset names {pkgbase}, so this change is left out",
@@ -211,11 +216,10 @@ impl Tree {
     }
 
     fn unknown(&self, pkgbase: &PkgBase) -> Failure {
-        let file = format!("/{pkgbase}/.SRCINFO: ");
-        let mut unreadable = self.unreadable.iter().map(|warning| &warning.message);
-        if let Some(message) = unreadable.find(|message| message.contains(&file)) {
-            let message = message.trim_end_matches("; it is left out");
-            return Failure::new(message);
+        let is_its_own =
+            |path: &&PathBuf| path.ends_with(Path::new(pkgbase.as_str()).join(".SRCINFO"));
+        if let Some(path) = self.unread.keys().find(is_its_own) {
+            return Failure::new(format!("{}: {}", path.display(), self.unread[path]));
         }
         let makes = |source: &&std::sync::Arc<SourcePackage>| {
             let mut packages = source.packages.iter();

@@ -13,6 +13,8 @@
 //! out, it is left to nobody but those: so each link of a chain goes to the fastest that is idle, and no chain
 //! stands still for the sake of one that is busy. Of more than a few ready builds one is always taken.
 
+use std::collections::HashMap;
+
 use buildbtw_api::{BuildPlace, WorkerMode};
 
 use super::fits::misfit;
@@ -140,6 +142,8 @@ pub(super) fn left<K>(
         BuildPlace::Workers => faster.map(Other::of).collect(),
         BuildPlace::GitLab => Vec::new(),
     };
+    // Looked at once a namespace: there may be many workers.
+    let mut paths: HashMap<i64, i64> = HashMap::new();
     let weighed = line.iter().take(WEIGHED);
     weighed
         .map(|build| {
@@ -154,7 +158,10 @@ pub(super) fn left<K>(
             }
             // The end does not wait for it: the fast ones are kept for what it does wait for.
             let behind = (build.weight.remaining_ms - own_ms).max(0);
-            let limit = longest(line, workers, build.namespace) / SPARE.1 * SPARE.0;
+            let path = paths
+                .entry(build.namespace)
+                .or_insert_with(|| longest(line, workers, build.namespace));
+            let limit = *path / SPARE.1 * SPARE.0;
             if here.saturating_add(behind) <= limit {
                 return None;
             }

@@ -1,16 +1,16 @@
 //! One package from the server to the disk: checked, and there under its name as a whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::pin::pin;
 
 use futures_util::StreamExt;
 use indicatif::ProgressBar;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use super::Wanted;
-use super::part::Part;
+use super::part::{Part, hash_of};
 use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 use crate::patience::Patience;
@@ -62,15 +62,8 @@ async fn is_there(package: &Wanted) -> Result<bool, Failure> {
         if !metadata.is_file() || metadata.len() != size {
             return Ok(None);
         }
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let length = file.read(&mut buffer)?;
-            if length == 0 {
-                return Ok(Some(hex::encode(hash.finalize())));
-            }
-            hash.update(&buffer[..length]);
-        }
+        let (hash, _) = hash_of(&mut file)?;
+        Ok(Some(hex::encode(hash.finalize())))
     })
     .await
     .map_err(|error| Failure::new(format!("cannot check {}: {error}", package.path.display())))?

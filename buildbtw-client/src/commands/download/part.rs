@@ -8,6 +8,24 @@ use sha2::{Digest, Sha256};
 
 use super::Wanted;
 
+/// The SHA-256 of what a file holds from here on, to be gone on with, and how many bytes that are.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn hash_of(file: &mut File) -> io::Result<(Sha256, u64)> {
+    let (mut hash, mut total) = (Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            return Ok((hash, total));
+        }
+        hash.update(&buffer[..length]);
+        total += length as u64;
+    }
+}
+
 /// The part that is there, locked against other downloads for as long as this lives.
 pub struct Part {
     /// Where it lies, under a name that only a download of the very same package has.
@@ -56,15 +74,8 @@ impl Part {
         if part.file.metadata()?.len() > size {
             part.begin_anew()?;
         }
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let length = part.file.read(&mut buffer)?;
-            if length == 0 {
-                return Ok(Some(part));
-            }
-            part.hash.update(&buffer[..length]);
-            part.length += length as u64;
-        }
+        (part.hash, part.length) = hash_of(&mut part.file)?;
+        Ok(Some(part))
     }
 
     /// Adds what comes next.
