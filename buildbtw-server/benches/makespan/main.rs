@@ -42,6 +42,10 @@ use graph::Graph;
 use schedules::{best_known, first_in_first_out};
 use work::{Work, factor, made_up, read};
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What a makespan may be, beside what no schedule can undercut.
 const BUDGET: f64 = 1.10;
 

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::statements::{Answers, Statements};
-use super::{DbError, DbResult};
+use super::{DbError, DbResult, bell};
 
 /// A place in the program.
 pub(super) type Place = &'static Location<'static>;
@@ -45,6 +45,7 @@ impl Shelf {
         size: u32,
         patience: Duration,
     ) -> DbResult<Arc<Self>> {
+        let options = bell::with_bells(options);
         let first = SqliteConnection::connect_with(&options).await?;
         Ok(Arc::new(Self {
             options,

@@ -186,12 +186,11 @@ pub async fn load(
     if digests.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT digest, content FROM frame WHERE digest IN (SELECT value FROM json_each(?))",
-    )
-    .bind(to_json(&digests))
-    .fetch_all(db)
-    .await?;
+    let mut asked = Statements::default();
+    asked
+        .add("SELECT digest, content FROM frame WHERE digest IN (SELECT value FROM json_each(?))")
+        .bind(to_json(&digests));
+    let rows: Vec<(String, Vec<u8>)> = asked.fetch(db).await?.all()?;
     rows.into_iter()
         .map(|(digest, content)| Ok((word("digest", &digest)?, content)))
         .collect()

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod base_snapshots;
+mod bell;
 pub mod broken;
 pub mod build_list;
 pub mod builds;

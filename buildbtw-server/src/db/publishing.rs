@@ -6,6 +6,7 @@ use buildbtw_repo::PackageFile;
 
 use super::builds::{self, BuildState};
 use super::keys::{BuildKey, RunKey, WorkerKey};
+use super::workers::{self, Paces};
 use super::{Db, DbResult, Statements, Tx, packages, suspicions};
 
 /// A build whose packages wait to be published.
@@ -21,10 +22,16 @@ pub struct ToPublish {
 
 /// Begins a transaction that writes, with the builds of some runs whose packages still wait to be
 /// published: a cancel may have come in between.
-pub async fn begin(db: &Db, runs: &[RunKey]) -> DbResult<(Tx, HashMap<BuildKey, ToPublish>)> {
+///
+/// With it comes what the paces of the runs are reckoned from.
+pub async fn begin(
+    db: &Db,
+    runs: &[RunKey],
+) -> DbResult<(Tx, HashMap<BuildKey, ToPublish>, Paces)> {
     let mut asked = Statements::default();
     builds::ask_to_publish(&mut asked, runs);
     packages::ask_kept(&mut asked, runs);
+    workers::ask_paces(&mut asked, runs);
     let (tx, mut answers) = db.write_with(asked).await?;
     let builds = builds::told_to_publish(&mut answers)?;
     let mut found: HashMap<BuildKey, ToPublish> = builds
@@ -43,7 +50,7 @@ pub async fn begin(db: &Db, runs: &[RunKey]) -> DbResult<(Tx, HashMap<BuildKey, 
             to_publish.packages.push(package);
         }
     }
-    Ok((tx, found))
+    Ok((tx, found, workers::told_paces(&mut answers)?))
 }
 
 /// Carries the last statements of that transaction out and commits; hands back the workers about which

@@ -36,6 +36,8 @@ pub struct ReadyRow {
     pub unlocks: u32,
     /// How long it is expected to take, in milliseconds.
     pub expected_ms: i64,
+    /// Whether that is only what is expected of a build of which nothing is known.
+    pub unknown: bool,
     /// When it became ready.
     pub changed_at: i64,
     failed_on: String,
@@ -114,6 +116,8 @@ fn ask_ready(to: &mut Statements, at: i64, each: u32) {
     // order: however many are ready, no more is read.
     to.add(&format!(
         "SELECT build.id, build.build_set_id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, \
+         NOT EXISTS (SELECT 1 FROM duration WHERE duration.pkgbase = build.pkgbase \
+         AND duration.architecture = build_set.architecture) AS unknown, \
          build.changed_at, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
          row_number() OVER (PARTITION BY build.build_set_id) AS place \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \

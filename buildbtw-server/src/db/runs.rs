@@ -407,7 +407,7 @@ pub async fn publishing(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
     let sql = format!(
         "{STATE} WHERE run.status <> 'ended' AND run.status = 'publishing' ORDER BY build_set_id, run.id"
     );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .fetch_all(db)
-        .await?)
+    let mut asked = Statements::default();
+    asked.add(&sql);
+    asked.fetch(db).await?.all()
 }

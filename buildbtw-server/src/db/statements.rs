@@ -8,7 +8,8 @@
 //! would be those of the whole text. Texts are kept ready by the connection, so there should be few
 //! of them: many rows go in by `json_each` and not as many statements.
 
-use futures_util::TryStreamExt;
+use std::task::{Context, Poll, Waker};
+
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
@@ -16,6 +17,7 @@ use sqlx::{
 };
 
 use super::DbResult;
+use super::bell::{self, Bell};
 
 /// Statements with their values, in order.
 #[derive(Debug, Clone, Default)]
@@ -70,20 +72,27 @@ impl Statements {
 
     /// Carries them out, and hands back what each of them said. One that fails ends it: those behind it
     /// are not carried out.
-    pub async fn fetch(self, db: &mut SqliteConnection) -> DbResult<Answers> {
+    pub async fn fetch(mut self, db: &mut SqliteConnection) -> DbResult<Answers> {
         let count = self.count;
         let mut answers = Vec::with_capacity(count);
         let mut rows = Vec::new();
+        let mut bell = Bell::hang();
+        self.add(bell::RING).bind(bell.number().to_owned());
         let mut stream = db.fetch_many(self.query()?);
-        while let Some(part) = stream.try_next().await? {
-            match part {
-                Either::Right(row) => rows.push(row),
-                Either::Left(_) => answers.push(std::mem::take(&mut rows)),
+        while answers.len() < count {
+            // Whatever comes wakes nobody: the bell does.
+            let come = stream
+                .as_mut()
+                .poll_next(&mut Context::from_waker(Waker::noop()));
+            match come {
+                Poll::Ready(Some(part)) => match part? {
+                    Either::Right(row) => rows.push(row),
+                    Either::Left(_) => answers.push(std::mem::take(&mut rows)),
+                },
+                // The driver's thread is gone when it stops in the middle without a word.
+                Poll::Ready(None) => return Err(sqlx::Error::WorkerCrashed.into()),
+                Poll::Pending => bell.ring().await,
             }
-        }
-        // The driver's thread is gone when it stops in the middle without a word.
-        if answers.len() < count {
-            return Err(sqlx::Error::WorkerCrashed.into());
         }
         Ok(Answers(answers.into_iter()))
     }
@@ -145,12 +154,18 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use sqlx::Connection;
+    use sqlx::sqlite::SqliteConnectOptions;
 
     use super::*;
 
+    async fn connection() -> SqliteConnection {
+        let options = bell::with_bells(SqliteConnectOptions::new().in_memory(true));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
     #[tokio::test]
     async fn answers_are_told_apart_by_statement() {
-        let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let mut db = connection().await;
         let mut all = Statements::default();
         all.add("SELECT ? UNION ALL SELECT ?").bind(1).bind(2);
         all.add("SELECT 'none' WHERE ?").bind(false);
@@ -163,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_behind_a_failure_is_not_carried_out() {
-        let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let mut db = connection().await;
         let mut all = Statements::default();
         all.add("CREATE TABLE t (n INTEGER NOT NULL) STRICT");
         all.add("INSERT INTO t VALUES (1)");

@@ -143,36 +143,63 @@ pub(super) fn told(answers: &mut Answers) -> DbResult<Option<StoredWorker>> {
         .transpose()
 }
 
-/// Notes the pace of a run that ends well now, where it is known how long its build takes: to be done before
-/// its time is learned. Hands back its worker and how fast that is as far as is known now; none for
-/// a run that is too short to tell, or that no worker had.
-pub async fn note_pace(
-    db: &mut SqliteConnection,
-    run: RunKey,
-) -> DbResult<Option<(WorkerKey, Speed)>> {
-    let known: Option<(WorkerKey, String, Option<String>, i64)> = sqlx::query_as(
-        "SELECT worker.id, paces, recent, (?1 - started_at) / 1000 FROM run JOIN worker ON worker.id = worker_id \
+/// What the paces of some runs that end well now are reckoned from.
+#[derive(Debug, Clone, Default)]
+pub struct Paces {
+    /// The worker of each, how long its build took before, and how long the run took.
+    runs: HashMap<RunKey, (WorkerKey, Vec<i64>, i64)>,
+    /// The paces of the workers.
+    workers: HashMap<WorkerKey, Vec<i64>>,
+}
+
+impl Paces {
+    /// Notes the pace of a run, where it is known how long its build takes. Hands back its worker and how
+    /// fast that is as far as is known now; none for a run that is too short to tell, or that no
+    /// worker had.
+    pub fn add(&mut self, to: &mut Statements, run: RunKey) -> Option<(WorkerKey, Speed)> {
+        let (worker, recent, took_ms) = self.runs.get(&run)?;
+        let paces = self.workers.entry(*worker).or_default();
+        if let Some(pace) = median(recent).and_then(|expected_ms| pace(expected_ms, *took_ms)) {
+            paces.push(pace);
+            let old = paces.len().saturating_sub(KEPT_PACES);
+            paces.drain(..old);
+            to.add("UPDATE worker SET paces = ? WHERE id = ?")
+                .bind(to_json(&paces))
+                .bind(*worker);
+        }
+        Some((*worker, Speed::of(paces)))
+    }
+}
+
+/// Asks for what the paces of some runs are reckoned from: to be done before their times are learned.
+pub(super) fn ask_paces(to: &mut Statements, runs: &[RunKey]) {
+    let at = now();
+    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
+    to.add(
+        "SELECT run.id, worker.id, paces, recent, (? - started_at) / 1000 FROM json_each(?) AS given \
+         CROSS JOIN run ON run.id = given.value JOIN worker ON worker.id = worker_id \
          JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
          LEFT JOIN duration ON duration.pkgbase = build.pkgbase AND duration.architecture = build_set.architecture \
-         WHERE run.id = ?2 AND (?1 - started_at) / 1000 >= ?3",
+         WHERE (? - started_at) / 1000 >= ?",
     )
-    .bind(now())
-    .bind(run)
-    .bind(TELLING_MS)
-    .fetch_optional(&mut *db)
-    .await?;
-    let Some((worker, paces, recent, took_ms)) = known else {
-        return Ok(None);
-    };
-    let mut paces: Vec<i64> = json("worker's paces", &paces)?;
-    let recent: Vec<i64> = recent.map_or(Ok(Vec::new()), |recent| json("durations", &recent))?;
-    if let Some(pace) = median(&recent).and_then(|expected_ms| pace(expected_ms, took_ms)) {
-        paces.push(pace);
-        let old = paces.len().saturating_sub(KEPT_PACES);
-        paces.drain(..old);
-        set_paces(db, worker, &paces).await?;
+    .bind(at)
+    .bind(to_json(&runs))
+    .bind(at)
+    .bind(TELLING_MS);
+}
+
+/// What [`ask_paces`] asked for.
+pub(super) fn told_paces(answers: &mut Answers) -> DbResult<Paces> {
+    let rows: Vec<(RunKey, WorkerKey, String, Option<String>, i64)> = answers.all()?;
+    let mut found = Paces::default();
+    for (run, worker, paces, recent, took_ms) in rows {
+        let recent = recent.map_or(Ok(Vec::new()), |recent| json("durations", &recent))?;
+        found.runs.insert(run, (worker, recent, took_ms));
+        found
+            .workers
+            .insert(worker, json("worker's paces", &paces)?);
     }
-    Ok(Some((worker, Speed::of(&paces))))
+    Ok(found)
 }
 
 /// Keeps the paces of a worker's last runs, in thousandths, oldest first.

@@ -16,7 +16,7 @@ use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
 use crate::db::keys::{BuildSetKey, RunKey};
 use crate::db::runs::RunState;
-use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions, workers};
+use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions};
 use crate::scheduler::Speed;
 
 /// How long to wait after a failure of the server's own before the next try.
@@ -109,7 +109,7 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
 /// One generation for some runs of one build set, and all that follows from it, in one transaction.
 async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
     let keys: Vec<RunKey> = finished.iter().map(|run| run.key).collect();
-    let (mut tx, mut to_publish) = publishing::begin(&server.db, &keys).await?;
+    let (mut tx, mut to_publish, mut paces) = publishing::begin(&server.db, &keys).await?;
     let mut built: Vec<(&RunState, Made)> = Vec::new();
     for run in finished {
         // A cancel may have come in between.
@@ -141,9 +141,11 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
             failed_step: None,
         };
         let build = &made.build;
-        let shown = workers::note_pace(&mut tx, run.key).await?;
+        let shown = paces.add(&mut writes, run.key);
         let speed = shown.map_or(Speed::default(), |(_, speed)| speed);
-        speeds.extend(shown);
+        if let Some(shown) = shown {
+            speeds.push((run.worker()?, shown));
+        }
         runs::add_end(&mut writes, run, build, &outcome)?;
         ready::add_duration(
             &mut writes,
@@ -157,8 +159,11 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
         suspicions::add_passed(&mut writes, build.key, run.key);
     }
     let suspects = publishing::commit(tx, writes).await?;
-    for (worker, speed) in speeds {
+    for (id, (worker, speed)) in speeds {
         server.dispatch.roster.learned(worker, speed);
+        if let Some(id) = id {
+            server.dispatch.quiet.forget(id);
+        }
     }
     server.feed.wake();
     server.dispatch.wake();

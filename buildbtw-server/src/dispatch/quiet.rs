@@ -48,7 +48,7 @@ impl Quiet {
         self.news.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A worker offers something else than before, or gets runs where it got none.
+    /// A worker offers something else than before, or turned out to be faster or slower, or gets runs where it got none.
     pub fn forget(&self, worker: WorkerId) {
         self.state().offers.remove(&worker);
         self.stir();
@@ -110,4 +110,42 @@ pub struct Offering<'a> {
     pub offer: &'a WorkerOffer,
     /// How fast it is.
     pub speed: Speed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::Left;
+
+    #[test]
+    fn who_turned_out_to_be_faster_is_looked_up_again() {
+        let quiet = Quiet::default();
+        let offer = WorkerOffer {
+            architectures: Vec::new(),
+            slots: 1,
+            memory: None,
+            labels: Vec::new(),
+            builder: "played".to_owned(),
+            configuration: String::new(),
+            root_modes: Vec::new(),
+        };
+        let (slow, learns) = (WorkerId::generate(), WorkerId::generate());
+        let asks = |worker| Offering {
+            worker,
+            offer: &offer,
+            speed: Speed::default(),
+        };
+        quiet.note(&asks(learns), &Err(Idle::NothingReady), quiet.news(), None);
+        quiet.stir();
+        quiet.forget(learns);
+        let left = Left {
+            to: "the one that learns".to_owned(),
+            again_ms: 10_000,
+        };
+        let left = Err(Idle::LeftToFaster(left));
+        quiet.note(&asks(slow), &left, quiet.news(), Some(10));
+        assert_eq!(quiet.nothing_for(slow, 9), Some(Some(10)));
+        assert_eq!(quiet.nothing_for(slow, 10), None, "time passed");
+        assert_eq!(quiet.nothing_for(learns, 9), None);
+    }
 }

@@ -76,6 +76,7 @@ pub(super) async fn gather_from(
                     remaining_ms: row.remaining_ms,
                     unlocks: row.unlocks,
                     own_ms: row.expected_ms,
+                    unknown: row.unknown,
                 },
                 ready_since: row.changed_at,
                 waited_ms: waited_ms(row.changed_at, at),

@@ -34,6 +34,10 @@ const GAIN: i64 = 10;
 /// quarters a rebuild of 1,000 made-up packages on 256 workers took twice as long (`--bench makespan`).
 const SPARE: (i64, i64) = (1, 4);
 
+/// A build of which nothing is known may take so many times as long as is expected of it, for all that rule knows:
+/// among thousands, one that takes an hour would be begun on the slowest worker.
+const UNKNOWN: i64 = 10;
+
 /// Of a run that takes longer than expected, so large a part of its time so far is taken to be still to
 /// come: one of so many. The times of builds have long tails.
 const OVERDUE: i64 = 5;
@@ -162,7 +166,11 @@ pub(super) fn left<K>(
                 .entry(build.namespace)
                 .or_insert_with(|| longest(line, workers, build.namespace));
             let limit = *path / SPARE.1 * SPARE.0;
-            if here.saturating_add(behind) <= limit {
+            let at_most = match build.weight.unknown {
+                true => here.saturating_mul(UNKNOWN),
+                false => here,
+            };
+            if at_most.saturating_add(behind) <= limit {
                 return None;
             }
             let ends = others.iter_mut().filter_map(|other| {

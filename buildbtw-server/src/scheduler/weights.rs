@@ -18,6 +18,8 @@ pub struct Weight {
     pub unlocks: u32,
     /// How long it is expected to take itself, in milliseconds.
     pub own_ms: i64,
+    /// Whether that is only what is expected of a build of which nothing is known.
+    pub unknown: bool,
 }
 
 /// The median of some durations; the upper one of two.
@@ -78,6 +80,7 @@ pub fn weights(set: &BuildSet, durations: &HashMap<String, Vec<i64>>) -> Vec<Wei
             remaining_ms: longest.saturating_add(own_ms),
             unlocks: row.iter().map(|word| word.count_ones()).sum(),
             own_ms,
+            unknown: own.is_none(),
         };
         waiting[number] = row;
     }
