@@ -272,6 +272,22 @@ pub struct Namespace {
     pub remark: Option<String>,
 }
 
+impl Namespace {
+    /// Whether nothing goes on by itself though not all is done: whatever could be built is, and something
+    /// failed. A retry, a new commit or a waiver sets it going again.
+    pub fn stands_still(&self) -> bool {
+        let sets = self.iteration.iter();
+        let sets = sets.flat_map(|iteration| iteration.build_sets.values());
+        let (failed, open) = sets.fold((0, 0), |(failed, open), set| {
+            (
+                failed + set.count(BuildStatus::is_failure),
+                open + set.count(|status| !status.is_final()),
+            )
+        });
+        self.status == NamespaceStatus::Active && failed > 0 && open == 0
+    }
+}
+
 /// A namespace with all its iterations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NamespaceDetails {

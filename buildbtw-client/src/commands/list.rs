@@ -88,10 +88,13 @@ fn write(
             .collect();
         table.row([
             Cell::new(namespace.name.to_string(), style::STRONG),
-            Cell::new(
-                namespace.status.as_str(),
-                style::namespace(namespace.status),
-            ),
+            match namespace.stands_still() {
+                true => Cell::new("stands still", style::BAD),
+                false => Cell::new(
+                    namespace.status.as_str(),
+                    style::namespace(namespace.status),
+                ),
+            },
             match &namespace.iteration {
                 Some(iteration) => Cell::from(iteration.number.to_string()),
                 None => Cell::default(),

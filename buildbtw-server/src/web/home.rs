@@ -1,6 +1,6 @@
 //! The home page: what is being rebuilt, what waits and why, what failed, and how the server is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::State;
@@ -34,6 +34,8 @@ const DAY_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
 #[template(path = "home.html")]
 struct Home {
     namespaces: Vec<Row>,
+    /// The statuses that the bars show.
+    legend: BTreeSet<BuildStatus>,
     running: Vec<Running>,
     queue: Vec<Queued>,
     queue_length: u32,
@@ -113,7 +115,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     });
     let alive: Vec<_> = alive.collect();
     let slots: u32 = alive.iter().map(|worker| worker.offer.slots).sum();
-    let mut rows = Vec::new();
+    let (mut rows, mut legend) = (Vec::new(), BTreeSet::new());
     for stored in namespaces::page(&mut tx, false, None, NAMESPACES).await? {
         let namespace = namespace_as_shown(&server, &mut tx, &stored).await?;
         let mut counts: BTreeMap<BuildStatus, u32> = BTreeMap::new();
@@ -123,6 +125,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
                 *counts.entry(*status).or_default() += count;
             }
         }
+        legend.extend(counts.keys().copied());
         let count = |pick: fn(BuildStatus) -> bool| {
             let picked = counts.iter().filter(|(status, _)| pick(**status));
             picked.map(|(_, count)| count).sum()
@@ -218,6 +221,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     let (sources, source_problems) = server.sources.counts();
     render(&Home {
         namespaces: rows,
+        legend,
         running,
         queue,
         queue_length,

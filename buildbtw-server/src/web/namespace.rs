@@ -130,6 +130,9 @@ struct NamespacePage {
     newest: bool,
     shown: Option<Iteration>,
     sets: Vec<Set>,
+    /// How many relations nothing satisfies, and how many dependents the change breaks.
+    unresolved: u32,
+    broken: u32,
     /// Whoever asks has the maps already.
     held: bool,
     builds: Vec<Build>,
@@ -257,8 +260,10 @@ async fn page(
         newest: number.is_none(),
         iterations: iteration_rows(&rows, row)?,
         shown,
-        sets,
         held: query.page == 0 && query.fresh,
+        unresolved: sets.iter().map(|set| set.summary.unresolved).sum(),
+        broken: sets.iter().map(|set| set.summary.broken).sum(),
+        sets,
         builds,
         next: more.then(|| chosen.address(query.page + 1)),
         statuses: BuildStatus::ALL,
