@@ -29,8 +29,13 @@ fn hanging() -> MutexGuard<'static, HashMap<String, oneshot::Sender<()>>> {
     HANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many rows and ends of statements may lie there before anybody takes them: beyond that the driver's thread waits, and
+/// the bell with it.
+const LYING: usize = 1 << 20;
+
 /// Connections that can ring.
 pub(super) fn with_bells(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    let options = options.row_buffer_size(LYING);
     options.collation("bell", |left, right| {
         // SQLite may ask in either order.
         let rung = {

@@ -153,6 +153,10 @@ impl Answers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
     use sqlx::Connection;
     use sqlx::sqlite::SqliteConnectOptions;
 
@@ -190,5 +194,36 @@ mod tests {
         let mut answers = rest.fetch(&mut db).await.unwrap();
         assert_eq!(answers.all::<(i64,)>().unwrap(), [(1,)]);
         Statements::default().carry_out(&mut db).await.unwrap();
+    }
+
+    /// Passes wakes on, and counts them.
+    struct Counting(AtomicU32, Waker);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            self.1.wake_by_ref();
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_woken_for_each_row() {
+        let mut db = connection().await;
+        let mut many = Statements::default();
+        many.add("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 2000) SELECT n FROM n");
+        let mut counting: Option<Arc<Counting>> = None;
+        let mut fetched = std::pin::pin!(many.fetch(&mut db));
+        let mut answers = std::future::poll_fn(|context| {
+            let waker = counting.get_or_insert_with(|| {
+                Arc::new(Counting(AtomicU32::new(0), context.waker().clone()))
+            });
+            let waker = Waker::from(Arc::clone(waker));
+            fetched.as_mut().poll(&mut Context::from_waker(&waker))
+        })
+        .await
+        .unwrap();
+        assert_eq!(answers.all::<(i64,)>().unwrap().len(), 2_000);
+        let woken = counting.unwrap().0.load(Ordering::SeqCst);
+        assert!(woken < 40, "{woken} times");
     }
 }

@@ -181,9 +181,11 @@ async fn pages(plan: &Plan) {
         "none",
         changeset.as_str(),
     ]);
+    // Something is to be left for the last part: three builds at a time, for half an hour or for six minutes.
+    let each = if plan.full { 750 } else { 150 };
     let talk = plan.seconds(120, 20).as_millis();
     let rules = format!(
-        r#"{{"*": {{"duration_ms": 150}}, "{SLEEPER}": {{"duration_ms": 3600000}},
+        r#"{{"*": {{"duration_ms": {each}}}, "{SLEEPER}": {{"duration_ms": 3600000}},
             "{TALKER}": {{"duration_ms": {talk}, "line_every_ms": 50}}}}"#
     );
     let path = stage.path().join("rules.json");
