@@ -128,6 +128,17 @@ proptest! {
     }
 }
 
+/// Distributions with which plan and brute force once disagreed. The first: a released package that is given up
+/// for would be too old for the check alone, which is skipped (the brute force was wrong).
+const FOUND: [(u64, usize, u64); 1] = [(7_206_423_272_071_795_767, 6, 1)];
+
+#[test]
+fn what_was_found_stays_mended() {
+    for (seed, size, dice) in FOUND {
+        check(seed, size, dice);
+    }
+}
+
 /// How many distributions are tried; `BUILDBTW_CASES` asks for more.
 fn cases() -> u32 {
     let asked = std::env::var("BUILDBTW_CASES").ok();
