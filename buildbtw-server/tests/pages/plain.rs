@@ -1,6 +1,6 @@
 //! Pages without a browser: what is in them, how large they are, and that forms act.
 
-use buildbtw_api::{BuildStatus, NamespaceStatus};
+use buildbtw_api::{BuildStatus, IterationStatus, NamespaceStatus, OutcomeClass};
 use buildbtw_graph::Scope;
 
 use crate::stage::{self, Stage, Worker, srcinfo};
@@ -288,6 +288,45 @@ async fn a_package_says_what_differs_from_the_one_before() {
         assert!(page.contains(expected), "{expected}:\n{page}");
     }
     stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_in_which_nothing_goes_on_stands_still() {
+    let world = Eventful::start().await;
+    let home = text(&world, "/").await;
+    assert!(!home.contains("stands still"), "other is being built");
+    let legend = home.split("class=\"legend\"").nth(1).unwrap();
+    let legend = legend.split("</p>").next().unwrap();
+    for status in ["building", "built", "failed", "dependency_failed"] {
+        assert!(legend.contains(&format!(">{status}<")), "{legend}");
+    }
+    let Eventful {
+        worker, running, ..
+    } = &world;
+    worker.fail(running, OutcomeClass::Package).await;
+    world.comes_to("other", BuildStatus::Failed).await;
+    for path in ["/", "/namespaces/n"] {
+        assert!(text(&world, path).await.contains(">stands still<"));
+    }
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_changed_between_iterations_leads_to_its_builds() {
+    let world = Eventful::start().await;
+    stage::write_srcinfo(&world.stage.source("lib"), &srcinfo("lib", "2", &[]));
+    stage::until(&world.stage, || async {
+        let name = "n".parse().unwrap();
+        let namespace = world.stage.client().namespace(&name).await.unwrap();
+        namespace.iterations[0].number == 2
+            && namespace.iterations[0].status == IterationStatus::Current
+    })
+    .await;
+    let page = text(&world, "/namespaces/n/2/difference").await;
+    let build = "/namespaces/n/2/x86_64/lib/1";
+    assert!(page.contains(&format!("href=\"{build}\"")), "{page}");
+    assert!(text(&world, build).await.contains("2-1"));
+    world.stage.stop().await;
 }
 
 #[tokio::test]
