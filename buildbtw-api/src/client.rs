@@ -19,9 +19,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::namespaces::{
-    CreateNamespace, NamesakeQuery, Namespace, NamespaceDetails, NamespaceQuery, Page, PlanRequest,
+    CreateNamespace, NamesakeQuery, Namespace, NamespaceDetails, NamespaceQuery, PlanRequest,
     Retried, RetryRequest, UnwaiveRequest, Unwaived, WaiveRequest, WhyRequest,
 };
+use crate::page::Page;
 use crate::runs::RunDetails;
 use crate::sources::{Health, SourceQuery, SourceRepository};
 use crate::workers::Worker;

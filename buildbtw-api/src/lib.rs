@@ -20,6 +20,7 @@ pub mod ingredients;
 pub mod jobs;
 pub mod modes;
 pub mod namespaces;
+pub mod page;
 pub mod priority;
 pub mod problem;
 pub mod reasons;

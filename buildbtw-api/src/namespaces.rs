@@ -276,15 +276,13 @@ impl Namespace {
     /// Whether nothing goes on by itself though not all is done: whatever could be built is, and something
     /// failed. A retry, a new commit or a waiver sets it going again.
     pub fn stands_still(&self) -> bool {
-        let sets = self.iteration.iter();
-        let sets = sets.flat_map(|iteration| iteration.build_sets.values());
-        let (failed, open) = sets.fold((0, 0), |(failed, open), set| {
-            (
-                failed + set.count(BuildStatus::is_failure),
-                open + set.count(|status| !status.is_final()),
-            )
-        });
-        self.status == NamespaceStatus::Active && failed > 0 && open == 0
+        let has = |pick: fn(BuildStatus) -> bool| {
+            let mut sets = self.iteration.iter().flat_map(|it| it.build_sets.values());
+            sets.any(|set| set.count(pick) > 0)
+        };
+        self.status == NamespaceStatus::Active
+            && has(BuildStatus::is_failure)
+            && !has(|status| !status.is_final())
     }
 }
 
@@ -459,16 +457,6 @@ pub struct NamespaceQuery {
     /// How many at most, 1 to 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Page<T> {
-    /// The things on this page.
-    pub items: Vec<T>,
-    /// Hand this in as `after` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::client::Client;
-use buildbtw_api::namespaces::{Iteration, NamespaceDetails, Page};
+use buildbtw_api::namespaces::{Iteration, NamespaceDetails};
+use buildbtw_api::page::Page;
 use buildbtw_api::{IterationStatus, NamespaceName, ProblemType};
 use buildbtw_graph::{PkgBase, RelationKind};
 use serde::Serialize;

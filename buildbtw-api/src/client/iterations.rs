@@ -6,7 +6,8 @@ use super::{Client, ClientError};
 use crate::NamespaceName;
 use crate::builds::{Build, BuildDetails, BuildQuery};
 use crate::ingredients::Explained;
-use crate::namespaces::{DifferenceQuery, IterationDifference, Page};
+use crate::namespaces::{DifferenceQuery, IterationDifference};
+use crate::page::Page;
 
 impl Client {
     /// The plan of an iteration.

@@ -15,9 +15,10 @@ use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::changing::{AddRequest, Updated};
 use buildbtw_api::ingredients::Explained;
 use buildbtw_api::namespaces::{
-    CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, Page,
-    PlanRequest, Retried, RetryRequest, UnwaiveRequest, Unwaived,
+    CreateNamespace, IterationDifference, Namespace, NamespaceDetails, NamespaceQuery, PlanRequest,
+    Retried, RetryRequest, UnwaiveRequest, Unwaived,
 };
+use buildbtw_api::page::Page;
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_api::{NamespaceStatus, Problem, ProblemType, RunId};

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use buildbtw_api::builds::{Build, BuildDetails, BuildQuery};
 use buildbtw_api::ingredients::Explained;
-use buildbtw_api::namespaces::Page;
+use buildbtw_api::page::Page;
 use buildbtw_api::{NamespaceName, Problem, ProblemType};
 use serde::Deserialize;
 use sqlx::SqliteConnection;

@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 use buildbtw_api::changing::NewerCommit;
 use buildbtw_api::namespaces::{
     BaseOrigin, BaseRepository, CreateNamespace, IterationReason, NamesakeQuery, Namespace,
-    NamespaceDetails, NamespaceQuery, Page,
+    NamespaceDetails, NamespaceQuery,
 };
+use buildbtw_api::page::Page;
 use buildbtw_api::{
     BuildPlace, IterationStatus, NamespaceName, NamespaceStatus, Problem, ProblemType,
 };

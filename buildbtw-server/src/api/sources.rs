@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use buildbtw_api::Problem;
-use buildbtw_api::namespaces::Page;
+use buildbtw_api::page::Page;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 
 use super::extract::{Json, Query};

@@ -21,6 +21,10 @@ pub(super) const RING: &str = "SELECT 1 WHERE ? <> '' COLLATE bell";
 /// where the driver's thread is gone.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How many rows and ends of statements may lie there before anybody takes them: beyond that the driver's thread waits, and
+/// the bell with it.
+const LYING: usize = 1 << 20;
+
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 static HANGING: LazyLock<Mutex<HashMap<String, oneshot::Sender<()>>>> =
     LazyLock::new(Mutex::default);
@@ -28,10 +32,6 @@ static HANGING: LazyLock<Mutex<HashMap<String, oneshot::Sender<()>>>> =
 fn hanging() -> MutexGuard<'static, HashMap<String, oneshot::Sender<()>>> {
     HANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// How many rows and ends of statements may lie there before anybody takes them: beyond that the driver's thread waits, and
-/// the bell with it.
-const LYING: usize = 1 << 20;
 
 /// Connections that can ring.
 pub(super) fn with_bells(options: SqliteConnectOptions) -> SqliteConnectOptions {

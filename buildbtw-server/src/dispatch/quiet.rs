@@ -120,15 +120,8 @@ mod tests {
     #[test]
     fn who_turned_out_to_be_faster_is_looked_up_again() {
         let quiet = Quiet::default();
-        let offer = WorkerOffer {
-            architectures: Vec::new(),
-            slots: 1,
-            memory: None,
-            labels: Vec::new(),
-            builder: "played".to_owned(),
-            configuration: String::new(),
-            root_modes: Vec::new(),
-        };
+        let offer = r#"{"architectures": [], "slots": 1, "builder": "played", "root_modes": []}"#;
+        let offer: WorkerOffer = serde_json::from_str(offer).unwrap();
         let (slow, learns) = (WorkerId::generate(), WorkerId::generate());
         let asks = |worker| Offering {
             worker,

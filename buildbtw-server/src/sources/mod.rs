@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildbtw_api::Changeset;
-use buildbtw_api::namespaces::Page;
+use buildbtw_api::page::Page;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_graph::{PkgBase, SourceIndex, SourcePackage};
 use tokio::sync::{broadcast, watch};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use buildbtw_api::namespaces::Page;
+use buildbtw_api::page::Page;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_graph::{PkgBase, SourceIndex};
 
