@@ -3,6 +3,9 @@
 
 const LEAST = 0.2, MOST = 3;
 
+// What lies around the drawing in its box, on both sides together.
+const MARGIN = 18;
+
 // What somebody looks at is kept when the page is fetched anew.
 let kept;
 
@@ -64,7 +67,7 @@ class Graph {
     const [x, y] = [this.box.clientWidth / 2, this.box.clientHeight / 2];
     if (what === "in") this.zoom(this.scale * 1.25, x, y);
     if (what === "out") this.zoom(this.scale / 1.25, x, y);
-    if (what === "all") this.zoom(Math.min(1, this.box.clientWidth / this.width, this.box.clientHeight / this.height), x, y);
+    if (what === "all") this.zoom(Math.min(1, (this.box.clientWidth - MARGIN) / this.width, (this.box.clientHeight - MARGIN) / this.height), x, y);
     if (what === "own") {
       this.zoom(1, x, y);
       this.middle();

@@ -32,8 +32,12 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("button.copy");
   if (!button) return;
   const from = button.dataset.copyFrom;
-  await navigator.clipboard.writeText(from ? document.getElementById(from).textContent : button.dataset.copy);
-  button.textContent = "copied";
+  try {
+    await navigator.clipboard.writeText(from ? document.getElementById(from).textContent : button.dataset.copy);
+    button.textContent = "copied";
+  } catch {
+    button.textContent = "the browser does not let it be copied";
+  }
 });
 
 let told = () => {};
@@ -91,7 +95,7 @@ function take(event) {
     const row = document.querySelector(`tr[data-build="${CSS.escape(`${event.architecture}/${event.pkgbase}/${event.pass}`)}"] .status`);
     if (row) {
       row.className = `status ${event.to}`;
-      row.textContent = event.to;
+      row.textContent = event.to.replaceAll("_", " ");
     }
   }
   soon();
@@ -105,6 +109,7 @@ async function readLog() {
   const log = document.querySelector("pre.log[data-follow]");
   if (!log || reading.has(log)) return;
   reading.add(log);
+  log.scrollTop = log.scrollHeight;
   const decoder = new TextDecoder();
   const painter = new Painter();
   const answer = await fetch(`/api/v1/runs/${log.dataset.run}/log?follow=true&offset=${log.dataset.length}`);

@@ -6,7 +6,7 @@ import { fold, folded, unfold } from "./fold.js";
 const MOST = 5000;
 // Lines that are put in at once: no more than a browser can do between two pictures.
 const AT_ONCE = 400;
-const list = document.querySelector("ol.lines");
+const list = document.querySelector("ol.lines[data-run]");
 
 // What came and is not shown yet; the number of the last line that is; how far the server's clock is ahead.
 const pending = [];
@@ -63,7 +63,7 @@ async function grow() {
   const label = document.querySelector("label.follow");
   const box = label.firstElementChild;
   label.hidden = false;
-  following = box.checked = location.hash === "";
+  following = box.checked = ["", "#end"].includes(location.hash);
   box.addEventListener("change", () => { following = box.checked; });
   let offset = Number(list.dataset.followFrom);
   let rest = "";

@@ -120,7 +120,7 @@ class WaveMap {
   point(index) {
     this.current = index;
     this.here.setAttribute("d", index < 0 ? "" : this.square(index));
-    this.told.textContent = index < 0 ? "" : `${this.names[index]}: ${this.statuses[index]}, wave ${this.waves[index]}.`;
+    this.told.textContent = index < 0 ? "" : `${this.names[index]}: ${this.statuses[index].replaceAll("_", " ")}, wave ${this.waves[index]}.`;
   }
 
   key(event) {
