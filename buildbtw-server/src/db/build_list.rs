@@ -172,7 +172,7 @@ pub enum Sort {
 pub struct Filter {
     /// Only in this status.
     pub status: Option<BuildStatus>,
-    /// Only with this in the name.
+    /// Only with this in the name; large and small letters are alike.
     pub text: Option<String>,
     /// Only of this wave.
     pub wave: Option<u32>,
@@ -199,7 +199,7 @@ pub async fn filtered(
         Sort::Unlocks => "unlocks DESC, wave, pkgbase, pass",
     };
     let sql = format!(
-        "{COLUMNS} WHERE iteration_id = ?1 AND (?2 IS NULL OR build.status = ?2) AND (?3 IS NULL OR instr(pkgbase, ?3)) \
+        "{COLUMNS} WHERE iteration_id = ?1 AND (?2 IS NULL OR build.status = ?2) AND (?3 IS NULL OR instr(lower(pkgbase), ?3)) \
          AND (?4 IS NULL OR wave = ?4) AND (?5 IS NULL OR ?5 = (SELECT class FROM run \
          WHERE run.build_id = build.id ORDER BY run.id DESC LIMIT 1)) \
          ORDER BY {order}, build.id LIMIT ?6 OFFSET ?7"
@@ -207,7 +207,7 @@ pub async fn filtered(
     let mut rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(iteration)
         .bind(filter.status.map(BuildStatus::as_str))
-        .bind(filter.text.as_deref())
+        .bind(filter.text.as_deref().map(str::to_ascii_lowercase))
         .bind(filter.wave)
         .bind(filter.class.map(OutcomeClass::as_str))
         .bind(limit.saturating_add(1))

@@ -237,9 +237,11 @@ pub struct HistoryRow {
     pub status: String,
     /// When it came to stand there, in microseconds since 1970.
     pub changed_at: i64,
-    /// Its newest run's public id.
+    /// The public id of its newest run, or of the one whose packages it took over.
     pub run: Option<String>,
-    /// How that ended.
+    /// It took them over.
+    pub taken: bool,
+    /// How that run ended.
     pub class: Option<String>,
     /// The step in which it failed.
     pub failed_step: Option<String>,
@@ -251,7 +253,7 @@ pub struct HistoryRow {
     pub ended_at: Option<i64>,
 }
 
-/// The builds of a package base, the newest first.
+/// The builds of a package base, what changed last first.
 pub async fn history(
     db: &mut SqliteConnection,
     pkgbase: &str,
@@ -259,11 +261,14 @@ pub async fn history(
 ) -> DbResult<Vec<HistoryRow>> {
     Ok(sqlx::query_as(
         "SELECT namespace.name AS namespace, number AS iteration, architecture, pass, version, build.status, \
-         build.changed_at, run.public_id AS run, class, failed_step, worker.name AS worker, started_at, ended_at \
-         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id LEFT JOIN run ON run.id = (SELECT max(other.id) FROM run AS other \
-         WHERE other.build_id = build.id) LEFT JOIN worker ON worker.id = run.worker_id \
-         WHERE pkgbase = ? ORDER BY build.id DESC LIMIT ?",
+         build.changed_at, run.public_id AS run, coalesce(run.build_id <> build.id, 0) AS taken, class, failed_step, \
+         worker.name AS worker, started_at, ended_at FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id LEFT JOIN run ON run.id = coalesce(\
+         (SELECT max(other.id) FROM run AS other WHERE other.build_id = build.id), \
+         (SELECT max(maker.id) FROM published_package JOIN run_package USING (package_id) JOIN run AS maker ON maker.id = run_id \
+         WHERE published_package.build_id = build.id AND until IS NULL AND kept AND maker.class = 'success' AND NOT maker.canary)) \
+         LEFT JOIN worker ON worker.id = run.worker_id \
+         WHERE pkgbase = ? ORDER BY build.changed_at DESC, build.id DESC LIMIT ?",
     )
     .bind(pkgbase)
     .bind(limit)
@@ -271,14 +276,16 @@ pub async fn history(
     .await?)
 }
 
-/// Package bases that were built somewhere and have a text in their name, by name.
+/// Package bases that were built somewhere and have a text, which is in small letters, in their name: those
+/// that are called so first, then those whose name begins with it.
 pub async fn pkgbases_like(
     db: &mut SqliteConnection,
     text: &str,
     limit: u32,
 ) -> DbResult<Vec<String>> {
     Ok(sqlx::query_scalar(
-        "SELECT DISTINCT pkgbase FROM build WHERE instr(pkgbase, ?) ORDER BY length(pkgbase), pkgbase LIMIT ?",
+        "SELECT pkgbase FROM (SELECT DISTINCT pkgbase FROM build WHERE instr(lower(pkgbase), ?1)) \
+         ORDER BY lower(pkgbase) <> ?1, instr(lower(pkgbase), ?1) <> 1, length(pkgbase), pkgbase LIMIT ?2",
     )
     .bind(text)
     .bind(limit)
@@ -286,8 +293,9 @@ pub async fn pkgbases_like(
     .await?)
 }
 
-/// Namespaces with a text in their name, the archived ones last, else the newest first, with their
-/// statuses and the numbers of their last iterations.
+/// Namespaces with a text, which is in small letters, in their name, the archived ones last, else those that
+/// are called so, then those whose name begins with it, and the newest first; with their statuses and the
+/// numbers of their last iterations.
 pub async fn namespaces_like(
     db: &mut SqliteConnection,
     text: &str,
@@ -295,7 +303,8 @@ pub async fn namespaces_like(
 ) -> DbResult<Vec<(String, String, u32)>> {
     Ok(sqlx::query_as(
         "SELECT name, status, (SELECT max(number) FROM iteration WHERE namespace_id = namespace.id) FROM namespace \
-         WHERE instr(name, ?) ORDER BY status = 'archived', id DESC LIMIT ?",
+         WHERE instr(lower(name), ?1) ORDER BY status = 'archived', lower(name) <> ?1, instr(lower(name), ?1) <> 1, \
+         id DESC LIMIT ?2",
     )
     .bind(text)
     .bind(limit)

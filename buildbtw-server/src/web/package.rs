@@ -2,6 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_graph::PkgBase;
 
@@ -49,17 +51,22 @@ pub async fn show(State(server): State<Server>, Path(pkgbase): Path<String>) -> 
     }
     let rows = overview::history(&mut tx, pkgbase.as_str(), HISTORY).await?;
     drop(tx);
-    render(&PackagePage {
-        source: source
-            .items
-            .into_iter()
-            .find(|found| found.pkgbase == pkgbase),
+    let mut items = source.items.into_iter();
+    let source = items.find(|found| found.pkgbase == pkgbase);
+    // Nobody has heard of it; the page says what can be looked for.
+    let unknown = source.is_none() && rows.is_empty();
+    let page = render(&PackagePage {
+        source,
         history: rows
             .into_iter()
             .map(|row| history(row, pkgbase.as_str()))
             .collect(),
         durations,
         pkgbase,
+    })?;
+    Ok(match unknown {
+        true => (StatusCode::NOT_FOUND, page).into_response(),
+        false => page,
     })
 }
 

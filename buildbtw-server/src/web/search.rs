@@ -24,105 +24,166 @@ pub struct Search {
 #[template(path = "search.html")]
 struct SearchPage {
     q: String,
-    /// Name, status, and the number of the last iteration.
-    namespaces: Vec<(String, String, u32)>,
-    packages: Vec<Package>,
-    workers: Vec<String>,
+    namespaces: Found<NamespaceFound>,
+    packages: Found<Package>,
+    workers: Found<String>,
+}
+
+/// The first things of a kind, and whether there are more.
+struct Found<T> {
+    items: Vec<T>,
+    more: bool,
+}
+
+impl<T> Found<T> {
+    fn first_of(mut items: Vec<T>) -> Self {
+        let more = items.len() > FOUND as usize;
+        items.truncate(FOUND as usize);
+        Self { items, more }
+    }
+}
+
+struct NamespaceFound {
+    name: String,
+    status: String,
+    /// The number of its last iteration.
+    last: u32,
+}
+
+/// How well a name fits: called so, beginning so, or with the text somewhere in it; then the shorter one.
+type Fit = (bool, bool, usize);
+
+/// How well a name fits a text in small letters, if it has it in it.
+fn fit(name: &str, text: &str) -> Option<Fit> {
+    let name = name.to_ascii_lowercase();
+    let at = name.find(text)?;
+    Some((name != text, at > 0, name.len()))
 }
 
 /// A package base that was found.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Package {
-    /// How long the name is that has the text in it: the nearest comes first.
-    length: usize,
+    fit: Fit,
     pkgbase: String,
     /// The package with the text in its name, where it is not called like the package base.
     pkgname: Option<String>,
 }
 
 impl Package {
-    fn named(pkgbase: &str) -> Self {
-        Self {
-            length: pkgbase.len(),
+    fn named(pkgbase: &str, text: &str) -> Option<Self> {
+        Some(Self {
+            fit: fit(pkgbase, text)?,
             pkgbase: pkgbase.to_owned(),
             pkgname: None,
-        }
+        })
     }
 
     /// The package base of a source, if its name or that of a package it makes has the text in it.
     fn of(source: &SourcePackage, text: &str) -> Option<Self> {
         let pkgbase = source.pkgbase.as_str();
-        if pkgbase.contains(text) {
-            return Some(Self::named(pkgbase));
+        if let Some(named) = Self::named(pkgbase, text) {
+            return Some(named);
         }
-        let names = source
-            .packages
-            .iter()
-            .map(|package| package.pkgname.as_str());
-        let nearest = names
-            .filter(|name| name.contains(text))
-            .min_by_key(|name| name.len())?;
+        let names = source.packages.iter();
+        let names = names.map(|package| package.pkgname.as_str());
+        let (fit, pkgname) = names
+            .filter_map(|name| Some((fit(name, text)?, name)))
+            .min()?;
         Some(Self {
-            length: nearest.len(),
+            fit,
             pkgbase: pkgbase.to_owned(),
-            pkgname: Some(nearest.to_owned()),
+            pkgname: Some(pkgname.to_owned()),
         })
-    }
-
-    fn is_called(&self, name: &str) -> bool {
-        self.pkgname.as_ref().unwrap_or(&self.pkgbase) == name
     }
 }
 
-/// Namespaces, packages and workers with a text in their names. What has just that name and is alone
-/// with it is gone to at once.
+/// Namespaces, packages and workers with a text in their names; large and small letters are alike. What has
+/// just that name and is alone with it is gone to at once.
 pub async fn show(State(server): State<Server>, Query(search): Query<Search>) -> PageResult {
     let q = search.q.trim().to_owned();
-    let mut page = SearchPage {
-        namespaces: Vec::new(),
-        packages: Vec::new(),
-        workers: Vec::new(),
-        q,
-    };
-    if page.q.is_empty() {
-        return render(&page);
+    let text = q.to_ascii_lowercase();
+    if text.is_empty() {
+        return render(&SearchPage {
+            q,
+            namespaces: Found::first_of(Vec::new()),
+            packages: Found::first_of(Vec::new()),
+            workers: Found::first_of(Vec::new()),
+        });
     }
     let mut tx = server.db.read().await?;
-    page.namespaces = overview::namespaces_like(&mut tx, &page.q, FOUND).await?;
-    let built = overview::pkgbases_like(&mut tx, &page.q, FOUND).await?;
+    let namespaces = overview::namespaces_like(&mut tx, &text, FOUND + 1).await?;
+    let built = overview::pkgbases_like(&mut tx, &text, FOUND + 1).await?;
     let workers = workers::all(&mut tx).await?.into_iter();
-    page.workers = workers
-        .map(|worker| worker.name)
-        .filter(|name| name.contains(&page.q))
-        .take(FOUND as usize)
-        .collect();
-    page.workers.dedup();
     drop(tx);
+    let workers = workers.map(|worker| worker.name);
+    let mut workers: Vec<(Fit, String)> = workers
+        .filter_map(|name| Some((fit(&name, &text)?, name)))
+        .collect();
+    workers.sort();
+    workers.dedup();
+    let packages = packages(&server, &built, &text);
+    let namespaces = namespaces.into_iter();
+    let namespaces = namespaces.map(|(name, status, last)| NamespaceFound { name, status, last });
+    let page = SearchPage {
+        q,
+        namespaces: Found::first_of(namespaces.collect()),
+        packages: Found::first_of(packages),
+        workers: Found::first_of(workers.into_iter().map(|(_, name)| name).collect()),
+    };
+    match only(&page) {
+        Some(address) => Ok(Redirect::to(&address).into_response()),
+        None => render(&page),
+    }
+}
+
+/// All packages with a text in small letters in their names, those that fit best first.
+fn packages(server: &Server, built: &[String], text: &str) -> Vec<Package> {
     let heads = server.sources.heads();
-    let known = heads
-        .repositories()
-        .map(|repository| repository.pkgbase.as_str());
-    let known = known.filter(|pkgbase| pkgbase.contains(&page.q));
+    let known = heads.repositories();
+    let known = known.map(|repository| repository.pkgbase.as_str());
     let named = built.iter().map(String::as_str).chain(known);
-    let mut packages: Vec<Package> = named.map(Package::named).collect();
+    let mut packages: Vec<Package> = named
+        .filter_map(|pkgbase| Package::named(pkgbase, text))
+        .collect();
     let sources = heads.index().iter();
-    packages.extend(sources.filter_map(|source| Package::of(source, &page.q)));
+    packages.extend(sources.filter_map(|source| Package::of(source, text)));
     packages.sort();
     packages.dedup();
-    packages.truncate(FOUND as usize);
-    page.packages = packages;
-    let just = |name: &String| *name == page.q;
-    let namespace = page
+    packages
+}
+
+/// The page of what is called just so, where nothing else is.
+fn only(page: &SearchPage) -> Option<String> {
+    let just = |name: &str| name.eq_ignore_ascii_case(&page.q);
+    let mut namespaces = page
         .namespaces
+        .items
         .iter()
-        .any(|(name, status, _)| just(name) && status != "archived");
-    let mut called = page.packages.iter().filter(|one| one.is_called(&page.q));
-    let own = page.packages.iter().find(|one| one.pkgbase == page.q);
+        .filter(|one| just(&one.name) && one.status != "archived");
+    let packages = page.packages.items.iter();
+    let mut called = packages
+        .clone()
+        .filter(|one| just(one.pkgname.as_ref().unwrap_or(&one.pkgbase)));
+    let own = packages.clone().find(|one| just(&one.pkgbase));
     let package = own.or_else(|| called.next().filter(|_| called.next().is_none()));
-    let address = match (namespace, package) {
-        (true, None) => format!("/namespaces/{}", page.q),
-        (false, Some(package)) => format!("/packages/{}", package.pkgbase.replace('+', "%2B")),
-        _ => return render(&page),
-    };
-    Ok(Redirect::to(&address).into_response())
+    match (namespaces.next(), namespaces.next(), package) {
+        (Some(namespace), None, None) => Some(format!("/namespaces/{}", namespace.name)),
+        (None, _, Some(package)) => {
+            Some(format!("/packages/{}", package.pkgbase.replace('+', "%2B")))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_better_comes_first() {
+        let mut names = ["a-GTK", "gtk4-doc", "x", "GTK", "gtk4", "libgtk"];
+        names.sort_by_key(|name| fit(name, "gtk").unwrap_or((true, true, usize::MAX)));
+        assert_eq!(names, ["GTK", "gtk4", "gtk4-doc", "a-GTK", "libgtk", "x"]);
+        assert_eq!(fit("x", "gtk"), None);
+    }
 }
