@@ -32,6 +32,9 @@ pub struct Window {
     q: String,
     /// The line where it was found.
     at: Option<u64>,
+    /// Which one of how many places that is.
+    hit: u64,
+    of: u64,
     /// No line tells of an error.
     no_error: bool,
 }
@@ -58,22 +61,24 @@ struct LogPage {
     follow_from: Option<u64>,
     /// What was looked for.
     search: String,
-    /// The line where it was found.
-    found: Option<u64>,
+    /// The line where it was found, and which one of how many places that is.
+    found: Option<(u64, u64, u64)>,
     /// What came of looking for something, where nothing was found.
     nothing: Option<String>,
 }
 
-struct Line {
-    number: u64,
+/// A line of a log as it is shown.
+pub struct Line {
+    /// From 1.
+    pub number: u64,
     /// Its first byte.
     offset: u64,
     /// When it was received, as hours, minutes and seconds from the run's start.
     at: String,
-    html: String,
-    error: bool,
+    pub html: String,
+    pub error: bool,
     /// makepkg begins a part with it.
-    heading: bool,
+    pub heading: bool,
 }
 
 pub(super) async fn details(server: &Server, run: RunId) -> HttpResult<RunDetails> {
@@ -97,6 +102,12 @@ pub async fn show(
             let line = from.max(1) - 1;
             logs.line_start(id, line).await?.map(|start| (line, start))
         }
+        None => None,
+    };
+    // Who asks for a line behind the last one gets the end, too.
+    let last_ones = begin.is_none();
+    let begin = match begin {
+        Some(begin) => Some(begin),
         None => {
             logs.known_line(id, run.log_length.saturating_sub(WINDOW / 4))
                 .await?
@@ -116,7 +127,7 @@ pub async fn show(
         let whole = content.iter().rposition(|byte| *byte == b'\n');
         content.truncate(whole.map_or(content.len(), |end| end + 1));
     }
-    let (mut lines, used) = paint(&content, (first, start), window.from.is_none());
+    let (mut lines, used) = paint(&content, (first, start), last_ones);
     let end = start + used;
     let started = run.run.started_at.unwrap_or(run.run.claimed_at);
     let received = logs.received(id, start, end).await?;
@@ -139,9 +150,9 @@ pub async fn show(
         ended: run.run.ended_at.as_ref().map(When::new),
         size: bytes(run.log_length),
         earlier: (shown_from > 1).then(|| shown_from.saturating_sub(LINES).max(1)),
-        here: match window.from {
-            Some(_) => String::new(),
-            None => format!("?from={shown_from}"),
+        here: match last_ones {
+            false => String::new(),
+            true => format!("?from={shown_from}"),
         },
         started: started.as_millisecond(),
         later: (end < run.log_length).then_some(shown_to + 1),
@@ -152,7 +163,7 @@ pub async fn show(
             _ => None,
         },
         search: window.q,
-        found: window.at,
+        found: window.at.map(|at| (at, window.hit, window.of)),
         lines,
         run,
     })
@@ -178,7 +189,7 @@ fn tell_times(lines: &mut [Line], received: &[(u64, Timestamp)], started: Timest
 
 /// The first lines of some bytes, or the last ones, as HTML, and how many of the bytes are behind what
 /// is to be shown next. `begin` is the number of the lines before and of the bytes before.
-fn paint(content: &[u8], begin: (u64, u64), last_ones: bool) -> (Vec<Line>, u64) {
+pub(super) fn paint(content: &[u8], begin: (u64, u64), last_ones: bool) -> (Vec<Line>, u64) {
     let (mut number, mut offset) = begin;
     let pieces: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
     let most = usize::try_from(LINES).unwrap_or(usize::MAX);
