@@ -38,38 +38,42 @@ pub async fn own_pages_only(
     request: Request,
     next: Next,
 ) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
+    let (uri, headers) = (request.uri(), request.headers());
+    let refused = |problem: HttpProblem| match crate::web::wants_page(headers, uri) {
+        true => crate::web::problem_page(problem, uri),
+        false => problem.into_response(),
+    };
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = said(header::HOST.as_str());
     if !host.is_some_and(|host| is_ours(&server, host)) {
         let detail = format!("the server is not known as {}", host.unwrap_or("nothing"));
-        return HttpProblem::new(ProblemType::ForeignOrigin, detail)
-            .hint("BASE_URL names the address under which the server is reached")
-            .into_response();
+        let problem = HttpProblem::new(ProblemType::ForeignOrigin, detail)
+            .hint("BASE_URL names the address under which the server is reached");
+        return refused(problem);
     }
     let changes = !matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    let origin = request
-        .headers()
-        .get(header::ORIGIN)
-        .and_then(|value| value.to_str().ok());
-    if let (true, Some(origin)) = (changes, origin) {
-        let authority = origin
-            .parse::<Uri>()
-            .ok()
-            .and_then(|uri| uri.authority().map(ToString::to_string));
-        if authority.as_deref() != host {
-            return HttpProblem::new(
-                ProblemType::ForeignOrigin,
-                format!("the request came from {origin}"),
-            )
-            .into_response();
-        }
+    if let (true, Some(from)) = (changes, elsewhere(&said, host)) {
+        let detail = format!("the request came from {from}");
+        return refused(HttpProblem::new(ProblemType::ForeignOrigin, detail));
     }
     next.run(request).await
+}
+
+/// Whose page it is that has a request sent, if it is not one of ours.
+fn elsewhere<'a>(said: &impl Fn(&str) -> Option<&'a str>, host: Option<&str>) -> Option<String> {
+    if let Some(origin) = said(header::ORIGIN.as_str()) {
+        let uri = origin.parse::<Uri>().ok();
+        let authority = uri.and_then(|uri| uri.authority().map(ToString::to_string));
+        if authority.as_deref() != host {
+            return Some(origin.to_owned());
+        }
+    }
+    // Of some requests a browser leaves the origin out, but not this (Fetch Metadata Request Headers).
+    let site = said("sec-fetch-site")?;
+    (!matches!(site, "same-origin" | "none")).then(|| format!("another site ({site})"))
 }
 
 /// Whether a Host header names this server: by an address, as localhost, or by BASE_URL.

@@ -21,7 +21,7 @@ pub mod workers;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -125,26 +125,33 @@ pub fn router(server: Server) -> Router {
         .with_state(server)
 }
 
-async fn nothing_here(uri: Uri, headers: HeaderMap) -> Response {
-    let problem = HttpProblem::new(
-        ProblemType::NotFound,
-        format!("there is nothing at {}", uri.path()),
-    );
-    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    // Who looks with a browser gets a page, programs what they can read.
-    if accepted.is_some_and(|kinds| kinds.contains("text/html")) && !uri.path().starts_with("/api/")
-    {
-        return crate::web::problem_page(problem);
+async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if let Some(page) = crate::web::without_slash(&method, &uri) {
+        return page;
+    }
+    let detail = format!("there is nothing at {}", uri.path());
+    told(
+        HttpProblem::new(ProblemType::NotFound, detail),
+        &headers,
+        &uri,
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("{method} is not possible on {}", uri.path());
+    told(
+        HttpProblem::new(ProblemType::MethodNotAllowed, detail),
+        &headers,
+        &uri,
+    )
+}
+
+/// A problem for whoever asked: who looks with a browser gets a page, programs what they can read.
+fn told(problem: HttpProblem, headers: &HeaderMap, uri: &Uri) -> Response {
+    if crate::web::wants_page(headers, uri) {
+        return crate::web::problem_page(problem, uri);
     }
     problem
         .hint("the API is described at /api/openapi.json")
         .into_response()
-}
-
-async fn method_not_allowed(method: Method, uri: Uri) -> HttpProblem {
-    HttpProblem::new(
-        ProblemType::MethodNotAllowed,
-        format!("{method} is not possible on {}", uri.path()),
-    )
-    .hint("the API is described at /api/openapi.json")
 }

@@ -1,7 +1,9 @@
 //! What people do from a page: forms that work without a script. Each asks the API for the same and
 //! comes back to the page.
 
-use axum::extract::{Path, State};
+use std::borrow::Cow;
+
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::changing::{AddRequest, RebuildRequest, RemoveRequest};
 use buildbtw_api::namespaces::{
@@ -11,7 +13,9 @@ use buildbtw_api::{BuildStatus, Changeset, NamespaceName, NamespaceStatus, Probl
 use buildbtw_graph::PkgBase;
 use serde::Deserialize;
 
-use super::page::{Form, PageResult, name};
+use super::errors::Again;
+use super::extract::{Form, Path};
+use super::page::{PageError, PageResult, name};
 use super::plan::PlanForm;
 use crate::Server;
 use crate::api::extract::{Json, Path as ApiPath};
@@ -23,13 +27,15 @@ pub struct Action {
     /// What it does: the last part of its address.
     pub verb: &'static str,
     /// What its button says.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// What comes of it.
     pub says: &'static str,
     /// What it asks for.
     pub field: Option<Field>,
     /// It takes something away.
     pub grave: bool,
+    /// What is asked before it is done.
+    pub asks: Option<String>,
 }
 
 /// Something to be filled in.
@@ -46,13 +52,15 @@ pub struct Field {
 pub fn actions(namespace: &Namespace) -> Vec<Action> {
     let plain = |verb, title, says| Action {
         verb,
-        title,
+        title: Cow::Borrowed(title),
         says,
         field: None,
         grave: false,
+        asks: None,
     };
-    let grave = |verb, title, says| Action {
+    let grave = |verb, title, says, asks| Action {
         grave: true,
+        asks: Some(asks),
         ..plain(verb, title, says)
     };
     let changeset = |label| {
@@ -62,10 +70,19 @@ pub fn actions(namespace: &Namespace) -> Vec<Action> {
             example: Some("pkgbase/branch"),
         })
     };
-    let failed = namespace.iteration.iter().any(|iteration| {
-        let mut sets = iteration.build_sets.values();
-        sets.any(|set| set.count(BuildStatus::is_failure) > 0)
-    });
+    let count = |pick: fn(BuildStatus) -> bool| -> u32 {
+        let sets = namespace
+            .iteration
+            .iter()
+            .flat_map(|it| it.build_sets.values());
+        sets.map(|set| set.count(pick)).sum()
+    };
+    let failed = count(|status| status == BuildStatus::Failed) > 0;
+    let called_off = match count(|status| !status.is_final()) {
+        0 => "Nothing of it is being built or waits to be.".to_owned(),
+        1 => "1 build that is not done is called off.".to_owned(),
+        left => format!("{left} builds that are not done are called off."),
+    };
     let mut actions = Vec::new();
     use NamespaceStatus::{Active, Archived, Cancelled, Finished, Paused};
     match namespace.status {
@@ -106,24 +123,39 @@ pub fn actions(namespace: &Namespace) -> Vec<Action> {
             "cancel",
             "Cancel",
             "calls everything off; what is built stays",
+            format!("{called_off} “Resume” takes them up again."),
         ));
     }
     actions.push(grave(
         "archive",
         "Archive",
         "puts it away; its repository stays readable, its name is free",
+        format!("{called_off} It cannot be taken up again."),
     ));
     actions
+}
+
+/// Tries a failure again for the sake of what waits for it.
+pub fn retry_cause(pkgbase: &str) -> Action {
+    Action {
+        verb: "retry",
+        title: Cow::Owned(format!("Try {pkgbase} again")),
+        says: "runs once more what this one waits for",
+        field: None,
+        grave: false,
+        asks: None,
+    }
 }
 
 /// What can be done about a build in that status.
 pub fn of_build(status: BuildStatus) -> Vec<Action> {
     let plain = |verb, title, says| Action {
         verb,
-        title,
+        title: Cow::Borrowed(title),
         says,
         field: None,
         grave: false,
+        asks: None,
     };
     let waive = || Action {
         field: Some(Field {
@@ -139,7 +171,7 @@ pub fn of_build(status: BuildStatus) -> Vec<Action> {
         )
     };
     match status {
-        BuildStatus::Failed | BuildStatus::DependencyFailed => {
+        BuildStatus::Failed => {
             vec![
                 plain("retry", "Try again", "runs it once more in this iteration"),
                 waive(),
@@ -155,7 +187,9 @@ pub fn of_build(status: BuildStatus) -> Vec<Action> {
                 waive(),
             ]
         }
-        BuildStatus::Blocked | BuildStatus::Pending => vec![waive()],
+        BuildStatus::Blocked | BuildStatus::Pending | BuildStatus::DependencyFailed => {
+            vec![waive()]
+        }
         BuildStatus::Waived => vec![plain(
             "unwaive",
             "Build it after all",
@@ -176,6 +210,34 @@ pub struct Sent {
     back: String,
 }
 
+impl Sent {
+    /// The page to come back to. Nobody is led away from here, whatever a form says.
+    fn back(&self) -> Option<&str> {
+        let back = self.back.as_str();
+        let own = back.starts_with("/namespaces/") && !back.contains(['\\', '\n', '\r']);
+        own.then_some(back)
+    }
+
+    /// The same form with what was filled in, where something is.
+    fn again(&self, namespace: &NamespaceName, verb: &str) -> Option<Again> {
+        let (label, name, value, button) = match verb {
+            "add" => ("Changeset", "changeset", &self.changeset, "Add"),
+            "waive" => ("Because", "reason", &self.reason, "Leave out"),
+            _ => return None,
+        };
+        let besides = [("pkgbase", &self.pkgbase), ("back", &self.back)];
+        let besides = besides.into_iter().filter(|(_, value)| !value.is_empty());
+        Some(Again {
+            action: format!("/namespaces/{namespace}/{verb}"),
+            hidden: besides.map(|(name, value)| (name, value.clone())).collect(),
+            label,
+            name,
+            value: value.clone(),
+            button,
+        })
+    }
+}
+
 /// Does what a form asks for, and comes back to the page.
 pub async fn act(
     State(server): State<Server>,
@@ -183,12 +245,15 @@ pub async fn act(
     Form(sent): Form<Sent>,
 ) -> PageResult {
     let namespace: NamespaceName = name(&namespace)?;
-    carry_out(&server, &namespace, &verb, &sent).await?;
-    // Only to pages of our own.
-    let own = |back: &&str| back.starts_with("/namespaces/") && !back.contains(['\\', '\n', '\r']);
+    if let Err(problem) = carry_out(&server, &namespace, &verb, &sent).await {
+        let error = PageError::from(problem).again(sent.again(&namespace, &verb));
+        return Err(match sent.back() {
+            Some(back) => error.way(back, "Back to where it was asked for"),
+            None => error,
+        });
+    }
     let home = format!("/namespaces/{namespace}");
-    let back = Some(sent.back.as_str()).filter(own).unwrap_or(&home);
-    Ok(Redirect::to(back).into_response())
+    Ok(Redirect::to(sent.back().unwrap_or(&home)).into_response())
 }
 
 async fn carry_out(
@@ -242,7 +307,17 @@ async fn carry_out(
                 pkgbases: pkgbases()?,
                 force: verb == "force",
             };
-            failures::retry(state(), path(), Json(request)).await?;
+            let retried = failures::retry(state(), path(), Json(request)).await?.0;
+            if retried.builds == 0 && retried.dependents == 0 {
+                let detail = match sent.pkgbase.trim() {
+                    "" => "There is nothing to build again: no build failed by itself.".to_owned(),
+                    name => format!(
+                        "There is nothing to build again: {name} did not fail by itself. \
+                         Where it waits for a failure, that one is to be tried again."
+                    ),
+                };
+                return Err(HttpProblem::new(ProblemType::Conflict, detail));
+            }
         }
         "waive" => {
             let request = WaiveRequest {
@@ -270,21 +345,36 @@ where
     T::Err: std::fmt::Display,
 {
     let text = text.trim();
-    text.parse().map_err(|error: T::Err| {
-        HttpProblem::new(ProblemType::BadRequest, format!("`{text}`: {error}"))
-    })
+    text.parse()
+        .map_err(|error: T::Err| HttpProblem::new(ProblemType::BadRequest, about(text, &error)))
+}
+
+/// What is wrong with a text, which is named once.
+pub(super) fn about(text: &str, error: &impl std::fmt::Display) -> String {
+    let error = error.to_string();
+    match error.starts_with(&format!("`{text}`")) {
+        true => error,
+        false => format!("`{text}`: {error}"),
+    }
 }
 
 /// Makes the namespace whose plan was looked at, and goes to its page.
 pub async fn create(State(server): State<Server>, Form(form): Form<PlanForm>) -> PageResult {
-    let request = CreateNamespace {
-        name: match form.name.trim() {
-            "" => None,
-            given => Some(name(given)?),
-        },
-        changesets: form.changesets()?,
-        options: form.options(),
+    let made = async {
+        let request = CreateNamespace {
+            name: match form.name.trim() {
+                "" => None,
+                given => Some(word(given)?),
+            },
+            changesets: form.changesets()?,
+            options: form.options()?,
+        };
+        namespaces::make_namespace(&server, request).await
     };
-    let made = namespaces::make_namespace(&server, request).await?;
-    Ok(Redirect::to(&format!("/namespaces/{}", made.name)).into_response())
+    match made.await {
+        Ok(made) => Ok(Redirect::to(&format!("/namespaces/{}", made.name)).into_response()),
+        Err(problem) => {
+            Err(PageError::from(problem).way(form.page(), "Back to the plan as it was filled in"))
+        }
+    }
 }

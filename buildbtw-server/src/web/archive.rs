@@ -2,9 +2,10 @@
 //! counting: the address of an iteration always leads to what it led to.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::page::{PageResult, When, iteration_page, render};
 use crate::Server;
 use crate::db::namespaces::{self, Namesake};

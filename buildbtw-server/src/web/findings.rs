@@ -1,12 +1,13 @@
 //! What the plan of an iteration found, and what changed from the iteration before.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use buildbtw_api::namespaces::DifferenceQuery;
 use buildbtw_api::{NamespaceName, ProblemType};
 use buildbtw_graph::Difference;
 
-use super::page::{PageResult, Piece, name, pieces, render, sentence};
+use super::extract::Path;
+use super::page::{PageResult, Piece, iteration_number, name, pieces, render, sentence};
 use super::plan::{Findings, findings};
 use crate::Server;
 use crate::api::extract::{self, Path as ApiPath, Query};
@@ -27,7 +28,7 @@ pub async fn show(
     State(server): State<Server>,
     Path((namespace, number)): Path<(String, String)>,
 ) -> PageResult {
-    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, name(&number)?);
+    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, iteration_number(&number)?);
     let (_, iteration) = extract::iteration(&server, &namespace, number).await?;
     let plan = crate::db::plans::get(&mut *server.db.read().await?, iteration.key).await?;
     let plan = plan.ok_or_else(|| {
@@ -66,7 +67,7 @@ pub async fn difference(
     State(server): State<Server>,
     Path((namespace, number)): Path<(String, String)>,
 ) -> PageResult {
-    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, name(&number)?);
+    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, iteration_number(&number)?);
     let path = ApiPath((namespace.clone(), number));
     let answer = plans::difference(State(server), path, Query(DifferenceQuery::default())).await?;
     render(&DifferencePage {

@@ -1,13 +1,14 @@
 //! The log of a run: a window of lines with numbers, colours and links, live while the run goes on.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use buildbtw_api::runs::RunDetails;
 use buildbtw_api::{ProblemType, RunId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::ansi::{Painter, tells_error};
+use super::extract::{Path, Query};
 use super::page::{PageResult, When, build_page, bytes, name, render, sentence};
 use crate::Server;
 use crate::db::runs;

@@ -1,11 +1,12 @@
 //! Looking for something in a log: its first error, or a text.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::RunId;
 use serde::Deserialize;
 
 use super::ansi::{readable, tells_error};
+use super::extract::{Path, Query};
 use super::log::{LONGEST, details};
 use super::page::{PageResult, log_page, name};
 use crate::Server;

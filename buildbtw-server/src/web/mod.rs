@@ -6,6 +6,8 @@ mod ansi;
 mod archive;
 mod assets;
 mod build;
+mod errors;
+mod extract;
 mod feed;
 mod findings;
 mod graph;
@@ -23,7 +25,9 @@ mod sources;
 mod workers;
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
@@ -36,7 +40,11 @@ pub fn router() -> Router<Server> {
         .route("/", get(home::show))
         .route("/archive", get(archive::show))
         .route("/plan", get(plan::show))
-        .route("/namespaces", post(actions::create))
+        .route(
+            "/namespaces",
+            // The home page lists them.
+            get(async || Redirect::to("/")).post(actions::create),
+        )
         .route("/namespaces/{name}", get(namespace::show))
         .route(
             "/namespaces/{name}/{number}",
@@ -65,10 +73,34 @@ pub fn router() -> Router<Server> {
         .route("/search", get(search::show))
         .route("/failures.atom", get(feed::failures))
         .route("/assets/{file}", get(assets::get))
+        .layer(middleware::from_fn(errors::as_pages))
         .layer(CompressionLayer::new())
 }
 
-/// A problem as a page.
-pub fn problem_page(problem: HttpProblem) -> Response {
-    page::PageError::from(problem).into_response()
+/// Whether somebody looks with a browser, and not at the API.
+pub fn wants_page(headers: &HeaderMap, uri: &Uri) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    accepted.is_some_and(|kinds| kinds.contains("text/html")) && !uri.path().starts_with("/api/")
+}
+
+/// A problem as a page, for who asked for that address.
+pub fn problem_page(problem: HttpProblem, uri: &Uri) -> Response {
+    page::PageError::from(problem).shown(uri.path())
+}
+
+/// The same address without a slash at its end, which no page has.
+pub fn without_slash(method: &Method, uri: &Uri) -> Option<Response> {
+    let path = uri.path();
+    let page = matches!(*method, Method::GET | Method::HEAD)
+        && path.ends_with('/')
+        && !path.starts_with("/api/");
+    // A path that begins with two slashes, or one that a browser takes for such, would lead to another host.
+    let elsewhere = path.starts_with("//") || path.contains('\\');
+    let trimmed = path.trim_end_matches('/');
+    if !page || elsewhere || trimmed.is_empty() {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}"));
+    let address = format!("{trimmed}{}", query.unwrap_or_default());
+    Some(Redirect::permanent(&address).into_response())
 }

@@ -1,12 +1,13 @@
 //! A package base: its source, and its builds in all namespaces.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use buildbtw_api::sources::{SourceQuery, SourceRepository};
 use buildbtw_graph::PkgBase;
 
+use super::extract::Path;
 use super::page::{PageResult, When, build_page, duration_ms, log_page, name, render};
 use crate::Server;
 use crate::db::overview::{self, HistoryRow};

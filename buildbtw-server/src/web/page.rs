@@ -1,17 +1,15 @@
-//! What all pages share: rendering, headers, errors, times.
+//! What all pages share: rendering, headers, names, times.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use askama::Template;
-use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use buildbtw_api::BuildStatus;
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
+use buildbtw_api::{BuildStatus, ProblemType};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
-use crate::api::extract::refused_body;
+pub use super::errors::{PageError, PageResult};
 use crate::problems::HttpProblem;
 use crate::{Server, clock};
 
@@ -19,44 +17,8 @@ use crate::{Server, clock};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A page that cannot be shown.
-pub struct PageError(HttpProblem);
-
-/// What every page's handler hands back.
-pub type PageResult = Result<Response, PageError>;
-
-impl<E: Into<HttpProblem>> From<E> for PageError {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-#[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage {
-    title: String,
-    detail: String,
-    hint: Option<Vec<Piece>>,
-}
-
-impl IntoResponse for PageError {
-    fn into_response(self) -> Response {
-        let problem = self.0.0;
-        let status =
-            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let page = ErrorPage {
-            title: problem.title,
-            detail: problem.detail,
-            hint: problem.hint.as_deref().map(pieces),
-        };
-        match page.render() {
-            Ok(html) => (status, headers(), Html(html)).into_response(),
-            Err(_) => status.into_response(),
-        }
-    }
-}
-
-fn headers() -> [(header::HeaderName, &'static str); 4] {
+/// What every page is sent with.
+pub fn headers() -> [(header::HeaderName, &'static str); 4] {
     [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -73,34 +35,32 @@ pub fn render(template: &impl Template) -> PageResult {
     Ok((headers(), Html(html)).into_response())
 }
 
-/// What a form sends; what cannot be read of it is said on a page like every other mistake.
-pub struct Form<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
-    type Rejection = PageError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
-        match axum::Form::<T>::from_request(request, state).await {
-            Ok(axum::Form(sent)) => Ok(Self(sent)),
-            Err(rejection) => Err(PageError(refused_body(
-                rejection.status(),
-                rejection.body_text(),
-            ))),
-        }
-    }
-}
-
 /// A name in the path of a page.
 pub fn name<T: std::str::FromStr>(text: &str) -> Result<T, PageError>
 where
     T::Err: std::fmt::Display,
 {
     text.parse().map_err(|error: T::Err| {
-        PageError(HttpProblem::new(
-            buildbtw_api::ProblemType::InvalidName,
-            error.to_string(),
-        ))
+        HttpProblem::new(ProblemType::InvalidName, error.to_string()).into()
     })
+}
+
+/// A number in the path of a page; where none stands, there is nothing.
+pub fn number<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, PageError> {
+    text.parse().map_err(|_| {
+        let detail = format!("There is no {what} `{text}`: they are counted from 1.");
+        HttpProblem::new(ProblemType::NotFound, detail).into()
+    })
+}
+
+/// The number of an iteration in the path of a page.
+pub fn iteration_number(text: &str) -> Result<u32, PageError> {
+    number(text, "iteration")
+}
+
+/// A word of the API as people read it: `dependency_failed` has a blank.
+pub fn words(word: impl fmt::Display) -> String {
+    word.to_string().replace('_', " ")
 }
 
 /// A moment: exact for programs, to the second and relative for people.
@@ -265,7 +225,7 @@ impl Bar {
         }
         let words = parts
             .iter()
-            .map(|part| format!("{} {}", part.count, part.status));
+            .map(|part| format!("{} {}", part.count, words(part.status)));
         let words: Vec<String> = words.collect();
         Self {
             total: from.max(1),

@@ -1,12 +1,14 @@
 //! What would be rebuilt, before anything starts; and the way to begin it.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use buildbtw_api::namespaces::{NamespaceOptions, PlanRequest};
 use buildbtw_api::{Changeset, ProblemType};
 use buildbtw_graph::{Because, BuildSet, FindingKind, Plan, Scope, Via};
 use serde::Deserialize;
 
+use super::actions::about;
+use super::extract::Query;
 use super::page::{PageResult, Piece, length, pieces, render, sentence};
 use crate::Server;
 use crate::planner;
@@ -43,21 +45,26 @@ impl PlanForm {
         let words = words.filter(|word| !word.is_empty());
         words
             .map(|word| {
-                word.parse().map_err(|error| {
-                    HttpProblem::new(ProblemType::BadRequest, format!("`{word}`: {error}"))
-                        .hint("a changeset is a package and its branch: openimageio/main")
-                })
+                let named = word.parse::<Changeset>();
+                named
+                    .map_err(|error| HttpProblem::new(ProblemType::BadRequest, about(word, &error)))
             })
             .collect()
     }
 
     /// How to plan.
-    pub fn options(&self) -> NamespaceOptions {
-        NamespaceOptions {
+    pub fn options(&self) -> HttpResult<NamespaceOptions> {
+        Ok(NamespaceOptions {
             scope: match self.scope.as_str() {
                 "direct" => Scope::Direct,
                 "none" => Scope::None,
-                _ => Scope::Transitive,
+                "transitive" | "" => Scope::Transitive,
+                other => {
+                    let detail = format!("`{other}` is no scope");
+                    return Err(HttpProblem::new(ProblemType::BadRequest, detail).hint(
+                        "`transitive` rebuilds all dependents, `direct` only those of the changed packages, `none` no other ones",
+                    ));
+                }
             },
             via: Via {
                 makedepends: self.makedepends.is_some(),
@@ -66,7 +73,27 @@ impl PlanForm {
             bootstrap: self.bootstrap.is_some(),
             passes: if self.twice.is_some() { 2 } else { 1 },
             ..NamespaceOptions::default()
+        })
+    }
+
+    /// The address of the page with the form filled in like this.
+    pub fn page(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let texts = [
+            ("changesets", Some(&self.changesets)),
+            ("name", Some(&self.name)),
+            ("scope", Some(&self.scope)),
+            ("makedepends", self.makedepends.as_ref()),
+            ("checkdepends", self.checkdepends.as_ref()),
+            ("bootstrap", self.bootstrap.as_ref()),
+            ("twice", self.twice.as_ref()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                query.append_pair(name, text);
+            }
         }
+        format!("/plan?{}", query.finish())
     }
 }
 
@@ -149,7 +176,7 @@ pub async fn show(State(server): State<Server>, Query(form): Query<PlanForm>) ->
 async fn preview(server: &Server, form: &PlanForm) -> HttpResult<Plan> {
     let request = PlanRequest {
         changesets: form.changesets()?,
-        options: form.options(),
+        options: form.options()?,
         namespace: None,
     };
     Ok(planner::preview(server, &request).await?)

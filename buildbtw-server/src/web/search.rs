@@ -1,11 +1,12 @@
 //! Search over namespaces, packages and workers.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use buildbtw_graph::SourcePackage;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::page::{PageResult, render};
 use crate::Server;
 use crate::db::{overview, workers};

@@ -1,9 +1,10 @@
 //! Source repositories and their problems.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use buildbtw_api::sources::{GitLabState, SourceQuery, SourceRepository};
 
+use super::extract::Query;
 use super::page::{PageResult, When, render};
 use crate::Server;
 

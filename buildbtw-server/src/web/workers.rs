@@ -1,7 +1,7 @@
 //! Workers: what each builds, and why it gets nothing.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::idle::IdleReason;
 use buildbtw_api::modes::WorkerModeRequest;
@@ -9,7 +9,8 @@ use buildbtw_api::workers::Worker;
 use buildbtw_api::{WorkerId, WorkerMode};
 use serde::Deserialize;
 
-use super::page::{Form, PageError, PageResult, When, build_page, bytes, name, render};
+use super::extract::{Form, Path};
+use super::page::{PageError, PageResult, When, build_page, bytes, name, render};
 use crate::api::extract::{Json, Path as ApiPath};
 use crate::api::workers::set_mode;
 use crate::db::{events, modes};
@@ -77,11 +78,16 @@ fn row(worker: Worker) -> Row {
         building: building.collect(),
         memory: worker.offer.memory.map(bytes),
         seen: worker.seen_at.as_ref().map(When::new),
-        // That its slots are taken shows.
+        // That its slots are taken shows, and so does its mode with the reason for it.
         idle: worker
             .idle
             .as_ref()
-            .filter(|idle| !matches!(idle, IdleReason::SlotsTaken { .. }))
+            .filter(|idle| {
+                !matches!(
+                    idle,
+                    IdleReason::SlotsTaken { .. } | IdleReason::NotActive { .. }
+                )
+            })
             .map(ToString::to_string),
         speed: worker.speed.map(|speed| format!("{speed:.2}")),
         worker,
