@@ -1,20 +1,24 @@
 //! A build: why it stands where it stands, what is around it, its runs, steps, packages and log.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 use buildbtw_api::builds::{Build, MadeBy};
 use buildbtw_api::explanations::Explanation;
-use buildbtw_api::ingredients::{Flaky, Rebuilt};
+use buildbtw_api::ingredients::{ChangedIngredient, Flaky, Rebuilt};
 use buildbtw_api::runs::{RunDetails, RunSummary};
-use buildbtw_api::{BuildStatus, NamespaceName, NamespaceStatus, ProblemType};
+use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus, ProblemType};
+use buildbtw_graph::{Architecture, PkgBase};
 
-use super::actions::{Action, of_build};
+use super::actions::{Action, of_build, retry_cause};
 use super::ansi::Painter;
+use super::excerpt::{Excerpt, Quoted, excerpt};
+use super::extract::Path;
 use super::graph::{Graph, graph};
 use super::made::{self, PackageRow};
 use super::page::{
-    PageResult, Piece, When, build_page, duration, duration_ms, log_page, name, pieces, render,
-    sentence,
+    PageResult, Piece, When, build_page, duration, duration_ms, iteration_number, log_page, name,
+    pieces, render, sentence,
 };
 use crate::api::extract;
 use crate::db::chains::{self, Link};
@@ -26,7 +30,7 @@ use crate::problems::HttpProblem;
 use crate::scheduler::explain::explain;
 use crate::{Server, clock, db};
 
-/// How much of the end of a log the page shows, in bytes. The whole is one click away.
+/// How much of the end of a log that grows the page shows, in bytes. The whole is one click away.
 const LOG_TAIL: u64 = 24 << 10;
 
 #[derive(Template)]
@@ -52,10 +56,22 @@ struct BuildPage {
     /// What a person said about leaving it out.
     waiver: Option<String>,
     newest: Option<RunDetails>,
+    /// The end of the log of a run that goes on.
     log: String,
     log_from: u64,
-    forms: Vec<Action>,
+    /// What matters of the log of one that is over.
+    excerpt: Option<Excerpt>,
+    forms: Vec<BuildForm>,
+    /// The iteration is no longer worked on, as another one took its place.
+    superseded: bool,
     last_event: i64,
+}
+
+impl BuildPage {
+    /// The first error of a build that failed.
+    fn quoted(&self) -> Option<&Quoted> {
+        self.excerpt.as_ref()?.error.as_ref()
+    }
 }
 
 /// A build that keeps this one from being built.
@@ -64,6 +80,12 @@ struct Cause {
     pkgbase: String,
     status: BuildStatus,
     log: Option<String>,
+}
+
+/// What can be done about a package base.
+struct BuildForm {
+    pkgbase: String,
+    action: Action,
 }
 
 /// A build on the way from a change to this one.
@@ -93,6 +115,16 @@ struct StepRow {
     says: &'static str,
 }
 
+/// Goes to the first build of a package base, which most have no other one than.
+pub async fn first_pass(
+    Path((namespace, number, architecture, pkgbase)): Path<(String, String, String, String)>,
+) -> PageResult {
+    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, iteration_number(&number)?);
+    let (architecture, pkgbase): (Architecture, PkgBase) = (name(&architecture)?, name(&pkgbase)?);
+    let page = build_page(namespace, number, architecture, pkgbase.as_str(), 1);
+    Ok(Redirect::to(&page).into_response())
+}
+
 /// One build.
 pub async fn show(
     State(server): State<Server>,
@@ -104,8 +136,11 @@ pub async fn show(
         String,
     )>,
 ) -> PageResult {
-    let (namespace, number, pass): (NamespaceName, u32, u8) =
-        (name(&namespace)?, name(&number)?, name(&pass)?);
+    let (namespace, number, pass): (NamespaceName, u32, u8) = (
+        name(&namespace)?,
+        iteration_number(&number)?,
+        super::page::number(&pass, "pass")?,
+    );
     let (stored, iteration) = extract::iteration(&server, &namespace, number).await?;
     let mut tx = server.db.read().await?;
     let found = build_list::find(&mut tx, iteration.key, &architecture, &pkgbase, pass).await?;
@@ -119,12 +154,16 @@ pub async fn show(
         Some(run) => runs::details(&mut tx, run.id).await?,
         None => None,
     };
-    let (mut log, mut log_from) = (String::new(), 0);
+    let (mut log, mut log_from, mut shown) = (String::new(), 0, None);
     if let Some(run) = &mut newest {
         run.log_length = server.logs.length(run.run.id).await;
-        log_from = run.log_length.saturating_sub(LOG_TAIL);
-        let bytes = server.logs.read(run.run.id, log_from, LOG_TAIL).await?;
-        log = painted(&bytes);
+        if run.run.outcome.is_some() {
+            shown = Some(excerpt(&server, run).await?);
+        } else {
+            log_from = run.log_length.saturating_sub(LOG_TAIL);
+            let bytes = server.logs.read(run.run.id, log_from, LOG_TAIL).await?;
+            log = painted(&bytes);
+        }
     }
     let stands = Stands {
         namespace: stored.status,
@@ -152,7 +191,7 @@ pub async fn show(
         }
     }
     let worked_on = stored.status != NamespaceStatus::Archived
-        && iteration.status()? == buildbtw_api::IterationStatus::Current;
+        && iteration.status()? == IterationStatus::Current;
     let rows = runs::of_build(&mut tx, key).await?;
     let packages = made::gather(&mut tx, key).await?;
     let made_by = db::made::made_by(&mut tx, key).await?;
@@ -175,7 +214,13 @@ pub async fn show(
     let chain = chain.collect();
     let waiver = waiver.map(|waiver| waived(&waiver, &build));
     let remedy = explanation.remedy(namespace.as_str(), &pkgbase);
+    let forms = match worked_on {
+        true => forms(&build, &causes),
+        false => Vec::new(),
+    };
     let rendered = BuildPage {
+        superseded: iteration.status()? == IterationStatus::Superseded,
+        excerpt: shown,
         page: page(&pkgbase, pass),
         remedy: remedy.map(|remedy| pieces(&sentence(&remedy))),
         explanation: sentence(&explanation.to_string()),
@@ -192,11 +237,7 @@ pub async fn show(
         made_by,
         chain,
         waiver,
-        forms: if worked_on {
-            of_build(build.status)
-        } else {
-            Vec::new()
-        },
+        forms,
         last_event,
         namespace: namespace.clone(),
         iteration: number,
@@ -206,6 +247,22 @@ pub async fn show(
         log_from,
     };
     render(&rendered)
+}
+
+/// What can be done about a build. What waits for a failure is not tried again itself: that failure is.
+fn forms(build: &Build, causes: &[Cause]) -> Vec<BuildForm> {
+    let form = |pkgbase: &str, action| BuildForm {
+        pkgbase: pkgbase.to_owned(),
+        action,
+    };
+    let failed = causes
+        .iter()
+        .filter(|cause| cause.status == BuildStatus::Failed);
+    let retries = failed.map(|cause| form(&cause.pkgbase, retry_cause(&cause.pkgbase)));
+    let own = of_build(build.status).into_iter();
+    retries
+        .chain(own.map(|action| form(build.pkgbase.as_str(), action)))
+        .collect()
 }
 
 /// What a person's word about leaving a build out means here.
@@ -268,13 +325,22 @@ fn rebuilt_lines(rebuilt: Option<Rebuilt>) -> Vec<String> {
     let Some(rebuilt) = rebuilt else {
         return Vec::new();
     };
+    let before = format!(
+        "It was built before, in iteration {} of {}",
+        rebuilt.iteration, rebuilt.namespace
+    );
     let because: Vec<String> = rebuilt.because.iter().map(ToString::to_string).collect();
-    vec![format!(
-        "It was built before, in iteration {} of {}, and once more because {}.",
-        rebuilt.iteration,
-        rebuilt.namespace,
-        because.join("; ")
-    )]
+    vec![match rebuilt.because.as_slice() {
+        // That nothing changed is no reason.
+        [ChangedIngredient::ReuseOff] => format!(
+            "{before}, from the same input; it was built once more because this namespace takes nothing over."
+        ),
+        [ChangedIngredient::NotServing] => format!(
+            "{before}, from the same input; it was built once more because the packages of that run serve nobody: \
+             something else was installed than was expected, or it was to be so."
+        ),
+        _ => format!("{before}, and once more because {}.", because.join("; ")),
+    }]
 }
 
 fn flaky_lines(flaky: &[Flaky]) -> Vec<String> {

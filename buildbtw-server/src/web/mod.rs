@@ -7,6 +7,7 @@ mod archive;
 mod assets;
 mod build;
 mod errors;
+mod excerpt;
 mod extract;
 mod feed;
 mod findings;
@@ -58,6 +59,10 @@ pub fn router() -> Router<Server> {
         .route(
             "/namespaces/{name}/{number}/difference",
             get(findings::difference),
+        )
+        .route(
+            "/namespaces/{name}/{number}/{architecture}/{pkgbase}",
+            get(build::first_pass),
         )
         .route(
             "/namespaces/{name}/{number}/{architecture}/{pkgbase}/{pass}",
