@@ -21,6 +21,8 @@ pub struct StoredNamespace {
     pub status: NamespaceStatus,
     /// When it was made.
     pub created_at: jiff::Timestamp,
+    /// When it came to its status.
+    pub changed_at: jiff::Timestamp,
     /// Whose it is.
     pub owner: Option<String>,
     /// What it rebuilds, and how.
@@ -37,6 +39,7 @@ struct Row {
     name: String,
     status: String,
     created_at: i64,
+    changed_at: i64,
     owner: Option<String>,
     options: String,
     origins_problem: Option<String>,
@@ -61,6 +64,7 @@ impl TryFrom<Row> for StoredNamespace {
             name: word("namespace", &row.name)?,
             status: word("namespace status", &row.status)?,
             created_at: timestamp(row.created_at)?,
+            changed_at: timestamp(row.changed_at)?,
             owner: row.owner,
             options: json("namespace's options", &row.options)?,
             origins_problem: row.origins_problem,

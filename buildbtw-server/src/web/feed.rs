@@ -43,8 +43,11 @@ pub async fn failures(State(server): State<Server>) -> PageResult {
             row.pass,
         ),
         title: match &row.failed_step {
-            Some(step) => format!("{}: {} in {step}", row.pkgbase, row.class),
-            None => format!("{}: {}", row.pkgbase, row.class),
+            // `sources` is a class and a step.
+            Some(step) if *step != row.class => {
+                format!("{}: {} in {step}", row.pkgbase, row.class)
+            }
+            _ => format!("{}: {}", row.pkgbase, row.class),
         },
         text: format!("{} ({})", row.message.unwrap_or_default(), row.namespace),
         at: When::at_microsecond(row.ended_at),
@@ -55,7 +58,8 @@ pub async fn failures(State(server): State<Server>) -> PageResult {
         base_url: server.base_url.clone(),
         updated: match entries.first() {
             Some(newest) => newest.at.exact.clone(),
-            None => clock::now().to_string(),
+            // A feed without entries is always the same.
+            None => jiff::Timestamp::UNIX_EPOCH.to_string(),
         },
         entries,
     };

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::State;
-use buildbtw_api::BuildStatus;
 use buildbtw_api::namespaces::Namespace;
+use buildbtw_api::workers::Worker;
+use buildbtw_api::{BuildStatus, WorkerMode};
 
 use super::page::{
-    Bar, Disk, PageResult, When, build_page, disk, duration_ms, length, log_page, render,
+    Bar, Disk, PageResult, When, build_page, disk, duration_ms, length, log_page, render, words,
 };
 use super::sources::{GitLabView, gitlab};
 use crate::Server;
@@ -28,6 +29,9 @@ const RUNNING: u32 = 200;
 const FAILURES: u32 = 200;
 const QUEUE: u32 = 5;
 
+/// Of how many workers that get no runs it says why.
+const ODD: usize = 3;
+
 const DAY_MICROSECONDS: i64 = 24 * 3600 * 1_000_000;
 
 #[derive(Template)]
@@ -43,7 +47,9 @@ struct Home {
     causes: Vec<Cause>,
     failed_today: usize,
     workers_alive: usize,
-    odd_workers: usize,
+    /// Why workers that are there get no runs, for the first of them.
+    odd_workers: Vec<String>,
+    more_odd: usize,
     slots: u32,
     slots_taken: usize,
     sources: usize,
@@ -62,6 +68,10 @@ struct Row {
     bar: Bar,
     done: u32,
     failed: u32,
+    /// They are known not to work.
+    unbuildable: u32,
+    /// They wait for something that failed.
+    held: u32,
     total: u32,
     /// When it will be done, as far as that is known.
     ahead: String,
@@ -134,7 +144,9 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         rows.push(Row {
             bar: Bar::new(&counts),
             done: count(BuildStatus::releases_dependents),
-            failed: count(BuildStatus::is_failure),
+            failed: count(|status| status == BuildStatus::Failed),
+            unbuildable: count(|status| status == BuildStatus::Unbuildable),
+            held: count(|status| status == BuildStatus::DependencyFailed),
             total: count(|_| true),
             ahead: expected(&left, slots),
             created: When::new(&namespace.created_at),
@@ -219,6 +231,10 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     let last_event = events::last(&mut tx).await?;
     drop(tx);
     let (sources, source_problems) = server.sources.counts();
+    let odd = || {
+        let alive = alive.iter();
+        alive.filter(|worker| worker.mode.mode != WorkerMode::Active)
+    };
     render(&Home {
         namespaces: rows,
         legend,
@@ -229,10 +245,8 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         causes: causes(failures),
         failed_today,
         workers_alive: alive.len(),
-        odd_workers: alive
-            .iter()
-            .filter(|worker| worker.mode.mode != buildbtw_api::WorkerMode::Active)
-            .count(),
+        odd_workers: odd().take(ODD).map(|worker| no_runs(worker)).collect(),
+        more_odd: odd().count().saturating_sub(ODD),
         slots,
         slots_taken: alive.iter().map(|worker| worker.runs.len()).sum(),
         sources,
@@ -243,6 +257,15 @@ pub async fn show(State(server): State<Server>) -> PageResult {
         mode: mode.remark(),
         last_event,
     })
+}
+
+/// That a worker gets no runs, and why.
+fn no_runs(worker: &Worker) -> String {
+    let mode = words(worker.mode.mode);
+    match &worker.mode.note.reason {
+        Some(reason) => format!("{} gets no runs, it is {mode}: {reason}", worker.name),
+        None => format!("{} gets no runs, it is {mode}", worker.name),
+    }
 }
 
 /// When what is left will be done, on so many slots.
@@ -270,8 +293,9 @@ fn causes(failures: Vec<FailureRow>) -> Vec<Cause> {
         .into_iter()
         .map(|((class, step), rows)| Cause {
             title: match step {
-                Some(step) => format!("in {step}"),
-                None => String::new(),
+                // `sources` is a class and a step.
+                Some(step) if step != class => format!("in {step}"),
+                _ => String::new(),
             },
             class,
             failures: rows.into_iter().map(failure).collect(),

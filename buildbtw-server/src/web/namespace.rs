@@ -1,7 +1,7 @@
 //! A namespace: its iterations, and the builds of one of them.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use buildbtw_api::builds::Build;
 use buildbtw_api::events::{Event, EventKind};
@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::actions::{Action, actions};
 use super::archive::NamesakeRow;
+use super::extract::{Path, Query};
 use super::home::expected;
 use super::map::{self, Map};
-use super::page::{Bar, PageResult, When, name, render};
+use super::page::{Bar, PageResult, When, duration, iteration_number, name, render, words};
 use crate::Server;
 use crate::api::{extract, namespace_as_shown};
 use crate::db::build_list::{self, Filter, Sort};
@@ -116,6 +117,12 @@ impl Picked {
 struct NamespacePage {
     namespace: Namespace,
     created: When,
+    /// When it was done, and how long that took.
+    finished: Option<(When, String)>,
+    /// What keeps it from going on.
+    standstill: Option<Standstill>,
+    /// The iteration that took the place of the one that is shown.
+    current: Option<u32>,
     /// Other namespaces that have or had its name.
     namesakes: Vec<NamesakeRow>,
     priority: Option<String>,
@@ -145,6 +152,32 @@ struct NamespacePage {
     events: Vec<EventLine>,
     actions: Vec<Action>,
     last_event: i64,
+}
+
+/// How many builds keep a namespace from going on.
+struct Standstill {
+    failed: u32,
+    unbuildable: u32,
+    /// They wait for the others.
+    held: u32,
+}
+
+impl Standstill {
+    /// What stands still of a namespace, if it does.
+    fn of(namespace: &Namespace) -> Option<Self> {
+        let count = |wanted| {
+            let sets = namespace
+                .iteration
+                .iter()
+                .flat_map(|it| it.build_sets.values());
+            sets.map(|set| set.count(|status| status == wanted)).sum()
+        };
+        namespace.stands_still().then(|| Self {
+            failed: count(BuildStatus::Failed),
+            unbuildable: count(BuildStatus::Unbuildable),
+            held: count(BuildStatus::DependencyFailed),
+        })
+    }
 }
 
 struct IterationRow {
@@ -185,7 +218,13 @@ pub async fn show_iteration(
     Path((namespace, number)): Path<(String, String)>,
     Query(query): Query<Chosen>,
 ) -> PageResult {
-    page(&server, &name(&namespace)?, Some(name(&number)?), &query).await
+    page(
+        &server,
+        &name(&namespace)?,
+        Some(iteration_number(&number)?),
+        &query,
+    )
+    .await
 }
 
 async fn page(
@@ -255,7 +294,17 @@ async fn page(
         mode: mode.filter(|_| namespace.status == NamespaceStatus::Active),
         icon: icon(shown.as_ref(), namespace.status),
         progress: progress(shown.as_ref(), namespace.status),
-        actions: actions(&namespace),
+        finished: (namespace.status == NamespaceStatus::Finished).then(|| {
+            let took = duration(&stored.created_at, &stored.changed_at);
+            (When::new(&stored.changed_at), took)
+        }),
+        standstill: Standstill::of(&namespace).filter(|_| is_newest),
+        current: superseded_by(&rows, row)?,
+        // What is done is done to what is worked on now, not to what another iteration took the place of.
+        actions: match is_newest {
+            true => actions(&namespace),
+            false => Vec::new(),
+        },
         namespace,
         newest: number.is_none(),
         iterations: iteration_rows(&rows, row)?,
@@ -274,6 +323,24 @@ async fn page(
         events: history.iter().filter_map(line).collect(),
         last_event,
     })
+}
+
+/// Which iteration is worked on instead of the one that is shown.
+fn superseded_by(
+    rows: &[StoredIteration],
+    shown: Option<&StoredIteration>,
+) -> DbResult<Option<u32>> {
+    let Some(shown) = shown else { return Ok(None) };
+    if shown.status()? != IterationStatus::Superseded {
+        return Ok(None);
+    }
+    for row in rows {
+        if row.status()? == IterationStatus::Current {
+            return Ok(Some(row.number));
+        }
+    }
+    let newest = rows.first().map(|newest| newest.number);
+    Ok(newest.filter(|number| *number != shown.number))
 }
 
 fn iteration_rows(
@@ -346,7 +413,7 @@ fn line(event: &Event) -> Option<EventLine> {
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let to = event.to.as_deref().unwrap_or_default();
+    let to = words(event.to.as_deref().unwrap_or_default());
     let mut text = match event.kind {
         EventKind::NamespaceCreated => "the namespace was made".to_owned(),
         EventKind::NamespaceStatus => format!("the namespace is {to}"),
@@ -382,7 +449,7 @@ pub async fn map_names(
     State(server): State<Server>,
     Path((namespace, number)): Path<(String, String)>,
 ) -> PageResult {
-    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, name(&number)?);
+    let (namespace, number): (NamespaceName, u32) = (name(&namespace)?, iteration_number(&number)?);
     let (_, iteration) = extract::iteration(&server, &namespace, number).await?;
     let mut tx = server.db.read().await?;
     let cells = overview::cells(&mut tx, iteration.key).await?;

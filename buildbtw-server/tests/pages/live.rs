@@ -128,6 +128,13 @@ async fn forms_act_in_a_browser_without_a_script() {
     world
         .namespace_comes_to(buildbtw_api::NamespaceStatus::Active)
         .await;
+    // What takes something away is asked about first.
+    browser.click("#ask-cancel summary").await;
+    browser.picture("asked").await;
+    browser.click("#ask-cancel form button").await;
+    world
+        .namespace_comes_to(buildbtw_api::NamespaceStatus::Cancelled)
+        .await;
     browser.close().await;
     world.stage.stop().await;
 }
@@ -391,7 +398,7 @@ async fn a_page_that_follows_leaves_alone_what_somebody_works_with() {
     browser
         .run("document.querySelector('input[name=text]').value = 'half a na';
               document.querySelector('input[name=text]').focus();
-              const events = [...document.querySelectorAll('details')].at(-1);
+              const events = document.querySelector('.events').parentElement;
               events.open = true;
               window.kept = [document.querySelector('.map'), events, document.querySelector('tr[data-build=\"x86_64/lib/1\"]')];")
         .await;
@@ -406,6 +413,71 @@ async fn a_page_that_follows_leaves_alone_what_somebody_works_with() {
         )
         .await;
     assert_eq!(seen, serde_json::json!(["half a na", "text", true, true]));
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_first_of_a_log_is_in_view() {
+    let world = Eventful::start().await;
+    let lines: String = (2..3_000).map(|n| format!("line {n}\n")).collect();
+    let start = "==> Starting build()...\n".len() as u64;
+    world.append(start, lines.as_bytes()).await;
+    world.worker.succeed(&world.running).await;
+    world
+        .comes_to("other", buildbtw_api::BuildStatus::Built)
+        .await;
+    let browser = Browser::start(Look::default()).await;
+    // Whether an element lies in the part of a box that is seen.
+    let seen = |what: &str, of: &str| {
+        format!(
+            "(() => {{ const one = [...document.querySelectorAll('{what}')].at(-1)?.getBoundingClientRect();
+              const box = document.querySelector('{of}')?.getBoundingClientRect();
+              return one && box && one.top >= box.top - 1 && one.bottom <= box.bottom + 1; }})()"
+        )
+    };
+    for (pkgbase, line) in [("tool", ".excerpt li.error"), ("other", ".excerpt li")] {
+        let page = format!("/namespaces/n/1/x86_64/{pkgbase}/1");
+        browser.open(&(world.stage.url() + &page)).await;
+        browser.until(&seen(line, ".excerpt")).await;
+        browser
+            .run("document.querySelector('.excerpt').scrollIntoView()")
+            .await;
+        browser.picture(&format!("excerpt-{pkgbase}")).await;
+    }
+    let log = format!("{}/runs/{}/log", world.stage.url(), world.running.run);
+    browser.open(&log).await;
+    browser.click("a[href$='#end']").await;
+    let at = "document.querySelector('#L2999')?.getBoundingClientRect()";
+    browser
+        .until(&format!(
+            "{at} && {at}.top > 0 && {at}.bottom < innerHeight"
+        ))
+        .await;
+    // What leads to a line is above it.
+    browser.open("about:blank").await;
+    browser.open(&format!("{log}?from=1980#L2000")).await;
+    let at = "document.querySelector('#L2000')?.getBoundingClientRect()";
+    browser.until(&format!("{at} && {at}.top > 100")).await;
+    browser.close().await;
+    world.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_lets_nothing_be_copied_is_no_mistake() {
+    let world = Eventful::start().await;
+    let browser = Browser::start(Look::default()).await;
+    let page = "/namespaces/n/1/x86_64/tool/1";
+    browser.open(&(world.stage.url() + page)).await;
+    browser.until("document.querySelector('.graph.live')").await;
+    let refuse = "navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
+        addEventListener('unhandledrejection', () => { window.thrown = true; });
+        document.querySelector('button.copy').click();";
+    browser.run(refuse).await;
+    browser
+        .until("document.querySelector('button.copy').textContent.includes('does not let')")
+        .await;
+    assert_eq!(browser.run("return window.thrown ?? false").await, false);
     browser.close().await;
     world.stage.stop().await;
 }

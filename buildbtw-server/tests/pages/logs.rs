@@ -1,13 +1,18 @@
 //! Pages of logs without a browser: what of a log they show, find and keep the address of.
 
+use buildbtw_graph::Scope;
+
 use crate::plain::{client, text};
-use crate::world::Eventful;
+use crate::stage::{Worker, until};
+use crate::world::{Eventful, HOSTILE};
 
 #[tokio::test]
 async fn a_log_does_nothing_but_appear() {
     let world = Eventful::start().await;
+    let start = "==> Starting build()...\n".len() as u64;
+    world.append(start, HOSTILE.as_bytes()).await;
     let log = format!("/runs/{}/log?from=1", world.failed.run);
-    for path in [log.as_str(), "/namespaces/n/1/x86_64/tool/1"] {
+    for path in [log.as_str(), "/namespaces/n/1/x86_64/other/1"] {
         let text = text(&world, path).await;
         assert!(text.contains("&lt;script&gt;document.title"), "{path}");
         assert!(text.contains("<span class=\"c1\">red</span>"), "{path}");
@@ -55,6 +60,15 @@ async fn a_log_is_searched_from_line_to_line() {
     assert!(first.starts_with(&format!("{page}?from=")), "{first}");
     let second = find(&format!("q=PART-1&after={}", number(&first))).await;
     assert!(number(&second) > number(&first), "{first} {second}");
+    assert_eq!(
+        find(&format!("q=PART-1&after={}&back=true", number(&second))).await,
+        first
+    );
+    let shown = text(&world, second.split('#').next().unwrap()).await;
+    assert!(
+        shown.contains("2 of 10, in line 11") && shown.contains("Previous"),
+        "{shown}"
+    );
     // Behind the last one it begins anew.
     assert_eq!(find("q=PART-1&after=100000").await, first);
     let shown = text(&world, first.split('#').next().unwrap()).await;
@@ -82,6 +96,11 @@ async fn lines_of_a_log_have_times_and_addresses_that_stay() {
     assert!(end.contains("href=\"?from=1#L60\""), "{end}");
     let part = text(&world, &format!("{page}?from=40")).await;
     assert!(part.contains("href=\"#L60\""), "{part}");
+    // The link to the end leads to the last line, and a number behind it shows the same.
+    assert!(end.contains(&format!("href=\"{page}#end\">End<")), "{end}");
+    assert!(end.rfind("id=\"end\"") > end.rfind("id=\"L61\""), "{end}");
+    let behind = text(&world, &format!("{page}?from=99999999")).await;
+    assert!(behind.contains("href=\"?from=1#L60\""), "{behind}");
     world.stage.stop().await;
 }
 
@@ -152,5 +171,52 @@ async fn a_long_log_is_shown_by_windows() {
         raw.len(),
         offset as usize + "a.c:1:1: error: the last line\n".len()
     );
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_failed_build_shows_and_quotes_its_first_error() {
+    let world = Eventful::start().await;
+    let page = text(&world, "/namespaces/n/1/x86_64/tool/1").await;
+    let log = format!("/runs/{}/log", world.failed.run);
+    let quoted = format!(
+        "<a href=\"{log}?from=40#L60\">in line 60</a>: \
+         <code>part-60.c:3:5: error: expected &#39;;&#39;</code>"
+    );
+    assert!(page.contains(&quoted), "{page}");
+    let shown = page.split("<ol class=\"lines\">").nth(1).unwrap();
+    let first = shown.split("</li>").next().unwrap();
+    let line = format!("<a href=\"{log}?from=52#L52\">52</a><span>cc -c part-52.c</span>");
+    assert!(first.contains(&line), "{first}");
+    assert!(shown.contains("class=\"error\""), "{shown}");
+    world.stage.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_of_what_was_taken_over_is_a_click_away() {
+    let world = Eventful::start().await;
+    world
+        .stage
+        .namespace("again", &["lib/main"], Scope::None)
+        .await;
+    let page = async || text(&world, "/packages/lib").await;
+    let worker = Worker::register(world.stage.worker_client(), "v").await;
+    let done = until(&world.stage, || async {
+        page().await.contains("status reused")
+    });
+    tokio::select! {
+        _ = worker.claim() => panic!("there is nothing to build"),
+        () = done => {}
+    }
+    let page = page().await;
+    let row = page.split("/namespaces/again/1/").nth(1).unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    let log = row.split("href=\"").nth(1).unwrap();
+    let log = log.split('"').next().unwrap();
+    assert!(row.contains("log of the run it took them from"), "{row}");
+    assert_eq!(page.matches(log).count(), 2, "{page}");
+    // It was done when its packages were taken over.
+    let again = text(&world, "/namespaces/again").await;
+    assert!(again.contains(", finished <time"), "{again}");
     world.stage.stop().await;
 }

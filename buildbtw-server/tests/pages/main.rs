@@ -4,8 +4,10 @@
 
 mod access;
 mod browser;
+mod forms;
 mod live;
 mod logs;
+mod nowhere;
 mod plain;
 mod proxy;
 #[path = "../stage/mod.rs"]

@@ -150,11 +150,12 @@ async fn forms_act_without_a_script() {
     let workers = world.stage.client().workers().await.unwrap();
     let path = format!("/workers/{}/mode", workers[0].id);
     post(&path, &[("mode", "paused"), ("reason", "a slow disk")]).await;
+    let home = text(&world, "/").await;
+    let said = "w gets no runs, it is paused: a slow disk";
+    assert!(home.contains(said), "{home}");
     let text = text(&world, "/workers").await;
-    assert!(
-        text.contains("a slow disk") && text.contains("paused"),
-        "{text}"
-    );
+    assert!(text.contains("paused"), "{text}");
+    assert_eq!(text.matches("a slow disk").count(), 1, "{text}");
     world.stage.stop().await;
 }
 
@@ -235,7 +236,7 @@ async fn the_way_from_the_change_to_a_build_is_shown_link_by_link() {
         format!(
             "lib built it is an origin of the namespace \
              {middle} {status} {middle} needs lib, which lib makes \
-             suite dependency_failed suite needs {middle}, which {middle} makes"
+             suite dependency failed suite needs {middle}, which {middle} makes"
         )
     );
     assert!(
@@ -297,9 +298,14 @@ async fn a_namespace_in_which_nothing_goes_on_stands_still() {
     assert!(!home.contains("stands still"), "other is being built");
     let legend = home.split("class=\"legend\"").nth(1).unwrap();
     let legend = legend.split("</p>").next().unwrap();
-    for status in ["building", "built", "failed", "dependency_failed"] {
+    for status in ["building", "built", "failed", "dependency failed"] {
         assert!(legend.contains(&format!(">{status}<")), "{legend}");
     }
+    // What failed and what waits for it are counted apart.
+    assert!(
+        words(&home).contains("1 of 4, 1 failed , 1 waits for a failure"),
+        "{home}"
+    );
     let Eventful {
         worker, running, ..
     } = &world;
@@ -308,6 +314,18 @@ async fn a_namespace_in_which_nothing_goes_on_stands_still() {
     for path in ["/", "/namespaces/n"] {
         assert!(text(&world, path).await.contains(">stands still<"));
     }
+    let page = text(&world, "/namespaces/n").await;
+    assert!(
+        page.contains("<title>25% n: stands still – buildbtw</title>"),
+        "{page}"
+    );
+    let said = words(&page);
+    assert!(
+        said.contains(
+            "Nothing goes on by itself: 2 failed and 1 waits for that . Mend what is wrong"
+        ),
+        "{said}"
+    );
     world.stage.stop().await;
 }
 
@@ -326,6 +344,27 @@ async fn what_changed_between_iterations_leads_to_its_builds() {
     let build = "/namespaces/n/2/x86_64/lib/1";
     assert!(page.contains(&format!("href=\"{build}\"")), "{page}");
     assert!(text(&world, build).await.contains("2-1"));
+    // Who comes to what is over sees it, and is not offered what would be done to something else.
+    let over = text(&world, "/namespaces/n/1").await;
+    assert!(
+        over.contains("Iteration 1 is no longer worked on"),
+        "{over}"
+    );
+    assert!(!over.contains("id=\"actions\""), "{over}");
+    let over = text(&world, "/namespaces/n/1/x86_64/tool/1").await;
+    assert!(
+        over.contains("Iteration 1 is no longer worked on"),
+        "{over}"
+    );
+    let now = text(&world, "/namespaces/n/2").await;
+    assert!(now.contains("id=\"actions\"") && !now.contains("no longer worked on"));
+    // What changed last stands first among the builds of a package.
+    let builds = text(&world, "/packages/lib").await;
+    let place = |page: &str| builds.find(page).unwrap();
+    assert!(
+        place("/namespaces/n/2/") < place("/namespaces/n/1/"),
+        "{builds}"
+    );
     world.stage.stop().await;
 }
 
@@ -345,6 +384,23 @@ async fn a_package_is_found_by_the_source_that_makes_it() {
     assert_eq!(path, "/search");
     assert!(page.contains("makes libkit"), "{page}");
     assert!(!page.contains("/packages/other"), "{page}");
+    // Large and small letters are alike, also in the list of a namespace.
+    assert_eq!(search("LIBKIT").await.0, "/packages/kit");
+    stage.namespace("Mine", &["kit/main"], Scope::None).await;
+    assert_eq!(search("mine").await.0, "/namespaces/Mine");
+    let url = format!("{}/namespaces/Mine?text=KI", stage.url());
+    let list = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert!(list.contains("data-build=\"x86_64/kit/1\""), "{list}");
+    // One build is not several.
+    let url = format!("{}/plan?changesets=kit%2Fmain", stage.url());
+    let plan = reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert!(plan.contains("Make a namespace of 1 build<"), "{plan}");
+    // Without failures the feed is the same at any time.
+    let feed = async || {
+        let answer = reqwest::get(stage.url() + "/failures.atom").await.unwrap();
+        answer.text().await.unwrap()
+    };
+    assert_eq!(feed().await, feed().await);
     stage.stop().await;
 }
 
