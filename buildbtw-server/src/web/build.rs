@@ -389,3 +389,30 @@ fn steps(run: &RunDetails) -> Vec<StepRow> {
     });
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_changed_is_no_reason() {
+        let lines = |because| {
+            rebuilt_lines(Some(Rebuilt {
+                run: "01900000-0000-7000-8000-000000000000".parse().unwrap(),
+                namespace: "n".parse().unwrap(),
+                iteration: 1,
+                ended_at: jiff::Timestamp::UNIX_EPOCH,
+                because,
+            }))
+            .concat()
+        };
+        let same = lines(vec![ChangedIngredient::ReuseOff]);
+        assert!(same.contains("this namespace takes nothing over"), "{same}");
+        assert!(!same.contains("because nothing"), "{same}");
+        let check = lines(vec![ChangedIngredient::Check { run: false }]);
+        assert!(
+            check.contains("because its check is skipped now."),
+            "{check}"
+        );
+    }
+}

@@ -42,13 +42,7 @@ pub async fn failures(State(server): State<Server>) -> PageResult {
             &row.pkgbase,
             row.pass,
         ),
-        title: match &row.failed_step {
-            // `sources` is a class and a step.
-            Some(step) if *step != row.class => {
-                format!("{}: {} in {step}", row.pkgbase, row.class)
-            }
-            _ => format!("{}: {}", row.pkgbase, row.class),
-        },
+        title: title(&row.pkgbase, &row.class, row.failed_step.as_deref()),
         text: format!("{} ({})", row.message.unwrap_or_default(), row.namespace),
         at: When::at_microsecond(row.ended_at),
         id: row.run,
@@ -68,4 +62,24 @@ pub async fn failures(State(server): State<Server>) -> PageResult {
         .map_err(|error| HttpProblem::internal(&error))?;
     let kind = (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8");
     Ok(([kind], text).into_response())
+}
+
+fn title(pkgbase: &str, class: &str, step: Option<&str>) -> String {
+    match step {
+        // `sources` is a class and a step.
+        Some(step) if step != class => format!("{pkgbase}: {class} in {step}"),
+        _ => format!("{pkgbase}: {class}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_is_called_like_its_class_is_named_once() {
+        assert_eq!(title("a", "sources", Some("sources")), "a: sources");
+        assert_eq!(title("a", "package", Some("check")), "a: package in check");
+        assert_eq!(title("a", "timeout", None), "a: timeout");
+    }
 }

@@ -187,4 +187,18 @@ mod tests {
         assert_eq!(names, ["GTK", "gtk4", "gtk4-doc", "a-GTK", "libgtk", "x"]);
         assert_eq!(fit("x", "gtk"), None);
     }
+    #[test]
+    fn a_list_that_is_cut_says_so() {
+        let shown = |count: usize| {
+            let page = SearchPage {
+                q: "w".to_owned(),
+                namespaces: Found::first_of(Vec::new()),
+                packages: Found::first_of(Vec::new()),
+                workers: Found::first_of(vec!["w".to_owned(); count]),
+            };
+            page.render().unwrap()
+        };
+        assert!(shown(51).contains("More than 50 match"));
+        assert!(!shown(50).contains("More than"));
+    }
 }

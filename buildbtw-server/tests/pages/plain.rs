@@ -160,17 +160,6 @@ async fn forms_act_without_a_script() {
 }
 
 #[tokio::test]
-async fn a_foreign_page_cannot_send_forms() {
-    let world = Eventful::start().await;
-    let request = client()
-        .post(world.stage.url() + "/namespaces/n/cancel")
-        .header("origin", "https://evil.example.org")
-        .form(&[("x", "y")]);
-    assert_eq!(request.send().await.unwrap().status().as_u16(), 403);
-    world.stage.stop().await;
-}
-
-#[tokio::test]
 async fn pages_are_strict_and_compressed() {
     let world = Eventful::start().await;
     for path in world.pages() {
