@@ -46,7 +46,9 @@ pub async fn show(State(server): State<Server>, Path(pkgbase): Path<String>) -> 
     for architecture in &server.config.architectures {
         let known = ready::durations(&mut tx, architecture).await?;
         if let Some(recent) = known.get(pkgbase.as_str()) {
-            let recent: Vec<String> = recent.iter().map(|took| duration_ms(*took)).collect();
+            // They are stored oldest first, and as on a worker of speed 1.
+            let recent = recent.iter().rev();
+            let recent: Vec<String> = recent.map(|took| duration_ms(*took)).collect();
             durations.push(format!("{architecture}: {}", recent.join(", ")));
         }
     }
