@@ -43,7 +43,8 @@ pub struct BuildSet {
     pub ambiguous: Vec<Ambiguous>,
     /// What a build installs that may not be what its packager expects.
     pub risks: Vec<Risk>,
-    /// One longest chain of builds that wait for each other, first to last.
+    /// One longest chain of builds that wait for each other, first to last: by their number, or by what it takes where
+    /// whoever passed the plan on knows that.
     pub critical_path: Vec<BuildKey>,
     /// The number of waves; the first wave is number 1.
     pub waves: u32,

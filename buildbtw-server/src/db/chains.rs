@@ -1,9 +1,12 @@
-//! The way from a change to a build: each source was planned because of one before it.
+//! Builds in a row: the way from a change to a build, where each source was planned because of one before it, and
+//! the longest chain of builds that wait for each other.
+
+use std::collections::HashSet;
 
 use buildbtw_api::BuildStatus;
 use sqlx::SqliteConnection;
 
-use super::keys::BuildKey;
+use super::keys::{BuildKey, IterationKey};
 use super::{DbResult, word};
 
 /// The longest chain that is followed. A plan's chains are the shortest that there are.
@@ -42,4 +45,24 @@ pub async fn to_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Ve
             })
         })
         .collect()
+}
+
+/// The builds on the chain of each build set that takes longest, by what was expected when it was planned. Between
+/// chains that take equally long names decide, as in `scheduler::foresee`.
+pub async fn longest(
+    db: &mut SqliteConnection,
+    iteration: IterationKey,
+) -> DbResult<HashSet<BuildKey>> {
+    let builds: Vec<(BuildKey,)> = sqlx::query_as(
+        "WITH RECURSIVE chain (id) AS (\
+         SELECT (SELECT id FROM build WHERE build_set_id = build_set.id ORDER BY remaining_ms DESC, pkgbase, pass LIMIT 1) \
+         FROM build_set WHERE iteration_id = ? UNION \
+         SELECT (SELECT build.id FROM need JOIN build ON build.id = need.build_id WHERE needs_build_id = chain.id \
+         AND NOT dropped ORDER BY remaining_ms DESC, pkgbase, pass LIMIT 1) FROM chain WHERE chain.id IS NOT NULL) \
+         SELECT id FROM chain WHERE id IS NOT NULL",
+    )
+    .bind(iteration)
+    .fetch_all(db)
+    .await?;
+    Ok(builds.into_iter().map(|(build,)| build).collect())
 }

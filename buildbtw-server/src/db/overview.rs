@@ -4,7 +4,8 @@ use buildbtw_api::BuildStatus;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, IterationKey, NamespaceKey};
-use super::{DbResult, word};
+use super::{DbResult, to_json, word};
+use crate::scheduler::{Expected, UnderWay};
 
 /// A run that is out.
 #[derive(Debug, Clone, FromRow)]
@@ -110,6 +111,8 @@ pub async fn failures(
 /// A build as one cell of a map.
 #[derive(Debug, Clone)]
 pub struct Cell {
+    /// Its row.
+    pub key: BuildKey,
     /// The architecture.
     pub architecture: String,
     /// The package base.
@@ -120,27 +123,22 @@ pub struct Cell {
     pub wave: u32,
     /// Where it stands.
     pub status: BuildStatus,
-    /// The longest path from its begin to the end of the build set, in milliseconds.
-    pub remaining_ms: i64,
-    /// How long it is expected to take itself, in milliseconds.
-    pub expected_ms: i64,
 }
 
 #[derive(FromRow)]
 struct CellRow {
+    id: BuildKey,
     architecture: String,
     pkgbase: String,
     pass: u8,
     wave: u32,
     status: String,
-    remaining_ms: i64,
-    expected_ms: i64,
 }
 
 /// All builds of an iteration, by architecture, wave and name.
 pub async fn cells(db: &mut SqliteConnection, iteration: IterationKey) -> DbResult<Vec<Cell>> {
     let rows: Vec<CellRow> = sqlx::query_as(
-        "SELECT architecture, pkgbase, pass, wave, status, remaining_ms, expected_ms FROM build_set \
+        "SELECT build.id, architecture, pkgbase, pass, wave, status FROM build_set \
          JOIN build ON build.build_set_id = build_set.id WHERE iteration_id = ? \
          ORDER BY architecture, wave, pkgbase, pass",
     )
@@ -149,40 +147,83 @@ pub async fn cells(db: &mut SqliteConnection, iteration: IterationKey) -> DbResu
     .await?;
     let cell = |row: CellRow| {
         Ok(Cell {
+            key: row.id,
             status: word("build status", &row.status)?,
             architecture: row.architecture,
             pkgbase: row.pkgbase,
             pass: row.pass,
             wave: row.wave,
-            remaining_ms: row.remaining_ms,
-            expected_ms: row.expected_ms,
         })
     };
     rows.into_iter().map(cell).collect()
 }
 
-/// What is still to be done for a namespace.
+/// What of a namespace is not handed out.
 #[derive(Debug, Clone, Copy, Default, FromRow)]
-pub struct Ahead {
-    /// The longest path that is left, in milliseconds.
+pub struct Waiting {
+    /// The longest path that begins with such a build, in milliseconds.
     pub path_ms: i64,
-    /// All that is left, one after the other, in milliseconds.
+    /// All of it, one after the other, in milliseconds.
     pub work_ms: i64,
-    /// Builds that are ready or put off.
-    pub ready: u32,
+    /// How many builds it is.
+    pub builds: u32,
 }
 
-/// What is still to be done in the current iteration of a namespace.
-pub async fn ahead(db: &mut SqliteConnection, namespace: NamespaceKey) -> DbResult<Ahead> {
+/// What is not handed out in the current iteration of a namespace.
+pub async fn waiting(db: &mut SqliteConnection, namespace: NamespaceKey) -> DbResult<Waiting> {
     Ok(sqlx::query_as(
-        "SELECT coalesce(max(remaining_ms), 0) AS path_ms, coalesce(sum(expected_ms), 0) AS work_ms, \
-         coalesce(sum(build.status = 'pending'), 0) AS ready FROM iteration \
+        // A build that stands for another architecture's takes no time of its own. What is blocked begins no longest path:
+        // that of what it waits for, which is ready or under way, is longer.
+        "SELECT coalesce(max(CASE WHEN build.status = 'pending' THEN remaining_ms END), 0) AS path_ms, \
+         coalesce(sum(CASE WHEN refers_to IS NULL THEN expected_ms ELSE 0 END), 0) AS work_ms, count(*) AS builds FROM iteration \
          JOIN build_set ON build_set.iteration_id = iteration.id JOIN build ON build.build_set_id = build_set.id \
-         AND build.status IN ('blocked', 'pending', 'scheduled', 'building') \
-         WHERE namespace_id = ? AND iteration.status = 'current'",
+         AND build.status IN ('blocked', 'pending') WHERE namespace_id = ? AND iteration.status = 'current'",
     )
     .bind(namespace)
     .fetch_one(db)
+    .await?)
+}
+
+/// A run that is out, by what is expected of it.
+#[derive(Debug, Clone, FromRow)]
+pub struct UnderWayRow {
+    /// Its namespace.
+    pub namespace: NamespaceKey,
+    /// The row of its worker.
+    pub worker: Option<i64>,
+    own_ms: i64,
+    remaining_ms: i64,
+    elapsed_ms: i64,
+}
+
+impl UnderWayRow {
+    /// As decisions see it.
+    pub fn under_way(&self) -> UnderWay {
+        UnderWay {
+            elapsed_ms: self.elapsed_ms,
+            expected: Expected {
+                own_ms: self.own_ms,
+                behind_ms: self.remaining_ms - self.own_ms,
+                namespace: self.namespace.0,
+            },
+        }
+    }
+}
+
+/// The runs of current iterations that are out at a time, in stored form. What is built and waits to be published has
+/// taken all of its time.
+pub async fn under_way(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<UnderWayRow>> {
+    Ok(sqlx::query_as(
+        "SELECT namespace_id AS namespace, worker_id AS worker, \
+         CASE run.status WHEN 'publishing' THEN 0 ELSE expected_ms END AS own_ms, \
+         CASE run.status WHEN 'publishing' THEN remaining_ms - expected_ms ELSE remaining_ms END AS remaining_ms, \
+         CASE WHEN run.status = 'publishing' OR started_at IS NULL THEN 0 ELSE max((? - started_at) / 1000, 0) END AS elapsed_ms \
+         FROM run JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+         JOIN iteration ON iteration.id = iteration_id \
+         WHERE run.status <> 'ended' AND NOT canary AND iteration.status = 'current'",
+    )
+    .bind(at)
+    .fetch_all(db)
     .await?)
 }
 
@@ -365,7 +406,7 @@ pub async fn around(
                  WHERE needs_build_id IN (SELECT value FROM json_each(?)) ORDER BY pkgbase, pass"
             };
             let rows: Vec<(i64, String, u8, String)> = sqlx::query_as(sql)
-                .bind(super::to_json(&edge))
+                .bind(to_json(&edge))
                 .fetch_all(&mut *db)
                 .await?;
             let new = rows.into_iter();
@@ -385,7 +426,7 @@ pub async fn around(
         "SELECT needs_build_id, build_id, relation, dropped FROM need \
          WHERE build_id IN (SELECT value FROM json_each(?1)) AND needs_build_id IN (SELECT value FROM json_each(?1))",
     )
-    .bind(super::to_json(&keys))
+    .bind(to_json(&keys))
     .fetch_all(db)
     .await?;
     let place = |key: i64| keys.iter().position(|other| *other == key);

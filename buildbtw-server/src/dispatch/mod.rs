@@ -14,6 +14,7 @@ pub mod hints;
 pub mod ingredients;
 pub mod leases;
 pub mod modes;
+pub mod outlook;
 pub mod publisher;
 pub mod quiet;
 pub mod rebuilt;

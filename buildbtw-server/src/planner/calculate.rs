@@ -7,7 +7,7 @@ use buildbtw_api::namespaces::{
     BaseOrigin, BaseRepository, NamespaceOptions, PlanRequest, WhyRequest,
 };
 use buildbtw_api::runs::RootMode;
-use buildbtw_api::{Changeset, NamespaceName};
+use buildbtw_api::{Changeset, NamespaceName, WorkerMode};
 use buildbtw_graph::{
     Architecture, NoProvedPlan, PkgBase, Plan, PlanInput, PlanOptions, PlanWarning, ReleasedIndex,
     Scope, SourceIndex, SourcePackage, Why, proved_plan,
@@ -19,7 +19,7 @@ use crate::Server;
 use crate::bases::Snapshot;
 use crate::db::{namespaces, ready};
 use crate::dispatch::situation::workplaces;
-use crate::scheduler::estimate;
+use crate::scheduler::foresee;
 use crate::sources::{Heads, READING, ResolvedChangeset, SourceCommit};
 
 /// How often planning starts again because a source moved in the middle of it.
@@ -73,7 +73,7 @@ pub async fn preview(server: &Server, request: &PlanRequest) -> Result<Plan, Pla
     estimated(server, calculation.plan).await
 }
 
-/// Says how long each build set is expected to take on the workers that are there now.
+/// Says how long each build set is expected to take on the workers that get builds now, and which chain in it.
 async fn estimated(server: &Server, mut plan: Plan) -> Result<Plan, PlannerError> {
     let mut db = server.db.read().await?;
     let workplaces = workplaces(server, &mut db).await?;
@@ -84,12 +84,14 @@ async fn estimated(server: &Server, mut plan: Plan) -> Result<Plan, PlannerError
     }
     drop(db);
     let slots = move |on: &Architecture| {
-        let here = workplaces.iter().filter(|it| it.architectures.contains(on));
+        let here = workplaces
+            .iter()
+            .filter(|it| it.mode == WorkerMode::Active && it.architectures.contains(on));
         here.map(|it| it.slots).sum()
     };
     let task = tokio::task::spawn_blocking(move || {
         for (on, set) in &mut plan.architectures {
-            set.estimate = estimate(set, &known[on], slots(on));
+            foresee(set, &known[on], slots(on));
         }
         plan
     });

@@ -13,6 +13,7 @@ mod share;
 mod speed;
 mod suspicion;
 mod weights;
+mod to_go;
 
 pub use choice::{Idle, ReadyBuild, Situation, Workplace};
 pub use faster::{Expected, Left, UnderWay};
@@ -25,4 +26,5 @@ pub use pipelines::{
 pub use share::Share;
 pub use speed::{KEPT_PACES, Speed, TELLING_MS, pace};
 pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
-pub use weights::{Weight, estimate, median, weights};
+pub use to_go::{Remaining, ToGo, to_go};
+pub use weights::{Weight, foresee, median, weights};

@@ -2,6 +2,7 @@
 //! list scheduling by critical path (Graham 1966; Adam, Chandy, Dickson 1974), and how many builds
 //! wait for it.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use buildbtw_graph::{BuildKey, BuildSet, Estimate};
@@ -87,15 +88,48 @@ pub fn weights(set: &BuildSet, durations: &HashMap<String, Vec<i64>>) -> Vec<Wei
     weights
 }
 
+/// Says of a build set what durations tell: which chain takes longest, and how long it takes on so many slots.
+pub fn foresee(set: &mut BuildSet, durations: &HashMap<String, Vec<i64>>, slots: u32) {
+    let weights = weights(set, durations);
+    set.critical_path = longest_chain(set, &weights);
+    set.estimate = estimate(set, &weights, durations, slots);
+}
+
+/// The chain that takes longest of those that wait for each other, first to last. Between those that take equally
+/// long names decide, so that everybody who is asked says the same.
+fn longest_chain(set: &BuildSet, weights: &[Weight]) -> Vec<BuildKey> {
+    let remaining: HashMap<BuildKey, i64> = set
+        .builds
+        .iter()
+        .zip(weights)
+        .map(|(build, weight)| (build.key(), weight.remaining_ms))
+        .collect();
+    let order = |key: &&BuildKey| (Reverse(remaining.get(*key).copied()), (*key).clone());
+    let mut dependents: HashMap<&BuildKey, Vec<&BuildKey>> = HashMap::new();
+    for edge in set.edges.iter().filter(|edge| !edge.dropped) {
+        dependents
+            .entry(&edge.before)
+            .or_default()
+            .push(&edge.after);
+    }
+    let next = |key: &&BuildKey| {
+        let after = dependents.get(*key)?.iter().copied();
+        after.min_by_key(order)
+    };
+    let first = remaining.keys().min_by_key(order);
+    let chain = std::iter::successors(first, next).take(set.builds.len());
+    chain.cloned().collect()
+}
+
 /// How long a build set is expected to take on so many slots; `None` while none of its builds has
 /// ever run, since then there is nothing to go by.
-pub fn estimate(
+fn estimate(
     set: &BuildSet,
+    weights: &[Weight],
     durations: &HashMap<String, Vec<i64>>,
     slots: u32,
 ) -> Option<Estimate> {
-    let weights = weights(set, durations);
-    let own = set.builds.iter().zip(&weights);
+    let own = set.builds.iter().zip(weights);
     let own = own.filter(|(build, _)| build.refers_to.is_none() && build.unbuildable.is_none());
     let (mut work_ms, mut known, mut unknown) = (0_u64, 0_u32, 0_u32);
     for (build, weight) in own {
@@ -190,13 +224,37 @@ mod tests {
     }
 
     #[test]
+    fn of_chains_that_take_equally_long_names_decide() {
+        let chain = |edges: &[&str], durations: &[(&str, &[i64])]| {
+            let (mut set, _) = set_of(edges);
+            foresee(&mut set, &known(durations), 1);
+            let names: Vec<&str> = set
+                .critical_path
+                .iter()
+                .map(|key| key.pkgbase.as_str())
+                .collect();
+            names.join(" ")
+        };
+        let edges = ["z>y", "z>b", "y>c", "b>d", "b>e"];
+        assert_eq!(chain(&edges, &[]), "z b d");
+        // The one that takes longest, not the one of the most builds.
+        assert_eq!(
+            chain(
+                &["a>b", "b>c", "a>x"],
+                &[("x", &[9]), ("b", &[1]), ("c", &[2])]
+            ),
+            "a x"
+        );
+    }
+
+    #[test]
     fn an_estimate_is_the_longest_path_or_the_share_of_the_work() {
         let (mut set, _) = set_of(&["a>b", "a>c", "a>d", "a>e"]);
         let durations: [(&str, &[i64]); 4] =
             [("a", &[10]), ("b", &[20]), ("c", &[20]), ("d", &[40])];
         let durations = known(&durations);
         let at_least = |set: &BuildSet, slots| {
-            let estimate = estimate(set, &durations, slots).unwrap();
+            let estimate = estimate(set, &weights(set, &durations), &durations, slots).unwrap();
             (estimate.work_ms, estimate.unknown, estimate.at_least_ms())
         };
         // `e` never ran, and counts as 40.
@@ -204,7 +262,8 @@ mod tests {
         assert_eq!(at_least(&set, 2), (130, 1, Some(65)));
         assert_eq!(at_least(&set, 9), (130, 1, Some(50)));
         assert_eq!(at_least(&set, 0).2, None);
-        assert_eq!(estimate(&set, &HashMap::new(), 2), None);
+        let nothing = HashMap::new();
+        assert_eq!(estimate(&set, &weights(&set, &nothing), &nothing, 2), None);
         // A build that another architecture carries out costs nothing here.
         set.builds[2].refers_to = Some("x86_64".parse().unwrap());
         assert_eq!(at_least(&set, 1).0, 110);

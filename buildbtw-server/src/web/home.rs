@@ -15,10 +15,12 @@ use super::sources::{GitLabView, gitlab};
 use crate::Server;
 use crate::api::namespace_as_shown;
 use crate::clock;
-use crate::db::overview::{self, Ahead, FailureRow};
+use crate::db::overview::{self, FailureRow};
 use crate::db::{build_list, events, iterations, modes, namespaces};
 use crate::dispatch::facts::{Stands, facts, situation};
+use crate::dispatch::outlook::Outlook;
 use crate::dispatch::workers::shown as workers_shown;
+use crate::scheduler::ToGo;
 use crate::scheduler::explain::explain;
 
 /// How many namespaces the page shows.
@@ -125,6 +127,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
     });
     let alive: Vec<_> = alive.collect();
     let slots: u32 = alive.iter().map(|worker| worker.offer.slots).sum();
+    let outlook = Outlook::gather(&server, &mut tx).await?;
     let (mut rows, mut legend) = (Vec::new(), BTreeSet::new());
     for stored in namespaces::page(&mut tx, false, None, NAMESPACES).await? {
         let namespace = namespace_as_shown(&server, &mut tx, &stored).await?;
@@ -140,7 +143,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             let picked = counts.iter().filter(|(status, _)| pick(**status));
             picked.map(|(_, count)| count).sum()
         };
-        let left = overview::ahead(&mut tx, stored.key).await?;
+        let to_go = outlook.to_go(&mut tx, stored.key, stored.status).await?;
         rows.push(Row {
             bar: Bar::new(&counts),
             done: count(BuildStatus::releases_dependents),
@@ -148,7 +151,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             unbuildable: count(|status| status == BuildStatus::Unbuildable),
             held: count(|status| status == BuildStatus::DependencyFailed),
             total: count(|_| true),
-            ahead: expected(&left, slots),
+            ahead: told(to_go, ""),
             created: When::new(&namespace.created_at),
             namespace,
         });
@@ -268,17 +271,13 @@ fn no_runs(worker: &Worker) -> String {
     }
 }
 
-/// When what is left will be done, on so many slots.
-pub(super) fn expected(ahead: &Ahead, slots: u32) -> String {
-    if ahead.work_ms == 0 {
-        return String::new();
-    }
-    match slots {
-        0 => "no worker is there".to_owned(),
-        slots => {
-            let least = ahead.path_ms.max(ahead.work_ms / i64::from(slots));
-            format!("about {}", length(least))
-        }
+/// When what is left will be done, with some words behind a time.
+pub(super) fn told(to_go: ToGo, behind: &str) -> String {
+    match to_go {
+        ToGo::Untold => String::new(),
+        ToGo::NoWorker => "no worker is there".to_owned(),
+        ToGo::NoneActive => "no worker gets builds".to_owned(),
+        ToGo::About(ms) => format!("about {}{behind}", length(ms)),
     }
 }
 

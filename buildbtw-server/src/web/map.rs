@@ -3,11 +3,11 @@
 //! All cells of one status are one path, so that a browser draws thousands of them at once and the
 //! page stays small; where a cell lies follows from its place in the order alone.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use buildbtw_api::BuildStatus;
 
+use crate::db::keys::BuildKey;
 use crate::db::overview::Cell;
 
 /// How wide a drawing is, in pixels, unless there is little to draw. A script draws anew for the
@@ -56,15 +56,16 @@ pub struct MapPath {
     pub path: String,
 }
 
-/// The maps of an iteration's builds, which come by architecture and wave.
-pub fn maps(cells: &[Cell]) -> Vec<Map> {
+/// The maps of an iteration's builds, which come by architecture and wave, and of which some lie on the longest
+/// path.
+pub fn maps(cells: &[Cell], longest: &HashSet<BuildKey>) -> Vec<Map> {
     cells
         .chunk_by(|one, other| one.architecture == other.architecture)
-        .map(map)
+        .map(|cells| map(cells, longest))
         .collect()
 }
 
-fn map(cells: &[Cell]) -> Map {
+fn map(cells: &[Cell], longest: &HashSet<BuildKey>) -> Map {
     let places = places(cells);
     let (pitch, gap) = sizes(cells.len());
     let columns = WIDTH / pitch;
@@ -83,8 +84,12 @@ fn map(cells: &[Cell]) -> Map {
             .or_default()
             .push_str(&square(place));
     }
-    let longest = longest_path(cells);
-    let outline = longest.iter().map(|&at| square(places[at]));
+    let longest: Vec<u32> = cells
+        .iter()
+        .zip(&places)
+        .filter_map(|(cell, &place)| longest.contains(&cell.key).then_some(place))
+        .collect();
+    let outline = longest.iter().map(|&place| square(place));
     let rows = places.last().map_or(1, |last| last / columns + 1);
     let last_wave = cells.last().map_or(0, |cell| cell.wave);
     Map {
@@ -119,24 +124,6 @@ fn places(cells: &[Cell]) -> Vec<u32> {
     places
 }
 
-/// The builds on the longest path that was planned: from the one with the longest way to go on, each
-/// time to one of a later wave whose way is shorter by just what the one before takes.
-fn longest_path(cells: &[Cell]) -> Vec<usize> {
-    let begin = (0..cells.len()).max_by_key(|&at| (cells[at].remaining_ms, Reverse(at)));
-    // Cells come by wave, so those of one length do too.
-    let mut by_length: HashMap<i64, Vec<usize>> = HashMap::new();
-    for (at, cell) in cells.iter().enumerate() {
-        by_length.entry(cell.remaining_ms).or_default().push(at);
-    }
-    let next = |&at: &usize| {
-        let left = cells[at].remaining_ms - cells[at].expected_ms;
-        let fitting = by_length.get(&left).filter(|_| left > 0)?;
-        let later = fitting.partition_point(|&other| cells[other].wave <= cells[at].wave);
-        fitting.get(later).copied()
-    };
-    std::iter::successors(begin, next).collect()
-}
-
 /// What a script needs to name the cells: per architecture the number of builds in each wave, and
 /// names, with `:2` behind those of a second pass.
 pub fn names(cells: &[Cell]) -> serde_json::Value {
@@ -161,30 +148,31 @@ pub fn names(cells: &[Cell]) -> serde_json::Value {
 mod tests {
     use super::*;
 
-    fn cell(pkgbase: &str, wave: u32, remaining_ms: i64, expected_ms: i64) -> Cell {
+    fn cell(key: i64, pkgbase: &str, wave: u32) -> Cell {
         Cell {
+            key: BuildKey(key),
             architecture: "x86_64".to_owned(),
             pkgbase: pkgbase.to_owned(),
             pass: 1,
             wave,
             status: BuildStatus::Pending,
-            remaining_ms,
-            expected_ms,
         }
     }
 
     #[test]
-    fn a_wave_begins_behind_a_gap_and_the_longest_path_is_followed() {
+    fn a_wave_begins_behind_a_gap_and_the_longest_path_has_an_outline() {
         let cells = [
-            cell("a", 1, 30, 10),
-            cell("b", 1, 9, 9),
-            cell("c", 2, 5, 5),
-            cell("d", 2, 20, 12),
-            cell("e", 3, 8, 8),
+            cell(1, "a", 1),
+            cell(2, "b", 1),
+            cell(3, "c", 2),
+            cell(4, "d", 2),
+            cell(5, "e", 3),
         ];
         assert_eq!(places(&cells), [0, 1, 3, 4, 6]);
-        assert_eq!(longest_path(&cells), [0, 3, 4]);
-        let maps = maps(&cells);
+        let longest = HashSet::from([1, 4, 5].map(BuildKey));
+        let maps = maps(&cells, &longest);
+        assert_eq!(maps[0].longest_length, 3);
+        assert_eq!(maps[0].longest.matches('M').count(), 3);
         assert_eq!(maps.len(), 1);
         assert_eq!((maps[0].width, maps[0].height), (168, 24));
         assert_eq!(maps[0].paths[0].path.matches('M').count(), 5);

@@ -1,5 +1,7 @@
 //! A namespace: its iterations, and the builds of one of them.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -12,16 +14,17 @@ use serde::Deserialize;
 use super::actions::{Action, actions};
 use super::archive::NamesakeRow;
 use super::extract::{Path, Query};
-use super::home::expected;
+use super::home::told;
 use super::map::{self, Map};
 use super::page::{Bar, PageResult, When, duration, iteration_number, name, render, words};
 use crate::Server;
 use crate::api::{extract, namespace_as_shown};
 use crate::db::build_list::{self, Filter, Sort};
 use crate::db::iterations::StoredIteration;
+use crate::db::keys::BuildKey;
 use crate::db::overview::{self, Cell};
-use crate::db::{DbResult, events, iterations, modes, namespaces};
-use crate::dispatch::situation::workplaces;
+use crate::db::{DbResult, chains, events, iterations, modes, namespaces};
+use crate::dispatch::outlook::Outlook;
 
 /// How many builds one page shows.
 const BUILDS: u32 = 200;
@@ -262,16 +265,20 @@ async fn page(
         Some(row) if query.page == 0 && !query.fresh => overview::cells(&mut tx, row.key).await?,
         _ => Vec::new(),
     };
-    let workplaces = workplaces(server, &mut tx).await?;
-    let slots = workplaces.iter().map(|worker| worker.slots).sum();
-    let ahead = overview::ahead(&mut tx, stored.key).await?;
+    // The longest chain is drawn on the map.
+    let longest = match row {
+        Some(row) if !cells.is_empty() => chains::longest(&mut tx, row.key).await?,
+        _ => HashSet::new(),
+    };
+    let outlook = Outlook::gather(server, &mut tx).await?;
+    let to_go = outlook.to_go(&mut tx, stored.key, stored.status).await?;
     let is_newest = row.map(|row| row.number) == rows.first().map(|newest| newest.number);
     let sets = shown.as_ref().map_or_else(Vec::new, |shown| {
-        let expected = match is_newest && namespace.status == NamespaceStatus::Active {
-            true => expected(&ahead, slots),
+        let expected = match is_newest {
+            true => told(to_go, " to go"),
             false => String::new(),
         };
-        sets(shown, &cells, &expected)
+        sets(shown, &cells, &longest, &expected)
     });
     let history = events::newest(&mut tx, stored.key, EVENTS).await?;
     let mode = modes::server(&mut tx).await?.remark();
@@ -360,8 +367,13 @@ fn iteration_rows(
     iterations.collect()
 }
 
-fn sets(shown: &Iteration, cells: &[Cell], expected: &str) -> Vec<Set> {
-    let mut maps = map::maps(cells);
+fn sets(
+    shown: &Iteration,
+    cells: &[Cell],
+    longest: &HashSet<BuildKey>,
+    expected: &str,
+) -> Vec<Set> {
+    let mut maps = map::maps(cells, longest);
     let sets = shown.build_sets.iter();
     sets.map(|(architecture, summary)| {
         let at = maps
