@@ -230,6 +230,8 @@ pub async fn under_way(db: &mut SqliteConnection, at: i64) -> DbResult<Vec<Under
 /// A ready build that waits for a worker.
 #[derive(Debug, Clone, FromRow)]
 pub struct QueuedRow {
+    /// Its row.
+    pub id: BuildKey,
     /// Its namespace.
     pub namespace: String,
     /// The iteration's number.
@@ -244,20 +246,39 @@ pub struct QueuedRow {
     pub changed_at: i64,
 }
 
-/// The builds that are ready and wait, by the longest path, and how many there are.
-pub async fn queued(db: &mut SqliteConnection, limit: u32) -> DbResult<(Vec<QueuedRow>, u32)> {
+/// The builds that are ready and wait, and how many there are: some first, in their order, then others by the
+/// longest path.
+pub async fn queued(
+    db: &mut SqliteConnection,
+    first: &[BuildKey],
+    limit: u32,
+) -> DbResult<(Vec<QueuedRow>, u32)> {
+    const QUEUED: &str = "SELECT build.id, namespace.name AS namespace, number AS iteration, architecture, pkgbase, pass, \
+         build.changed_at FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
+         JOIN namespace ON namespace.id = namespace_id WHERE build.status = 'pending' AND build.id";
     let count = sqlx::query_scalar("SELECT count(*) FROM build WHERE status = 'pending'")
         .fetch_one(&mut *db)
         .await?;
-    let rows = sqlx::query_as(
-        "SELECT namespace.name AS namespace, number AS iteration, architecture, pkgbase, pass, build.changed_at \
-         FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
-         JOIN namespace ON namespace.id = namespace_id WHERE build.status = 'pending' \
-         ORDER BY remaining_ms DESC, build.id LIMIT ?",
-    )
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let keys: Vec<i64> = first.iter().map(|build| build.0).collect();
+    let sql = format!("{QUEUED} IN (SELECT value FROM json_each(?))");
+    let mut rows: Vec<QueuedRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(to_json(&keys))
+        .fetch_all(&mut *db)
+        .await?;
+    rows.sort_by_key(|row| first.iter().position(|build| *build == row.id));
+    let more = u32::try_from(rows.len()).map_or(0, |shown| limit.saturating_sub(shown));
+    // All that waits is only looked through where what is next is not enough.
+    if more > 0 {
+        let sql = format!(
+            "{QUEUED} NOT IN (SELECT value FROM json_each(?)) ORDER BY remaining_ms DESC, build.id LIMIT ?"
+        );
+        let others: Vec<QueuedRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(to_json(&keys))
+            .bind(more)
+            .fetch_all(db)
+            .await?;
+        rows.extend(others);
+    }
     Ok((rows, count))
 }
 

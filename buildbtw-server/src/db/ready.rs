@@ -9,7 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::keys::{BuildKey, BuildSetKey, NamespaceKey, RunKey, WorkerKey};
 use super::workers::{self, StoredWorker};
 use super::{Answers, Db, DbResult, Statements, Tx, json, shares, word};
-use crate::scheduler::{LONGEST_BACKOFF, Share, Speed};
+use crate::scheduler::{EVIDENCE, LONGEST_BACKOFF, Share, Speed};
 
 /// How many durations of a package base are kept.
 const KEPT: u32 = 9;
@@ -38,7 +38,7 @@ pub struct ReadyRow {
     pub expected_ms: i64,
     /// Whether that is only what is expected of a build of which nothing is known.
     pub unknown: bool,
-    /// When it became ready.
+    /// When it became ready; [`EVIDENCE`] where it failed on a worker that is under suspicion for it.
     pub changed_at: i64,
     failed_on: String,
     wanted_on: Option<String>,
@@ -61,6 +61,14 @@ const FAILED_ON: &str = "(SELECT json_group_array(worker_id) FROM (\
      FROM run AS other WHERE other.build_id = build.id AND class <> 'infrastructure') \
      UNION SELECT worker_failure.worker_id FROM worker_failure WHERE worker_failure.build_id = build.id \
      AND verdict IN ('elsewhere', 'failed')))";
+
+/// The builds of one row of `build_set` that failed on a worker that is under suspicion for it. There are few, and
+/// mostly no suspicion at all.
+const EVIDENCE_OF_SET: &str = "SELECT tried.id FROM suspicion CROSS JOIN worker_failure \
+     ON worker_failure.worker_id = suspicion.worker_id AND verdict = 'elsewhere' \
+     CROSS JOIN build AS tried ON tried.id = worker_failure.build_id \
+     WHERE proved = 0 AND tried.build_set_id = build_set.id AND tried.status = 'pending' AND tried.refers_to IS NULL \
+     AND (tried.not_before IS NULL OR tried.not_before NOT BETWEEN ? AND ?)";
 
 /// What is handed out next goes by this.
 #[derive(Debug, Clone)]
@@ -113,23 +121,64 @@ fn told_line(answers: &mut Answers) -> DbResult<Line> {
 fn ask_ready(to: &mut Statements, at: i64, each: u32) {
     // A limit that is bound has SQLite plan the statement anew each time (`sqlite3ExprIsInteger` looks at its value), so it
     // stands in the text. From the few build sets that are worked on to the first of their lines, which an index has in
-    // order: however many are ready, no more is read.
+    // order: however many are ready, no more is read. What is evidence comes first wherever it stands in that order.
     to.add(&format!(
         "SELECT build.id, build.build_set_id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, \
          NOT EXISTS (SELECT 1 FROM duration WHERE duration.pkgbase = build.pkgbase \
          AND duration.architecture = build_set.architecture) AS unknown, \
-         build.changed_at, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
+         CASE WHEN EXISTS (SELECT 1 FROM worker_failure JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
+         WHERE worker_failure.build_id = build.id AND verdict = 'elsewhere' AND proved = 0) THEN {EVIDENCE} \
+         ELSE build.changed_at END AS changed_at, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
          row_number() OVER (PARTITION BY build.build_set_id) AS place \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
-         CROSS JOIN build ON build.id IN (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
+         CROSS JOIN build ON build.id IN (SELECT id FROM (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
          AND line.status = 'pending' AND line.refers_to IS NULL \
          AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
          ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT {each}) \
+         UNION ALL {EVIDENCE_OF_SET}) \
          WHERE namespace.status = 'active' AND iteration.status = 'current'"
     ))
     .bind(at + 1)
+    .bind(latest(at))
+    .bind(at + 1)
     .bind(latest(at));
+}
+
+/// How many builds may be handed out at a time, in stored form, on an architecture, by namespace.
+pub async fn counts(
+    db: &mut SqliteConnection,
+    architecture: &Architecture,
+    at: i64,
+) -> DbResult<Vec<(NamespaceKey, u32)>> {
+    Ok(sqlx::query_as(
+        "SELECT namespace_id, count(*) FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
+         CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
+         CROSS JOIN build ON build.build_set_id = build_set.id AND build.status = 'pending' AND refers_to IS NULL \
+         AND (not_before IS NULL OR not_before NOT BETWEEN ? AND ?) \
+         WHERE namespace.status = 'active' AND iteration.status = 'current' AND architecture = ? GROUP BY namespace_id",
+    )
+    .bind(at + 1)
+    .bind(latest(at))
+    .bind(architecture.as_str())
+    .fetch_all(db)
+    .await?)
+}
+
+/// How many builds of its build set come before a build that may be handed out at a time, in stored form.
+pub async fn before_in_set(db: &mut SqliteConnection, build: BuildKey, at: i64) -> DbResult<u32> {
+    Ok(sqlx::query_scalar(
+        "SELECT count(*) FROM build AS own JOIN build AS line ON line.build_set_id = own.build_set_id \
+         AND line.status = 'pending' AND line.refers_to IS NULL \
+         AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
+         AND (-line.remaining_ms, -line.unlocks, line.changed_at, line.id) \
+         < (-own.remaining_ms, -own.unlocks, own.changed_at, own.id) WHERE own.id = ?",
+    )
+    .bind(at + 1)
+    .bind(latest(at))
+    .bind(build)
+    .fetch_one(db)
+    .await?)
 }
 
 /// The workers that a ready build is to be kept from while there are others.

@@ -120,6 +120,8 @@ pub struct FailureRow {
     pub in_a_row: bool,
     /// What came of it elsewhere.
     pub verdict: String,
+    /// A worker that nothing is held against failed a build of an equal input.
+    pub failed_there: bool,
     class: String,
     status: String,
     iteration_status: String,
@@ -149,15 +151,19 @@ impl FailureRow {
 /// The failures of a worker within the last day, oldest first.
 pub async fn failures(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<Vec<FailureRow>> {
     Ok(sqlx::query_as(
-        "SELECT run_id, worker_failure.build_id, iteration_id, namespace_id, architecture, pkgbase, in_a_row, verdict, \
-         class, build.status, iteration.status AS iteration_status, namespace.status AS namespace_status \
+        "SELECT worker_failure.run_id, worker_failure.build_id, iteration_id, namespace_id, architecture, pkgbase, in_a_row, verdict, \
+         class, build.status, iteration.status AS iteration_status, namespace.status AS namespace_status, \
+         EXISTS (SELECT 1 FROM run AS there JOIN worker_failure AS theirs ON theirs.run_id = there.id \
+         WHERE there.input_id = run.input_id AND there.worker_id <> worker_failure.worker_id \
+         AND there.class <> 'infrastructure' AND theirs.verdict <> 'passed' AND theirs.failed_at > ?1 \
+         AND NOT EXISTS (SELECT 1 FROM suspicion WHERE suspicion.worker_id = there.worker_id)) AS failed_there \
          FROM worker_failure JOIN run ON run.id = run_id JOIN build ON build.id = worker_failure.build_id \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
          JOIN namespace ON namespace.id = namespace_id \
-         WHERE worker_failure.worker_id = ? AND failed_at > ? ORDER BY failed_at, run_id",
+         WHERE worker_failure.worker_id = ?2 AND worker_failure.failed_at > ?1 ORDER BY worker_failure.failed_at, worker_failure.run_id",
     )
-    .bind(worker)
     .bind(now() - DAY)
+    .bind(worker)
     .fetch_all(db)
     .await?)
 }
@@ -171,6 +177,18 @@ pub async fn failed_by(db: &mut SqliteConnection, build: BuildKey) -> DbResult<V
     )
     .bind(build)
     .bind(now() - DAY)
+    .fetch_all(db)
+    .await?)
+}
+
+/// The names of the workers that are under suspicion for a failure of a build, which is tried elsewhere.
+pub async fn suspected_for(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT worker.name FROM worker_failure JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
+         JOIN worker ON worker.id = worker_failure.worker_id \
+         WHERE worker_failure.build_id = ? AND verdict = 'elsewhere' ORDER BY worker.name",
+    )
+    .bind(build)
     .fetch_all(db)
     .await?)
 }

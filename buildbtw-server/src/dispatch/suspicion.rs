@@ -156,6 +156,8 @@ async fn elsewhere(
             });
         }
         "failed" => return Ok(Elsewhere::Failed),
+        // Another namespace had the same tried on another worker.
+        _ if row.failed_there => return Ok(Elsewhere::Failed),
         _ => {}
     }
     let status = row.status()?;

@@ -7,18 +7,20 @@ pub mod explain;
 mod faster;
 mod fits;
 mod idle;
+mod line;
 mod outcomes;
 mod pipelines;
 mod share;
 mod speed;
 mod suspicion;
-mod weights;
 mod to_go;
+mod weights;
 
-pub use choice::{Idle, ReadyBuild, Situation, Workplace};
+pub use choice::{EVIDENCE, Idle, ReadyBuild, Situation, Workplace};
 pub use faster::{Expected, Left, UnderWay};
 pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};
+pub use line::{Queue, handed_out_before};
 pub use outcomes::{LONGEST_BACKOFF, Verdict, verdict};
 pub use pipelines::{
     CLAIMED_POLL, POLL, PipelineFacts, PipelineStep, backoff, next_step as next_pipeline_step,

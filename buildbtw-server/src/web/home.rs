@@ -180,11 +180,10 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             worker: row.worker.unwrap_or_default(),
         })
         .collect();
-    let (waiting, queue_length) = overview::queued(&mut tx, QUEUE).await?;
-    let situation = match waiting.is_empty() {
-        true => None,
-        false => Some(situation(&server, &mut tx).await?),
-    };
+    let situation = situation(&server, &mut tx).await?;
+    let mut next = situation.line(None);
+    next.truncate(QUEUE as usize);
+    let (waiting, queue_length) = overview::queued(&mut tx, &next, QUEUE).await?;
     let mut queue = Vec::with_capacity(waiting.len());
     for row in waiting {
         let Ok(name) = row.namespace.parse() else {
@@ -210,8 +209,7 @@ pub async fn show(State(server): State<Server>) -> PageResult {
             namespace: namespace.status,
             iteration: iteration.status()?,
         };
-        let Some(situation) = &situation else { break };
-        let facts = facts(&server, &mut tx, situation, key, &build, stands).await?;
+        let facts = facts(&server, &mut tx, &situation, key, &build, stands).await?;
         queue.push(Queued {
             page: build_page(
                 &row.namespace,
