@@ -41,6 +41,9 @@ pub enum Explanation {
     WaitsForBuilds {
         /// How many of them it waits for directly.
         count: u32,
+        /// Those builds, what could go on first; not more than a person would read.
+        #[serde(default)]
+        direct: Vec<Neighbour>,
         /// The builds at the front of its chains: what they come to decides when it goes on.
         front: Vec<Neighbour>,
     },
@@ -92,8 +95,19 @@ pub enum Explanation {
     WorkersBusy {
         /// How many slots they have.
         slots: u32,
+        /// How many slots more there are, of workers that could build it and get no runs.
+        #[serde(default)]
+        resting: u32,
         /// How many ready builds come before it.
         ahead: u32,
+    },
+    /// It failed on a worker that is under suspicion for it, and is tried on another one before anything else.
+    TriedElsewhere {
+        /// The names of the workers under suspicion.
+        suspects: Vec<String>,
+        /// What it waits for now.
+        #[schema(value_type = Object)]
+        then: Box<Explanation>,
     },
     /// As many pipelines are open on GitLab as may be.
     PipelinesOpen {
@@ -170,18 +184,11 @@ impl fmt::Display for Explanation {
             Self::Publishing => write!(f, "it is built; its packages are about to be published"),
             Self::Superseded => write!(f, "a newer iteration took the place of this one"),
             Self::NotActive { status } => write!(f, "its namespace is {status}"),
-            Self::WaitsForBuilds { count, front } => {
-                let names: Vec<String> = front
-                    .iter()
-                    .map(|build| format!("{} ({})", build.pkgbase, build.status))
-                    .collect();
-                write!(
-                    f,
-                    "it waits for {count} other build{}; the first to end: {}",
-                    if *count == 1 { "" } else { "s" },
-                    names.join(", ")
-                )
-            }
+            Self::WaitsForBuilds {
+                count,
+                direct,
+                front,
+            } => f.write_str(&waits(*count, direct, front)),
             Self::WaitsForArchitecture { architecture } => {
                 write!(f, "its packages come from the build for {architecture}")
             }
@@ -217,7 +224,16 @@ impl fmt::Display for Explanation {
                 "the workers that could build it get no runs: {}",
                 workers.join(", ")
             ),
-            Self::WorkersBusy { slots, ahead } => write!(f, "{}{}", taken(*slots), come(*ahead)),
+            Self::WorkersBusy {
+                slots,
+                resting,
+                ahead,
+            } => write!(f, "{}{}", taken(*slots, *resting), come(*ahead)),
+            Self::TriedElsewhere { suspects, then } => write!(
+                f,
+                "it may have failed by the fault of {}, and is tried on another worker next; {then}",
+                suspects.join(" and ")
+            ),
             Self::PipelinesOpen { limit, ahead } => write!(
                 f,
                 "all {limit} pipelines that may be open on GitLab are{}",
@@ -249,11 +265,7 @@ impl fmt::Display for Explanation {
                 None => write!(f, "it failed{}", said(message)),
             },
             Self::DependencyFailed { causes } => {
-                let names: Vec<String> = causes
-                    .iter()
-                    .map(|build| format!("{} ({})", build.pkgbase, build.status))
-                    .collect();
-                write!(f, "it needs what did not work out: {}", names.join(", "))
+                write!(f, "it needs what did not work out: {}", named(causes))
             }
             Self::Unbuildable { message } => write!(f, "it cannot be built{}", said(message)),
             Self::Cancelled { message } => write!(f, "it was called off{}", said(message)),
@@ -270,12 +282,59 @@ fn come(ahead: u32) -> String {
     }
 }
 
-/// How many slots the workers have, all of which are taken.
-fn taken(slots: u32) -> String {
-    match slots {
-        1 => "the only slot of the workers is taken".to_owned(),
-        _ => format!("all {slots} slots of the workers are taken"),
+/// How many slots the workers have, all of which are taken, and how many more get nothing.
+fn taken(slots: u32, resting: u32) -> String {
+    let of = match resting {
+        0 => "the workers",
+        _ => "the workers that get runs",
+    };
+    let taken = match slots {
+        1 => format!("the only slot of {of} is taken"),
+        _ => format!("all {slots} slots of {of} are taken"),
+    };
+    match resting {
+        0 => taken,
+        1 => format!("{taken} (1 more slot gets none)"),
+        _ => format!("{taken} ({resting} more slots get none)"),
     }
+}
+
+/// Builds with their statuses.
+fn named(builds: &[Neighbour]) -> String {
+    let names = builds
+        .iter()
+        .map(|build| format!("{} ({})", build.pkgbase, build.status));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// How many builds are named of those that one waits for.
+const NAMED: usize = 3;
+
+/// What a build waits for directly, and what comes first of that.
+fn waits(count: u32, direct: &[Neighbour], front: &[Neighbour]) -> String {
+    let all = usize::try_from(count).unwrap_or(usize::MAX);
+    let what = match direct {
+        [] => format!("{count} other build{}", if count == 1 { "" } else { "s" }),
+        [one] if one.status == BuildStatus::Blocked => one.pkgbase.to_string(),
+        _ => named(&direct[..direct.len().min(NAMED)]),
+    };
+    let more = match all.saturating_sub(direct.len().min(NAMED)) {
+        0 => String::new(),
+        _ if direct.is_empty() => String::new(),
+        more => format!(" and {more} more"),
+    };
+    // Where all of them could go on, they are the first themselves.
+    let waits = direct.is_empty()
+        || direct.len() < all
+        || direct
+            .iter()
+            .any(|build| build.status == BuildStatus::Blocked);
+    let first = match (waits && !front.is_empty(), count) {
+        (false, _) => String::new(),
+        (true, 1) if !direct.is_empty() => format!(", which waits for {}", named(front)),
+        (true, _) => format!("; the first to end: {}", named(front)),
+    };
+    format!("it waits for {what}{more}{first}")
 }
 
 impl Explanation {
@@ -308,6 +367,7 @@ impl Explanation {
             Self::WorkersNotActive { .. } => {
                 Some("`bbtw workers` says why; `bbtw workers activate NAME` gives one runs again".to_owned())
             }
+            Self::TriedElsewhere { then, .. } => then.remedy(namespace, pkgbase),
             Self::PipelinesOpen { .. } => Some(
                 "it goes on when one of them ends; GITLAB_OPEN_PIPELINES says how many there may be"
                     .to_owned(),

@@ -39,10 +39,15 @@ async fn each_build_says_what_it_waits_for() {
     let stage = Stage::start(&sources).await;
     stage.namespace("n", &["a/main"], Scope::Transitive).await;
     assert_eq!(explain(&stage, "a").await, Explanation::NoWorker);
-    let Explanation::WaitsForBuilds { count, front } = explain(&stage, "c").await else {
+    let waits = explain(&stage, "c").await;
+    // The one in between waits itself; the first one is what matters.
+    assert_eq!(
+        waits.to_string(),
+        "it waits for b, which waits for a (pending)"
+    );
+    let Explanation::WaitsForBuilds { count, front, .. } = waits else {
         panic!("c waits for others")
     };
-    // The one in between waits itself; the first one is what matters.
     assert_eq!((count, front.len(), front[0].pkgbase.as_str()), (1, 1, "a"));
 
     stage.client().pause(&name()).await.unwrap();
@@ -93,7 +98,11 @@ async fn a_build_for_which_nobody_builds_says_so() {
     // Its only slot is taken.
     assert_eq!(
         explain(&stage, other).await,
-        Explanation::WorkersBusy { slots: 1, ahead: 0 }
+        Explanation::WorkersBusy {
+            slots: 1,
+            resting: 0,
+            ahead: 0
+        }
     );
     stage.stop().await;
 }

@@ -55,7 +55,7 @@ const FRONT_MAX: u32 = 20;
 /// The builds at the front of the chains that a build waits at the end of: the first that do not wait
 /// for others themselves. By name, and not more than a person would read.
 pub async fn front(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<Neighbour>> {
-    let rows: Vec<(String, u8, String)> = sqlx::query_as(
+    let rows: Vec<NeighbourRow> = sqlx::query_as(
         "WITH RECURSIVE before (id) AS (\
          SELECT needs_build_id FROM need WHERE build_id = ? AND NOT dropped UNION \
          SELECT needs_build_id FROM before JOIN build ON build.id = before.id \
@@ -69,17 +69,35 @@ pub async fn front(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<N
     .bind(FRONT_MAX)
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|(pkgbase, pass, status)| {
-            Ok(Neighbour {
-                pkgbase: word("pkgbase", &pkgbase)?,
-                pass,
-                status: word("build status", &status)?,
-                relation: String::new(),
-                dropped: false,
-            })
-        })
-        .collect()
+    rows.into_iter().map(neighbour).collect()
+}
+
+/// Package base, pass and status.
+type NeighbourRow = (String, u8, String);
+
+fn neighbour((pkgbase, pass, status): NeighbourRow) -> DbResult<Neighbour> {
+    Ok(Neighbour {
+        pkgbase: word("pkgbase", &pkgbase)?,
+        pass,
+        status: word("build status", &status)?,
+        relation: String::new(),
+        dropped: false,
+    })
+}
+
+/// The builds that one waits for directly and that are still to come, those that could go on first. Not more than
+/// a person would read.
+pub async fn waited_for(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Vec<Neighbour>> {
+    let rows: Vec<NeighbourRow> = sqlx::query_as(
+        "SELECT pkgbase, pass, status FROM need JOIN build ON build.id = needs_build_id \
+         WHERE build_id = ? AND NOT dropped AND status NOT IN ('built', 'reused', 'waived') \
+         ORDER BY status = 'blocked', pkgbase, pass LIMIT ?",
+    )
+    .bind(build)
+    .bind(FRONT_MAX)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(neighbour).collect()
 }
 
 /// When a build may be handed out, in stored form, and the architecture that it stands for.

@@ -59,7 +59,12 @@ pub async fn facts(
         iteration: stands.iteration,
         namespace: stands.namespace,
         waits_for,
+        direct: match waits_for {
+            0 => Vec::new(),
+            _ => builds::waited_for(&mut *db, key).await?,
+        },
         front: builds::front(&mut *db, key).await?,
+        suspects: suspicions::suspected_for(&mut *db, key).await?,
         run: run
             .filter(|run| run.status != RunStatus::Ended)
             .map(|run| OpenRun {

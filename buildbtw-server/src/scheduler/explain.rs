@@ -43,6 +43,8 @@ pub struct Facts {
     pub namespace: NamespaceStatus,
     /// How many needs are not met.
     pub waits_for: u32,
+    /// The builds that it waits for directly and that are still to come, as far as a person would read.
+    pub direct: Vec<Neighbour>,
     /// The builds at the front of its chains, or those that its failure comes from.
     pub front: Vec<Neighbour>,
     /// Its run, while it is not over.
@@ -53,6 +55,8 @@ pub struct Facts {
     pub not_before: Option<Timestamp>,
     /// Namespace and iteration of another build of an equal input that is under way.
     pub equal_input: Option<(String, u32)>,
+    /// The names of the workers that are under suspicion for its failure.
+    pub suspects: Vec<String>,
     /// What it asks of a worker.
     pub requirements: Requirements,
     /// Workers on which the machinery failed it.
@@ -141,6 +145,7 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
     if facts.waits_for > 0 {
         return Explanation::WaitsForBuilds {
             count: facts.waits_for,
+            direct: facts.direct,
             front: facts.front,
         };
     }
@@ -165,7 +170,14 @@ fn waiting(facts: Facts, now: Timestamp) -> Explanation {
             message: facts.server.note.reason,
         };
     }
-    for_want_of_a_worker(&facts)
+    let reason = for_want_of_a_worker(&facts);
+    match facts.suspects.is_empty() {
+        true => reason,
+        false => Explanation::TriedElsewhere {
+            suspects: facts.suspects,
+            then: Box::new(reason),
+        },
+    }
 }
 
 /// Whether a time until which a build is put off still holds. One that lies further ahead than any
@@ -235,7 +247,16 @@ fn for_want_of_a_worker(facts: &Facts) -> Explanation {
     if takers.iter().all(|worker| worker.running >= worker.slots) {
         let slots = takers.iter().map(|worker| worker.slots).sum();
         match place {
-            BuildPlace::Workers => Explanation::WorkersBusy { slots, ahead },
+            BuildPlace::Workers => {
+                let resting = fitting
+                    .iter()
+                    .filter(|worker| worker.mode != WorkerMode::Active);
+                Explanation::WorkersBusy {
+                    slots,
+                    resting: resting.map(|worker| worker.slots).sum(),
+                    ahead,
+                }
+            }
             BuildPlace::GitLab => Explanation::PipelinesOpen {
                 limit: slots,
                 ahead,

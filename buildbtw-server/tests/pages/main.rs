@@ -4,6 +4,7 @@
 
 mod access;
 mod browser;
+mod figures;
 mod forms;
 mod live;
 mod logs;

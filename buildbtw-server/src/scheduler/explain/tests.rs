@@ -33,7 +33,9 @@ fn ready() -> Facts {
         iteration: IterationStatus::Current,
         namespace: NamespaceStatus::Active,
         waits_for: 0,
+        direct: Vec::new(),
         front: Vec::new(),
+        suspects: Vec::new(),
         run: None,
         class: None,
         not_before: None,
@@ -78,7 +80,11 @@ fn a_ready_build_waits_for_a_worker_that_fits_and_is_free() {
     );
     assert_eq!(
         with(|facts| facts.workers[0].running = 2),
-        Explanation::WorkersBusy { slots: 2, ahead: 3 }
+        Explanation::WorkersBusy {
+            slots: 2,
+            resting: 0,
+            ahead: 3
+        }
     );
     assert_eq!(
         with(|facts| facts.architecture = "riscv64".parse().unwrap()),
@@ -189,7 +195,11 @@ fn modes_and_earlier_failures_leave_fewer_workers() {
     };
     assert_eq!(
         with(elsewhere),
-        Explanation::WorkersBusy { slots: 2, ahead: 3 }
+        Explanation::WorkersBusy {
+            slots: 2,
+            resting: 0,
+            ahead: 3
+        }
     );
     assert_eq!(
         with(|facts| facts.failed_on = vec![1]),
@@ -208,6 +218,7 @@ fn what_keeps_it_from_being_handed_out_comes_first() {
         with(blocked),
         Explanation::WaitsForBuilds {
             count: 2,
+            direct: Vec::new(),
             front: vec![neighbour(BuildStatus::Building)]
         }
     );
@@ -329,4 +340,82 @@ fn a_cancelled_build_says_what_would_bring_it_back() {
         Explanation::Superseded
     );
     assert_eq!(cancelled(|_| ()), Explanation::Cancelled { message: None });
+}
+
+#[test]
+fn it_says_how_many_slots_get_nothing_and_that_its_worker_is_under_suspicion() {
+    let busy = |facts: &mut Facts| {
+        facts.workers[0].running = 2;
+        facts.workers.push(Workplace {
+            mode: WorkerMode::SetAside,
+            ..worker(2, "aside", 16)
+        });
+    };
+    let busy_alone = with(busy);
+    let expected = Explanation::WorkersBusy {
+        slots: 2,
+        resting: 2,
+        ahead: 3,
+    };
+    assert_eq!(busy_alone, expected);
+    let said = busy_alone.to_string();
+    assert!(
+        said.contains("all 2 slots of the workers that get runs are taken (2 more slots get none)"),
+        "{said}"
+    );
+    let tried = with(|facts| {
+        busy(facts);
+        facts.suspects = vec!["aside".to_owned()];
+    });
+    let said = tried.to_string();
+    assert!(
+        said.starts_with(
+            "it may have failed by the fault of aside, and is tried on another worker next; all 2"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn it_names_what_it_waits_for_directly_and_what_that_waits_for() {
+    let named = |name: &str, status| Neighbour {
+        pkgbase: name.parse().unwrap(),
+        ..neighbour(status)
+    };
+    let waits = |count: u32, direct: &[Neighbour], front: &[Neighbour]| {
+        let explanation = with(|facts| {
+            facts.status = BuildStatus::Blocked;
+            facts.waits_for = count;
+            facts.direct = direct.to_vec();
+            facts.front = front.to_vec();
+        });
+        explanation.to_string()
+    };
+    let base = named("base", BuildStatus::Building);
+    let link = named("link", BuildStatus::Blocked);
+    let one = [base.clone()];
+    assert_eq!(waits(1, &one, &one), "it waits for base (building)");
+    assert_eq!(
+        waits(1, std::slice::from_ref(&link), &one),
+        "it waits for link, which waits for base (building)"
+    );
+    let other = named("other", BuildStatus::Pending);
+    let both = [base.clone(), other];
+    assert_eq!(
+        waits(2, &both, &both),
+        "it waits for base (building), other (pending)"
+    );
+    assert_eq!(
+        waits(2, &[base.clone(), link], &one),
+        "it waits for base (building), link (blocked); the first to end: base (building)"
+    );
+    assert_eq!(
+        waits(9, &both, &both),
+        "it waits for base (building), other (pending) and 7 more; the first to end: base (building), other (pending)"
+    );
+    // An older server names only the front.
+    assert_eq!(
+        waits(1, &[], &one),
+        "it waits for 1 other build; the first to end: base (building)"
+    );
 }
