@@ -48,14 +48,15 @@ pub async fn to_build(db: &mut SqliteConnection, build: BuildKey) -> DbResult<Ve
 }
 
 /// The builds on the chain of each build set that takes longest, by what was expected when it was planned. Between
-/// chains that take equally long names decide, as in `scheduler::foresee`.
+/// chains that take equally long names decide, as in `scheduler::foresee`. No chain is longer than one that begins with
+/// what waits for nothing.
 pub async fn longest(
     db: &mut SqliteConnection,
     iteration: IterationKey,
 ) -> DbResult<HashSet<BuildKey>> {
     let builds: Vec<(BuildKey,)> = sqlx::query_as(
         "WITH RECURSIVE chain (id) AS (\
-         SELECT (SELECT id FROM build WHERE build_set_id = build_set.id ORDER BY remaining_ms DESC, pkgbase, pass LIMIT 1) \
+         SELECT (SELECT id FROM build WHERE build_set_id = build_set.id AND wave = 1 ORDER BY remaining_ms DESC, pkgbase, pass LIMIT 1) \
          FROM build_set WHERE iteration_id = ? UNION \
          SELECT (SELECT build.id FROM need JOIN build ON build.id = need.build_id WHERE needs_build_id = chain.id \
          AND NOT dropped ORDER BY remaining_ms DESC, pkgbase, pass LIMIT 1) FROM chain WHERE chain.id IS NOT NULL) \

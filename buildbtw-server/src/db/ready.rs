@@ -171,7 +171,7 @@ pub async fn before_in_set(db: &mut SqliteConnection, build: BuildKey, at: i64) 
         "SELECT count(*) FROM build AS own JOIN build AS line ON line.build_set_id = own.build_set_id \
          AND line.status = 'pending' AND line.refers_to IS NULL \
          AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
-         AND (-line.remaining_ms, -line.unlocks, line.changed_at, line.id) \
+         AND line.remaining_ms >= own.remaining_ms AND (-line.remaining_ms, -line.unlocks, line.changed_at, line.id) \
          < (-own.remaining_ms, -own.unlocks, own.changed_at, own.id) WHERE own.id = ?",
     )
     .bind(at + 1)

@@ -116,7 +116,10 @@ fn longest_chain(set: &BuildSet, weights: &[Weight]) -> Vec<BuildKey> {
         let after = dependents.get(*key)?.iter().copied();
         after.min_by_key(order)
     };
-    let first = remaining.keys().min_by_key(order);
+    // No chain is longer than one that begins with what waits for nothing.
+    let first = set.builds.iter().filter(|build| build.wave == 1);
+    let first: Vec<BuildKey> = first.map(|build| build.key()).collect();
+    let first = first.iter().min_by_key(order);
     let chain = std::iter::successors(first, next).take(set.builds.len());
     chain.cloned().collect()
 }
