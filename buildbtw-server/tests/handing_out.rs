@@ -7,8 +7,11 @@ mod stage;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::namespaces::WaiveRequest;
 use buildbtw_api::priority::PriorityRequest;
-use buildbtw_api::{BuildStatus, ProblemType};
+use buildbtw_api::{BuildStatus, ProblemType, WorkerId};
 use buildbtw_graph::Scope;
+use buildbtw_server::db::workers;
+use buildbtw_server::dispatch::{claim, reports};
+use buildbtw_server::scheduler::Told;
 use stage::{Stage, Worker, srcinfo, until};
 
 async fn status(stage: &Stage, namespace: &str, pkgbase: &str) -> BuildStatus {
@@ -150,5 +153,38 @@ async fn a_raised_weight_counts_for_its_time_and_is_said() {
     // With one slot each, a fifth of the weight has the other wait for the second.
     assert_eq!(got, ["first", "raised", "raised"]);
     assert_eq!(set(1, None, None).await.unwrap().priority, None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_faster_worker_ends_sooner_is_not_begun_by_a_slow_one_because_more_is_ready() {
+    let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
+    let sources: Vec<(&str, String)> = names
+        .iter()
+        .map(|name| (name.as_str(), srcinfo(name, "1", &[])))
+        .collect();
+    let stage = Stage::start(&sources).await;
+    let changesets: Vec<String> = names.iter().map(|name| format!("{name}/main")).collect();
+    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
+    stage.namespace("n", &changesets, Scope::None).await;
+    let server = stage.server();
+    let mut ids = Vec::new();
+    for (name, slots, speed) in [("slow", 1, 0.5), ("fast", 20, 2.0)] {
+        let mut registration = stage::registration(name);
+        registration.id = Some(WorkerId::generate());
+        registration.offer.slots = slots;
+        let id = reports::register(server, registration).await.unwrap().id;
+        let mut tx = server.db.write().await.unwrap();
+        let stored = workers::by_id(&mut tx, id).await.unwrap().unwrap();
+        let told = Told { speed, runs: 100 };
+        workers::set_told(&mut tx, stored.key, told).await.unwrap();
+        tx.commit().await.unwrap();
+        ids.push(id);
+    }
+    server.dispatch.workers_changed();
+    let given = claim::try_claim(server, ids[0]).await.unwrap().given();
+    assert!(given.is_none(), "{given:?}");
+    let given = claim::try_claim(server, ids[1]).await.unwrap().given();
+    assert!(given.is_some());
     stage.stop().await;
 }

@@ -88,6 +88,17 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
             let events = "INSERT INTO event (at, kind, worker) VALUES (2, 'worker_mode', 'w'), (3, 'worker_mode', 'gone')";
             sqlx::raw_sql(events).execute(&db).await.unwrap();
         }
+        if number == 17 {
+            // Nobody knows how fast the workers are that were there before paces were kept.
+            let paces: String = sqlx::query_scalar("SELECT paces FROM worker WHERE id = 1")
+                .fetch_one(&db)
+                .await
+                .unwrap();
+            assert_eq!(paces, "[]");
+            let workers = "UPDATE worker SET paces = '[500,2100,2000]' WHERE id = 1; \
+                 INSERT INTO worker (public_id, name, offer, protocol, registered_at) VALUES ('new', 'n', '{}', 1, 1)";
+            sqlx::raw_sql(workers).execute(&db).await.unwrap();
+        }
         upto(number).run(&db).await.unwrap();
         let after = counts(&db).await;
         for (table, count) in &before {
@@ -129,16 +140,16 @@ async fn rows_of_the_first_version_are_kept_by_each_that_follows() {
             .await
             .unwrap();
     assert_eq!(about, [Some(1), None]);
-    // Nobody knows how fast the workers are that were there.
-    let paces: String = sqlx::query_scalar("SELECT paces FROM worker WHERE id = 1")
-        .fetch_one(&db)
+    // What was known of how fast workers are is kept.
+    let told: Vec<(f64, u32)> = sqlx::query_as("SELECT speed, runs_told FROM worker ORDER BY id")
+        .fetch_all(&db)
         .await
         .unwrap();
-    assert_eq!(paces, "[]");
+    assert_eq!(told, [(2.0, 3), (1.0, 0)]);
     let wanted = "INSERT INTO pipeline (run_id, project, mark, reference, tags, due_at) VALUES (1, 15, 'm', 'main', '[]', 1)";
     sqlx::raw_sql(wanted).execute(&db).await.unwrap();
     for impossible in [
-        "UPDATE worker SET paces = '[1'",
+        "UPDATE worker SET speed = 0.0",
         "UPDATE pipeline SET stage = 'open'",
         "UPDATE pipeline SET stage = 'done'",
         "UPDATE pipeline SET job = 7",

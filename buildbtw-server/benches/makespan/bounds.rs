@@ -8,10 +8,10 @@ use super::graph::Graph;
 const STEPS: usize = 400;
 
 /// The greater of the longest path on the fastest worker and the work by the speed of all, in milliseconds.
-pub fn simple(graph: &Graph, work: i64, speeds: &[f64]) -> f64 {
+pub fn simple(graph: &Graph, speeds: &[f64]) -> f64 {
     let longest = graph.longest_paths().into_iter().max().unwrap_or(0);
     let path = longest as f64 / fastest(speeds);
-    path.max(work as f64 / speeds.iter().sum::<f64>())
+    path.max(graph.work() as f64 / speeds.iter().sum::<f64>())
 }
 
 /// A greater one, which is valid as well: what cannot begin before some time, and behind which some time

@@ -10,6 +10,9 @@ use buildbtw_server::planner::Calculation;
 use buildbtw_server::sources::SourceCommit;
 use fastrand::Rng;
 
+/// Runs that the machinery fails, in percent.
+const FAILING: u8 = 2;
+
 /// What is rebuilt, and how long it takes.
 pub struct Work {
     sources: HashMap<String, SourcePackage>,
@@ -107,6 +110,33 @@ impl Work {
             }),
             durations,
         }
+    }
+
+    /// How many runs of each package the machinery fails before one succeeds: of most none. That is decided
+    /// beforehand, so that it is the same whatever the schedule.
+    pub fn failures(&self, seed: u64) -> HashMap<String, u32> {
+        let mut rng = Rng::with_seed(!seed);
+        let mut names: Vec<&String> = self.durations.keys().collect();
+        names.sort_unstable();
+        let mut of_one = || {
+            let tries = std::iter::repeat_with(|| rng.u8(0..100) < FAILING);
+            u32::try_from(tries.take_while(|failed| *failed).count()).unwrap_or(u32::MAX)
+        };
+        names
+            .into_iter()
+            .map(|name| (name.clone(), of_one()))
+            .collect()
+    }
+
+    /// What each package really takes with all its runs, of which each takes as long.
+    pub fn with_failures(&self, seed: u64) -> HashMap<String, i64> {
+        let mut durations = self.durations.clone();
+        for (name, failed) in self.failures(seed) {
+            if let Some(takes) = durations.get_mut(&name) {
+                *takes *= 1 + i64::from(failed);
+            }
+        }
+        durations
     }
 
     /// What a worker makes of a run: packages that provide and need what their sources say.

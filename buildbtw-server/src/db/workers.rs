@@ -8,7 +8,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{RunKey, WorkerKey};
 use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
-use crate::scheduler::{KEPT_PACES, Speed, TELLING_MS, median, pace};
+use crate::scheduler::{Speed, TELLING_MS, Told, median, pace};
 
 /// A worker as it is stored.
 #[derive(Debug, Clone)]
@@ -27,14 +27,14 @@ pub struct StoredWorker {
     pub mode: WorkerMode,
     /// Whether it is the host of runners of GitLab's: it never asks for runs.
     pub runner: bool,
-    /// The paces of its last runs, in thousandths, oldest first.
-    pub paces: Vec<i64>,
+    /// What its runs told of its speed.
+    pub told: Told,
 }
 
 impl StoredWorker {
     /// How fast it is, as far as its runs tell.
     pub fn speed(&self) -> Speed {
-        Speed::of(&self.paces)
+        self.told.speed()
     }
 }
 
@@ -47,7 +47,8 @@ struct Row {
     registered_at: i64,
     mode: String,
     kind: String,
-    paces: String,
+    speed: f64,
+    runs_told: u32,
 }
 
 impl TryFrom<Row> for StoredWorker {
@@ -62,7 +63,10 @@ impl TryFrom<Row> for StoredWorker {
             registered_at: timestamp(row.registered_at)?,
             mode: word("worker's mode", &row.mode)?,
             runner: row.kind == "runner",
-            paces: json("worker's paces", &row.paces)?,
+            told: Told {
+                speed: row.speed,
+                runs: row.runs_told,
+            },
         })
     }
 }
@@ -148,8 +152,8 @@ pub(super) fn told(answers: &mut Answers) -> DbResult<Option<StoredWorker>> {
 pub struct Paces {
     /// The worker of each, how long its build took before, and how long the run took.
     runs: HashMap<RunKey, (WorkerKey, Vec<i64>, i64)>,
-    /// The paces of the workers.
-    workers: HashMap<WorkerKey, Vec<i64>>,
+    /// What was told of the workers so far.
+    workers: HashMap<WorkerKey, Told>,
 }
 
 impl Paces {
@@ -158,16 +162,15 @@ impl Paces {
     /// worker had.
     pub fn add(&mut self, to: &mut Statements, run: RunKey) -> Option<(WorkerKey, Speed)> {
         let (worker, recent, took_ms) = self.runs.get(&run)?;
-        let paces = self.workers.entry(*worker).or_default();
+        let told = self.workers.entry(*worker).or_default();
         if let Some(pace) = median(recent).and_then(|expected_ms| pace(expected_ms, *took_ms)) {
-            paces.push(pace);
-            let old = paces.len().saturating_sub(KEPT_PACES);
-            paces.drain(..old);
-            to.add("UPDATE worker SET paces = ? WHERE id = ?")
-                .bind(to_json(&paces))
+            told.add(pace);
+            to.add(SET_TOLD)
+                .bind(told.speed)
+                .bind(told.runs)
                 .bind(*worker);
         }
-        Some((*worker, Speed::of(paces)))
+        Some((*worker, told.speed()))
     }
 }
 
@@ -176,7 +179,7 @@ pub(super) fn ask_paces(to: &mut Statements, runs: &[RunKey]) {
     let at = now();
     let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
     to.add(
-        "SELECT run.id, worker.id, paces, recent, (? - started_at) / 1000 FROM json_each(?) AS given \
+        "SELECT run.id, worker.id, speed, runs_told, recent, (? - started_at) / 1000 FROM json_each(?) AS given \
          CROSS JOIN run ON run.id = given.value JOIN worker ON worker.id = worker_id \
          JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
          LEFT JOIN duration ON duration.pkgbase = build.pkgbase AND duration.architecture = build_set.architecture \
@@ -190,26 +193,23 @@ pub(super) fn ask_paces(to: &mut Statements, runs: &[RunKey]) {
 
 /// What [`ask_paces`] asked for.
 pub(super) fn told_paces(answers: &mut Answers) -> DbResult<Paces> {
-    let rows: Vec<(RunKey, WorkerKey, String, Option<String>, i64)> = answers.all()?;
+    let rows: Vec<(RunKey, WorkerKey, f64, u32, Option<String>, i64)> = answers.all()?;
     let mut found = Paces::default();
-    for (run, worker, paces, recent, took_ms) in rows {
+    for (run, worker, speed, runs, recent, took_ms) in rows {
         let recent = recent.map_or(Ok(Vec::new()), |recent| json("durations", &recent))?;
         found.runs.insert(run, (worker, recent, took_ms));
-        found
-            .workers
-            .insert(worker, json("worker's paces", &paces)?);
+        found.workers.insert(worker, Told { speed, runs });
     }
     Ok(found)
 }
 
-/// Keeps the paces of a worker's last runs, in thousandths, oldest first.
-pub async fn set_paces(
-    db: &mut SqliteConnection,
-    worker: WorkerKey,
-    paces: &[i64],
-) -> DbResult<()> {
-    sqlx::query("UPDATE worker SET paces = ? WHERE id = ?")
-        .bind(to_json(&paces))
+const SET_TOLD: &str = "UPDATE worker SET speed = ?, runs_told = ? WHERE id = ?";
+
+/// Notes what a worker's runs told of its speed.
+pub async fn set_told(db: &mut SqliteConnection, worker: WorkerKey, told: Told) -> DbResult<()> {
+    sqlx::query(SET_TOLD)
+        .bind(told.speed)
+        .bind(told.runs)
         .bind(worker)
         .execute(db)
         .await?;

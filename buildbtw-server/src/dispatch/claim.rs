@@ -120,11 +120,12 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
             }
         }
         drop(open);
-        // What was looked at is not for this worker; something further down the line may be.
+        // What was looked at is not for this worker; something further down the line may be. Of so many as are
+        // weighed one is not left to faster ones.
         if gathered.more
             && matches!(
                 candidates,
-                Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers)
+                Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers | Idle::LeftToFaster(_))
             )
         {
             each = each.saturating_mul(16);

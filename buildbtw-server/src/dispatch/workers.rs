@@ -65,7 +65,7 @@ async fn one(
         registered_at: worker.registered_at,
         evidence: suspicions::evidence(db, worker.key).await?,
         mode,
-        speed: (!worker.paces.is_empty()).then(|| workplace.speed.factor()),
+        speed: (worker.told.runs > 0).then(|| workplace.speed.factor()),
         idle: Some(idle),
     })
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use buildbtw_api::{BuildPlace, ServerMode, WorkerMode};
 use buildbtw_graph::Architecture;
 
-use super::faster::{Left, left};
+use super::faster::{Left, WEIGHED, left};
 use super::fits::misfit;
 use super::{Misfit, Requirements, Share, Speed, UnderWay, Weight};
 
@@ -181,6 +181,7 @@ impl<K: Copy + Ord> Situation<K> {
         let mut decided = left(line, worker, &self.workers, alone);
         // With so much to do nobody is idle: what presses least is begun at once.
         if self.more
+            && line.len() >= WEIGHED
             && decided.iter().all(Option::is_some)
             && let Some(last) = decided.last_mut()
         {

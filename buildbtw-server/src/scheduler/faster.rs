@@ -21,7 +21,7 @@ use super::fits::misfit;
 use super::{ReadyBuild, Speed, Workplace};
 
 /// How many builds in the line are weighed; where more are ready, nobody leaves all of them.
-const WEIGHED: usize = 16;
+pub const WEIGHED: usize = 64;
 
 /// Whoever has a free slot asks within this time, or is not waited for, in milliseconds.
 const ASKS_WITHIN_MS: i64 = 10_000;
@@ -34,8 +34,9 @@ const GAIN: i64 = 10;
 /// quarters a rebuild of 1,000 made-up packages on 256 workers took twice as long (`--bench makespan`).
 const SPARE: (i64, i64) = (1, 4);
 
-/// A build of which nothing is known may take so many times as long as is expected of it, for all that rule knows:
-/// among thousands, one that takes an hour would be begun on the slowest worker.
+/// A build of which nothing is known is weighed as if it took so many times as long as is expected of it: for all
+/// that is known it may, and among thousands one that takes an hour would be begun on a slow worker, for minutes
+/// that a fast one is not free yet.
 const UNKNOWN: i64 = 10;
 
 /// Of a run that takes longer than expected, so large a part of its time so far is taken to be still to
@@ -155,22 +156,22 @@ pub(super) fn left<K>(
                 return None;
             }
             let alone = alone(build.namespace);
-            let own_ms = build.weight.own_ms;
+            let expected_ms = build.weight.own_ms;
+            let own_ms = match build.weight.unknown {
+                true => expected_ms.saturating_mul(UNKNOWN),
+                false => expected_ms,
+            };
             let here = asks.speed.takes(own_ms);
             if build.waited_ms >= here {
                 return None;
             }
             // The end does not wait for it: the fast ones are kept for what it does wait for.
-            let behind = (build.weight.remaining_ms - own_ms).max(0);
+            let behind = (build.weight.remaining_ms - expected_ms).max(0);
             let path = paths
                 .entry(build.namespace)
                 .or_insert_with(|| longest(line, workers, build.namespace));
             let limit = *path / SPARE.1 * SPARE.0;
-            let at_most = match build.weight.unknown {
-                true => here.saturating_mul(UNKNOWN),
-                false => here,
-            };
-            if at_most.saturating_add(behind) <= limit {
+            if here.saturating_add(behind) <= limit {
                 return None;
             }
             let ends = others.iter_mut().filter_map(|other| {
@@ -190,8 +191,8 @@ pub(super) fn left<K>(
                 return None;
             }
             let free = other.free_in[slot];
-            // What comes behind in the line cannot have the same slot.
-            other.free_in[slot] = end;
+            // What comes behind in the line cannot have the same slot, for as long as is expected.
+            other.free_in[slot] = free.saturating_add(other.worker.speed.takes(expected_ms));
             let again_ms = match free {
                 0 => ASKS_WITHIN_MS - build.waited_ms,
                 busy => busy,

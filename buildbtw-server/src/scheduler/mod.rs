@@ -26,7 +26,7 @@ pub use pipelines::{
     CLAIMED_POLL, POLL, PipelineFacts, PipelineStep, backoff, next_step as next_pipeline_step,
 };
 pub use share::Share;
-pub use speed::{KEPT_PACES, Speed, TELLING_MS, pace};
+pub use speed::{Speed, TELLING_MS, TELLING_RUNS, Told, pace};
 pub use suspicion::{Elsewhere, Failure, SUSPICIOUS, Step, Trust, next_step};
 pub use to_go::{Remaining, ToGo, to_go};
 pub use weights::{Weight, foresee, median, weights};

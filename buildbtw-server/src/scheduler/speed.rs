@@ -1,27 +1,28 @@
 //! How fast workers are, learned from their runs.
 //!
 //! A run's pace is how long its build was expected to take, by earlier runs, beside how long it took. A
-//! single one says little, since no two runs of a build take equally long; the mean of many says how
-//! fast the machine is, whatever a few of them met with: those at both ends are left out (a trimmed mean, as Tukey
-//! has it, of their logarithms). The median of as many is off by half as much again, and a chain that goes to the
-//! second fastest for that ends so much later.
+//! single one says little, since no two runs of a build take equally long; the mean of many (of their logarithms) says
+//! how fast the machine is. What one run met with moves it only so far: whatever is further off counts as
+//! no more (Huber 1964), and each pace is taken in as it comes (Robbins and Monro 1951), so that none has to be kept.
+//! Of runs that are off by up to a factor of two, 63 leave an error of five percent and 200 one of two: a
+//! chain that goes to the second fastest worker for that ends so much later.
 
 use std::fmt;
 
-/// How many paces of a worker are kept: enough that what single runs met with does not show, and few enough
-/// that a new machine under an old name is known within a day or two.
-pub const KEPT_PACES: usize = 63;
+/// How many runs a speed rests on at most: enough that what single runs met with does not show, and few enough
+/// that a new machine under an old name is known within some days.
+pub const TELLING_RUNS: u32 = 200;
 
 /// Runs that take or were to take less than this say nothing of the machine, in milliseconds: setting up
 /// and sending packages take as long everywhere.
 pub const TELLING_MS: i64 = 5_000;
 
-/// What every worker is taken to have shown before it did anything: so one run alone changes little,
-/// and all speeds together do not drift away from what durations are counted in.
-const PRIOR: [i64; 4] = [1_000; 4];
+/// How many runs every worker is taken to have had as long as expected before it did anything: so one run
+/// alone changes little, and all speeds together do not drift away from what durations are counted in.
+const PRIOR: u32 = 4;
 
-/// What is left out of the paces at each end, in percent.
-const TRIMMED: usize = 15;
+/// How far off a run counts at most: as a factor e.
+const FAR: f64 = 1.0;
 
 /// The slowest and the fastest that a worker is taken for, in thousandths.
 const BOUNDS: (i64, i64) = (100, 10_000);
@@ -42,17 +43,6 @@ impl Speed {
     pub fn thousandths(count: i64) -> Self {
         let count = count.clamp(BOUNDS.0, BOUNDS.1);
         Self(u32::try_from(count).unwrap_or(1_000))
-    }
-
-    /// What a worker's paces, in thousandths, come to: their trimmed mean, with a prior of one.
-    pub fn of(paces: &[i64]) -> Self {
-        let mut all: Vec<i64> = paces.iter().chain(&PRIOR).copied().collect();
-        all.sort_unstable();
-        let left_out = (all.len() * TRIMMED).div_ceil(100);
-        let kept = &all[left_out..all.len() - left_out];
-        let logarithms = kept.iter().map(|pace| (*pace).max(1) as f64);
-        let sum: f64 = logarithms.map(f64::ln).sum();
-        Self::thousandths((sum / kept.len() as f64).exp().round() as i64)
     }
 
     /// As a factor.
@@ -77,6 +67,40 @@ impl fmt::Display for Speed {
     }
 }
 
+/// What the runs of a worker told of its speed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Told {
+    /// How fast it is, as a factor.
+    pub speed: f64,
+    /// How many runs told something.
+    pub runs: u32,
+}
+
+impl Default for Told {
+    /// Of a worker that did nothing so far.
+    fn default() -> Self {
+        Self {
+            speed: 1.0,
+            runs: 0,
+        }
+    }
+}
+
+impl Told {
+    /// Takes in the pace of one more run, in thousandths.
+    pub fn add(&mut self, pace: i64) {
+        self.runs = self.runs.saturating_add(1);
+        let off = (pace.max(1) as f64 / 1_000.0 / self.speed).ln();
+        let counted = f64::from(self.runs.min(TELLING_RUNS) + PRIOR);
+        self.speed *= (off.clamp(-FAR, FAR) / counted).exp();
+    }
+
+    /// The speed to reckon with.
+    pub fn speed(self) -> Speed {
+        Speed::thousandths((self.speed * 1_000.0).round() as i64)
+    }
+}
+
 /// The pace of a run, in thousandths; none where it is too short to tell.
 pub fn pace(expected_ms: i64, took_ms: i64) -> Option<i64> {
     let telling = expected_ms >= TELLING_MS && took_ms >= TELLING_MS;
@@ -92,23 +116,55 @@ mod tests {
 
     #[test]
     fn nothing_is_known_of_a_new_worker_and_little_after_one_run() {
-        assert_eq!(Speed::of(&[]), Speed::default());
-        assert_eq!(Speed::of(&[4_000]), Speed::default());
+        assert_eq!(after(&[]), Speed::default());
+        assert_eq!(after(&[1_500]).to_string(), "1.08");
+        assert_eq!(after(&[9_999_999]).to_string(), "1.22");
     }
 
     #[test]
     fn what_most_runs_say_counts_whatever_some_met_with() {
-        let mut paces = vec![2_000; 40];
+        let mut paces = vec![2_000; 400];
         paces.extend([10, 20, 30, 9_999_999]);
-        assert_eq!(Speed::of(&paces).to_string(), "2.00");
-        assert_eq!(Speed::of(&[500; 31]).to_string(), "0.50");
+        assert_eq!(after(&paces).to_string(), "1.98");
         // Half to twice as fast, by turns: as fast as expected.
-        assert_eq!(Speed::of(&[500, 2_000].repeat(20)).to_string(), "1.00");
+        assert_eq!(after(&[500, 2_000].repeat(20)).to_string(), "1.00");
+        // However far from what it was taken for.
+        assert_eq!(after(&[8_000; 400]).to_string(), "7.98");
+        assert_eq!(after(&[100; 400]).to_string(), "0.10");
+    }
+
+    #[test]
+    fn a_new_machine_under_an_old_name_is_found_out() {
+        let mut told = Told {
+            speed: 0.5,
+            runs: u32::MAX,
+        };
+        for _ in 0..500 {
+            told.add(2_000);
+        }
+        assert!(told.speed > 1.7, "{told:?}");
+    }
+
+    #[test]
+    fn the_more_runs_the_less_is_it_off() {
+        // Paces of half to twice the speed, as many of each; the same ones in another order.
+        let paces: Vec<i64> = (0..200_i32)
+            .map(|run| (2_000.0 * 2.0_f64.powf(f64::from(run * 77 % 200) / 100.0 - 1.0)) as i64)
+            .collect();
+        let speed = after(&paces).factor();
+        assert!((1.90..2.02).contains(&speed), "{speed}");
+    }
+
+    /// What is known after some paces.
+    fn after(paces: &[i64]) -> Speed {
+        let mut told = Told::default();
+        paces.iter().for_each(|pace| told.add(*pace));
+        told.speed()
     }
 
     #[test]
     fn a_fast_worker_takes_less_and_counts_for_more() {
-        let fast = Speed::of(&[2_000; 31]);
+        let fast = Speed::thousandths(2_000);
         assert_eq!(fast.takes(60_000), 30_000);
         assert_eq!(fast.normal(30_000), 60_000);
         assert_eq!(Speed::default().takes(-5), 0);

@@ -131,6 +131,41 @@ fn only_workers_that_could_take_it_are_waited_for() {
 }
 
 #[test]
+fn what_nothing_is_known_of_is_weighed_as_if_it_took_much_longer() {
+    let with = |unknown: bool, waited_ms: i64| {
+        let workers = vec![worker(1, 500, 0), worker(2, 2_000, 3)];
+        let mut build = build(1, MINUTE);
+        build.weight.unknown = unknown;
+        build.waited_ms = waited_ms;
+        gets(&situation(vec![build], workers))
+    };
+    assert_eq!(with(false, 0), Ok(vec![1]), "it takes two minutes here");
+    assert!(with(true, 0).is_err());
+    assert!(with(true, 19 * MINUTE).is_err());
+    assert_eq!(with(true, 20 * MINUTE), Ok(vec![1]));
+}
+
+#[test]
+fn of_more_than_are_weighed_the_last_is_taken_and_of_fewer_none() {
+    let mut workers = vec![worker(1, 500, 0)];
+    workers.extend((2..200).map(|key| worker(key, 2_000, 3)));
+    let with = |count: usize, more: bool| {
+        let ready = (0..).take(count).map(|key| build(key, 10 * MINUTE));
+        let mut situation = situation(ready.collect(), workers.clone());
+        situation.more = more;
+        gets(&situation)
+    };
+    assert!(
+        with(8, true).is_err(),
+        "the rest of them is looked at first"
+    );
+    assert!(with(WEIGHED, false).is_err());
+    let last = u32::try_from(WEIGHED - 1).unwrap();
+    assert_eq!(with(WEIGHED, true), Ok(vec![last]));
+    assert_eq!(with(WEIGHED + 1, false), Ok(vec![last + 1]));
+}
+
+#[test]
 fn a_run_that_takes_longer_than_expected_is_not_taken_to_end_at_once() {
     let with = |elapsed: i64| {
         let mut workers = vec![worker(1, 500, 0), worker(2, 2_000, 1)];
@@ -203,7 +238,7 @@ proptest! {
     /// idle; and whoever leaves something gains by it.
     #[test]
     fn waiting_is_bounded_and_gains(
-        own in prop::collection::vec(1_i64..100 * MINUTE, 1..30),
+        own in prop::collection::vec(1_i64..100 * MINUTE, 1..WEIGHED + 10),
         speeds in prop::collection::vec((500_i64..2_000, 0_i64..30), 2..12),
         waited in 0_i64..10 * MINUTE,
         alone: bool,
@@ -225,7 +260,7 @@ proptest! {
         let idle = situation.workers.iter().filter(|other| other.under_way.is_empty());
         let faster = idle.filter(|other| other.speed > asks.speed).count();
         let is_asked_soon = faster > 0 && waited < ASKS_WITHIN_MS;
-        prop_assert!(!taken.is_empty() || !(more || own.len() > WEIGHED));
+        prop_assert!(!taken.is_empty() || own.len() + usize::from(more) <= WEIGHED);
         prop_assert!(!taken.is_empty() || !alone || is_asked_soon);
         for build in &situation.ready {
             let here = asks.speed.takes(build.weight.own_ms);
