@@ -9,7 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::keys::{BuildKey, BuildSetKey, NamespaceKey, RunKey, WorkerKey};
 use super::workers::{self, StoredWorker};
 use super::{Answers, Db, DbResult, Statements, Tx, json, shares, word};
-use crate::scheduler::{EVIDENCE, LONGEST_BACKOFF, Share, Speed};
+use crate::scheduler::{LONGEST_BACKOFF, Share, Speed};
 
 /// How many durations of a package base are kept.
 const KEPT: u32 = 9;
@@ -38,8 +38,10 @@ pub struct ReadyRow {
     pub expected_ms: i64,
     /// Whether that is only what is expected of a build of which nothing is known.
     pub unknown: bool,
-    /// When it became ready; [`EVIDENCE`] where it failed on a worker that is under suspicion for it.
+    /// When it became ready.
     pub changed_at: i64,
+    /// Whether it failed on a worker that is under suspicion for it.
+    pub evidence: bool,
     failed_on: String,
     wanted_on: Option<String>,
     /// Which of the ready ones of its build set it is, in no particular order, from 1 on.
@@ -126,9 +128,8 @@ fn ask_ready(to: &mut Statements, at: i64, each: u32) {
         "SELECT build.id, build.build_set_id, namespace_id, pkgbase, architecture, remaining_ms, unlocks, expected_ms, \
          NOT EXISTS (SELECT 1 FROM duration WHERE duration.pkgbase = build.pkgbase \
          AND duration.architecture = build_set.architecture) AS unknown, \
-         CASE WHEN EXISTS (SELECT 1 FROM worker_failure JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
-         WHERE worker_failure.build_id = build.id AND verdict = 'elsewhere' AND proved = 0) THEN {EVIDENCE} \
-         ELSE build.changed_at END AS changed_at, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
+         build.changed_at, EXISTS (SELECT 1 FROM worker_failure JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
+         WHERE worker_failure.build_id = build.id AND verdict = 'elsewhere' AND proved = 0) AS evidence, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
          row_number() OVER (PARTITION BY build.build_set_id) AS place \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \

@@ -82,6 +82,7 @@ pub(super) async fn gather_from(
                 waited_ms: waited_ms(row.changed_at, at),
                 requirements: requirements(server, &row.pkgbase, place),
                 failed_on: failed_on.into_iter().map(|worker| worker.0).collect(),
+                evidence: row.evidence,
             })
         })
         .collect();

@@ -10,11 +10,6 @@ use super::faster::{Left, WEIGHED, left};
 use super::fits::misfit;
 use super::{Misfit, Requirements, Share, Speed, UnderWay, Weight};
 
-/// Since when a build counts as ready that failed on a worker that is under suspicion for it: since ever, so it
-/// goes first. A worker gets nothing until such builds have been tried elsewhere, and they are as few as it takes
-/// for a suspicion.
-pub const EVIDENCE: i64 = i64::MIN;
-
 /// A build that may be handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyBuild<K> {
@@ -26,7 +21,7 @@ pub struct ReadyBuild<K> {
     pub namespace: i64,
     /// What its turn goes by inside its namespace.
     pub weight: Weight,
-    /// Since when it is ready; smaller is longer. [`EVIDENCE`] where it is to say whether a worker is at fault.
+    /// Since when it is ready; smaller is longer.
     pub ready_since: i64,
     /// For how long it is ready, in milliseconds.
     pub waited_ms: i64,
@@ -35,13 +30,9 @@ pub struct ReadyBuild<K> {
     /// Workers on which the machinery failed it since its last other ending, or that may be at fault
     /// themselves for its failure.
     pub failed_on: Vec<i64>,
-}
-
-impl<K> ReadyBuild<K> {
-    /// Whether what comes of it says if a worker is at fault.
-    pub(super) fn is_evidence(&self) -> bool {
-        self.ready_since == EVIDENCE
-    }
+    /// Whether what comes of it says if a worker is at fault that failed it. That worker gets nothing until then, so
+    /// it goes first; there are no more of them than it takes for a suspicion.
+    pub evidence: bool,
 }
 
 /// A worker that was heard of lately; or all runners of GitLab, whose slots are the pipelines that may be
@@ -235,7 +226,7 @@ impl<K: Copy + Ord> Situation<K> {
     ) -> Vec<&'a ReadyBuild<K>> {
         builds.sort_by_cached_key(|build| {
             (
-                !build.is_evidence(),
+                !build.evidence,
                 self.share(build.namespace).turn(self.virtual_time),
                 build.namespace,
                 Reverse(build.weight.remaining_ms),

@@ -69,7 +69,7 @@ pub struct UnderWay {
 
 impl UnderWay {
     /// How long it goes on, in milliseconds: at least a moment, so that a slot that is taken is no free one.
-    fn left_ms(&self, speed: Speed) -> i64 {
+    pub(super) fn left_ms(&self, speed: Speed) -> i64 {
         let left = speed.takes(self.expected.own_ms) - self.elapsed_ms;
         left.max(self.elapsed_ms / OVERDUE).max(1)
     }
@@ -152,7 +152,7 @@ pub(super) fn left<K>(
     let weighed = line.iter().take(WEIGHED);
     weighed
         .map(|build| {
-            if others.is_empty() {
+            if others.is_empty() || build.evidence {
                 return None;
             }
             let alone = alone(build.namespace);

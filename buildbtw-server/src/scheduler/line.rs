@@ -67,7 +67,7 @@ impl<K: Copy + Ord> Situation<K> {
                 let share = self.share(build.namespace);
                 let turn = turn(build.namespace, share, *place, self.virtual_time);
                 *place += 1;
-                ((!build.is_evidence(), turn), build.key)
+                ((!build.evidence, turn), build.key)
             })
             .collect();
         // What has the same turn stays as it is.

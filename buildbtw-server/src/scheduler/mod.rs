@@ -16,7 +16,7 @@ mod suspicion;
 mod to_go;
 mod weights;
 
-pub use choice::{EVIDENCE, Idle, ReadyBuild, Situation, Workplace};
+pub use choice::{Idle, ReadyBuild, Situation, Workplace};
 pub use faster::{Expected, Left, UnderWay};
 pub use fits::{Misfit, Requirements, misfit};
 pub use idle::{IdleFacts, why_idle};

@@ -5,10 +5,6 @@ use buildbtw_api::{NamespaceStatus, ServerMode, WorkerMode};
 
 use super::{Speed, UnderWay, Workplace};
 
-/// Of a run that takes longer than expected, so large a part of its time so far is taken to be still to
-/// come: one of so many.
-const OVERDUE: i64 = 5;
-
 /// What is under way takes at least so long still, in milliseconds: it is not over.
 const LEAST_MS: i64 = 1_000;
 
@@ -40,13 +36,6 @@ pub enum ToGo {
     About(i64),
 }
 
-/// How long a run goes on, in milliseconds.
-fn left_ms(run: &UnderWay, speed: Speed) -> i64 {
-    let elapsed_ms = run.elapsed_ms.max(0);
-    let left = speed.takes(run.expected.own_ms).saturating_sub(elapsed_ms);
-    left.max(elapsed_ms / OVERDUE).max(LEAST_MS)
-}
-
 /// How long it takes until all that is left is built: the longest path, or the share of the work of each
 /// slot that gets builds (Graham 1966).
 pub fn to_go(remaining: &Remaining, server: ServerMode, workers: &[Workplace]) -> ToGo {
@@ -57,7 +46,7 @@ pub fn to_go(remaining: &Remaining, server: ServerMode, workers: &[Workplace]) -
     }
     let (mut path_ms, mut work_ms) = (remaining.path_ms, remaining.work_ms);
     for (run, speed) in &remaining.under_way {
-        let left = left_ms(run, *speed);
+        let left = run.left_ms(*speed).max(LEAST_MS);
         path_ms = path_ms.max(left.saturating_add(run.expected.behind_ms.max(0)));
         work_ms = work_ms.saturating_add(speed.normal(left));
     }

@@ -17,6 +17,7 @@ fn build(key: u32, namespace: i64, remaining_ms: i64) -> ReadyBuild<u32> {
         waited_ms: 0,
         requirements: Requirements::default(),
         failed_on: Vec::new(),
+        evidence: false,
     }
 }
 
@@ -170,7 +171,7 @@ fn what_is_evidence_about_a_worker_comes_first_and_namespaces_take_turns() {
     let mut ready: Vec<_> = (1..=6).map(|key| build(key, 1, 9)).collect();
     ready.extend((7..=9).map(|key| build(key, 2, 5)));
     ready[5].weight.remaining_ms = 0;
-    ready[5].ready_since = super::EVIDENCE;
+    ready[5].evidence = true;
     let situation = situation(ready, &[(1, share(1, 1, 0)), (2, share(0, 1, 0))]);
     assert_eq!(situation.candidates(&worker(1)).unwrap()[0], 6);
     assert_eq!(situation.line(None), [6, 7, 8, 1, 9, 2, 3, 4, 5]);

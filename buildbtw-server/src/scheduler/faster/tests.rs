@@ -24,6 +24,7 @@ fn build(key: u32, own_ms: i64) -> ReadyBuild<u32> {
         waited_ms: 0,
         requirements: Requirements::default(),
         failed_on: Vec::new(),
+        evidence: false,
     }
 }
 
