@@ -167,6 +167,11 @@ impl BuildStatus {
             Self::Failed | Self::DependencyFailed | Self::Unbuildable
         )
     }
+
+    /// It ended so, and not only because something that it needs did.
+    pub fn is_failure_itself(self) -> bool {
+        matches!(self, Self::Failed | Self::Unbuildable)
+    }
 }
 
 statuses! {

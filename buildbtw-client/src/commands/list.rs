@@ -80,7 +80,7 @@ fn write(
             sets.map(|set| set.count(pick)).sum()
         };
         let (done, total) = (sum(&BuildStatus::releases_dependents), sum(&|_| true));
-        let failed = sum(&BuildStatus::is_failure);
+        let failed = sum(&BuildStatus::is_failure_itself);
         let changesets: Vec<String> = namespace
             .changesets
             .iter()

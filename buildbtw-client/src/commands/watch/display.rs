@@ -125,7 +125,7 @@ impl Display {
         bar.set_position(builds.count(BuildStatus::releases_dependents) as u64);
         let mut parts = Vec::new();
         parts.extend(note.map(str::to_owned));
-        let failed = builds.count(BuildStatus::is_failure);
+        let failed = builds.count(BuildStatus::is_failure_itself);
         if failed > 0 {
             parts.push(format!("{failed} failed"));
         }
