@@ -126,7 +126,9 @@ pub fn router(server: Server) -> Router {
 }
 
 async fn nothing_here(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    if let Some(page) = crate::web::without_slash(&method, &uri) {
+    if crate::web::wants_page(&headers, &uri)
+        && let Some(page) = crate::web::without_slash(&method, &uri)
+    {
         return page;
     }
     let detail = format!("there is nothing at {}", uri.path());

@@ -96,9 +96,7 @@ pub fn problem_page(problem: HttpProblem, uri: &Uri) -> Response {
 /// The same address without a slash at its end, which no page has.
 pub fn without_slash(method: &Method, uri: &Uri) -> Option<Response> {
     let path = uri.path();
-    let page = matches!(*method, Method::GET | Method::HEAD)
-        && path.ends_with('/')
-        && !path.starts_with("/api/");
+    let page = matches!(*method, Method::GET | Method::HEAD) && path.ends_with('/');
     // A path that begins with two slashes, or one that a browser takes for such, would lead to another host.
     let elsewhere = path.starts_with("//") || path.contains('\\');
     let trimmed = path.trim_end_matches('/');

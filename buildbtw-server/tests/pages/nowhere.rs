@@ -65,7 +65,9 @@ async fn an_address_that_is_nearly_right_leads_there() {
         ("//example.org/", None),
         ("/\\example.org/", None),
     ] {
-        let answer = client().get(world.stage.url() + path).send().await.unwrap();
+        let request = client().get(world.stage.url() + path);
+        let answer = request.header("accept", "text/html").send().await;
+        let answer = answer.unwrap();
         let found = answer.headers().get("location");
         assert_eq!(found.map(|it| it.to_str().unwrap()), place, "{path}");
     }
