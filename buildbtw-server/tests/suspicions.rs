@@ -274,6 +274,28 @@ async fn what_failed_on_another_worker_in_another_namespace_already_is_not_held_
 }
 
 #[tokio::test]
+async fn two_that_fail_everything_say_nothing_for_each_other() {
+    let stage = stage_of_twelve().await;
+    twelve_builds(&stage).await;
+    let first = stage.worker("first").await;
+    for _ in 0..3 {
+        let run = first.claim().await;
+        first.fail(&run, OutcomeClass::Package).await;
+    }
+    // What it failed is tried on the second, which fails it as well.
+    let second = stage.worker("second").await;
+    for _ in 0..3 {
+        let run = second.claim().await;
+        second.fail(&run, OutcomeClass::Package).await;
+    }
+    // The third is the first that could tell.
+    let _third = stage.worker("third").await;
+    let mode = shown(&stage, second.id).await.mode.mode;
+    assert_eq!(mode, WorkerMode::SetAside);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_is_alone_is_not_suspected() {
     let stage = stage_of_twelve().await;
     let one = stage.worker("one").await;

@@ -120,7 +120,8 @@ pub struct FailureRow {
     pub in_a_row: bool,
     /// What came of it elsewhere.
     pub verdict: String,
-    /// A worker that nothing is held against failed a build of an equal input.
+    /// A worker that nothing is held against, and that succeeded with something since, failed a build of an equal
+    /// input. One that fails everything says nothing for another.
     pub failed_there: bool,
     class: String,
     status: String,
@@ -155,7 +156,7 @@ pub async fn failures(db: &mut SqliteConnection, worker: WorkerKey) -> DbResult<
          class, build.status, iteration.status AS iteration_status, namespace.status AS namespace_status, \
          EXISTS (SELECT 1 FROM run AS there JOIN worker_failure AS theirs ON theirs.run_id = there.id \
          WHERE there.input_id = run.input_id AND there.worker_id <> worker_failure.worker_id \
-         AND there.class <> 'infrastructure' AND theirs.verdict <> 'passed' AND theirs.failed_at > ?1 \
+         AND there.class <> 'infrastructure' AND theirs.verdict = 'unknown' AND theirs.in_a_row = 0 AND theirs.failed_at > ?1 \
          AND NOT EXISTS (SELECT 1 FROM suspicion WHERE suspicion.worker_id = there.worker_id)) AS failed_there \
          FROM worker_failure JOIN run ON run.id = run_id JOIN build ON build.id = worker_failure.build_id \
          JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
