@@ -11,7 +11,7 @@
 //! Nothing waits for long: a build is left to others for no longer than it would have taken where it was
 //! left, and to those who have a free slot only for some seconds. When its namespace has nothing else handed
 //! out, it is left to nobody but those: so each link of a chain goes to the fastest that is idle, and no chain
-//! stands still for the sake of one that is busy. Of more than a few ready builds one is always taken.
+//! stands still for the sake of one that is busy. Of more than [`WEIGHED`] ready builds one is always taken.
 
 use std::collections::HashMap;
 

@@ -187,6 +187,7 @@ mod tests {
         assert_eq!(names, ["GTK", "gtk4", "gtk4-doc", "a-GTK", "libgtk", "x"]);
         assert_eq!(fit("x", "gtk"), None);
     }
+
     #[test]
     fn a_list_that_is_cut_says_so() {
         let shown = |count: usize| {
