@@ -273,16 +273,18 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// How many builds of its newest iteration stand where is asked for.
+    pub fn count(&self, pick: impl Fn(BuildStatus) -> bool) -> u32 {
+        let sets = self.iteration.iter().flat_map(|it| it.build_sets.values());
+        sets.map(|set| set.count(&pick)).sum()
+    }
+
     /// Whether nothing goes on by itself though not all is done: whatever could be built is, and something
     /// failed. A retry, a new commit or a waiver sets it going again.
     pub fn stands_still(&self) -> bool {
-        let has = |pick: fn(BuildStatus) -> bool| {
-            let mut sets = self.iteration.iter().flat_map(|it| it.build_sets.values());
-            sets.any(|set| set.count(pick) > 0)
-        };
         self.status == NamespaceStatus::Active
-            && has(BuildStatus::is_failure)
-            && !has(|status| !status.is_final())
+            && self.count(BuildStatus::is_failure) > 0
+            && self.count(|status| !status.is_final()) == 0
     }
 }
 

@@ -72,15 +72,9 @@ fn write(
         "CHANGESETS",
     ]);
     for namespace in namespaces {
-        let sum = |pick: &dyn Fn(BuildStatus) -> bool| -> u32 {
-            let sets = namespace
-                .iteration
-                .iter()
-                .flat_map(|iteration| iteration.build_sets.values());
-            sets.map(|set| set.count(pick)).sum()
-        };
-        let (done, total) = (sum(&BuildStatus::releases_dependents), sum(&|_| true));
-        let failed = sum(&BuildStatus::is_failure_itself);
+        let done = namespace.count(BuildStatus::releases_dependents);
+        let total = namespace.count(|_| true);
+        let failed = namespace.count(BuildStatus::is_failure_itself);
         let changesets: Vec<String> = namespace
             .changesets
             .iter()

@@ -70,15 +70,8 @@ pub fn actions(namespace: &Namespace) -> Vec<Action> {
             example: Some("pkgbase/branch"),
         })
     };
-    let count = |pick: fn(BuildStatus) -> bool| -> u32 {
-        let sets = namespace
-            .iteration
-            .iter()
-            .flat_map(|it| it.build_sets.values());
-        sets.map(|set| set.count(pick)).sum()
-    };
-    let failed = count(|status| status == BuildStatus::Failed) > 0;
-    let called_off = match count(|status| !status.is_final()) {
+    let failed = namespace.count(|status| status == BuildStatus::Failed) > 0;
+    let called_off = match namespace.count(|status| !status.is_final()) {
         0 => "Nothing of it is being built or waits to be.".to_owned(),
         1 => "1 build that is not done is called off.".to_owned(),
         left => format!("{left} builds that are not done are called off."),

@@ -168,13 +168,7 @@ struct Standstill {
 impl Standstill {
     /// What stands still of a namespace, if it does.
     fn of(namespace: &Namespace) -> Option<Self> {
-        let count = |wanted| {
-            let sets = namespace
-                .iteration
-                .iter()
-                .flat_map(|it| it.build_sets.values());
-            sets.map(|set| set.count(|status| status == wanted)).sum()
-        };
+        let count = |wanted| namespace.count(|status| status == wanted);
         namespace.stands_still().then(|| Self {
             failed: count(BuildStatus::Failed),
             unbuildable: count(BuildStatus::Unbuildable),
