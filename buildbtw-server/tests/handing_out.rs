@@ -159,14 +159,7 @@ async fn a_raised_weight_counts_for_its_time_and_is_said() {
 #[tokio::test]
 async fn what_a_faster_worker_ends_sooner_is_not_begun_by_a_slow_one_because_more_is_ready() {
     let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
-    let sources: Vec<(&str, String)> = names
-        .iter()
-        .map(|name| (name.as_str(), srcinfo(name, "1", &[])))
-        .collect();
-    let stage = Stage::start(&sources).await;
-    let changesets: Vec<String> = names.iter().map(|name| format!("{name}/main")).collect();
-    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
-    stage.namespace("n", &changesets, Scope::None).await;
+    let stage = Stage::with_namespace_of("n", &names).await;
     let server = stage.server();
     let mut ids = Vec::new();
     for (name, slots, speed) in [("slow", 1, 0.5), ("fast", 20, 2.0)] {

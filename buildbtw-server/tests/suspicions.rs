@@ -4,7 +4,7 @@
 
 mod stage;
 
-use buildbtw_api::builds::{Build, BuildQuery};
+use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::events::EventKind;
 use buildbtw_api::workers::Worker as Shown;
 use buildbtw_api::{BuildStatus, OutcomeClass, WorkerId, WorkerMode};
@@ -21,15 +21,6 @@ async fn shown(stage: &Stage, id: WorkerId) -> Shown {
     workers.into_iter().find(|worker| worker.id == id).unwrap()
 }
 
-/// The statuses of the builds of a namespace, by package base.
-async fn statuses(stage: &Stage, namespace: &str) -> Vec<(String, BuildStatus)> {
-    let (client, query) = (stage.client(), BuildQuery::default());
-    let name = namespace.parse().unwrap();
-    let builds = client.builds(&name, 1, &query).await.unwrap().items;
-    let status = |build: Build| (build.pkgbase.to_string(), build.status);
-    builds.into_iter().map(status).collect()
-}
-
 fn twelve() -> Vec<(String, String)> {
     let names = (0..12).map(|number| format!("p{number}"));
     names
@@ -44,9 +35,8 @@ fn twelve() -> Vec<(String, String)> {
 }
 
 async fn twelve_builds(stage: &Stage) {
-    let changesets: Vec<String> = (0..12).map(|number| format!("p{number}/main")).collect();
-    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
-    stage.namespace("n", &changesets, Scope::None).await;
+    let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
+    stage.namespace_of("n", &names).await;
 }
 
 async fn stage_of_twelve() -> Stage {
@@ -78,7 +68,7 @@ async fn a_worker_that_fails_everything_is_set_aside_and_no_package_is_blamed() 
     assert_eq!(suspect.evidence.len(), 3);
     assert!(failed.iter().all(|name| reason.contains(name)), "{reason}");
     // Nothing failed any more: all of it is tried elsewhere.
-    let now = statuses(&stage, "n").await;
+    let now = stage.statuses("n").await;
     assert!(
         now.iter().all(|(_, status)| !status.is_failure()),
         "{now:?}"
@@ -94,7 +84,7 @@ async fn a_worker_that_fails_everything_is_set_aside_and_no_package_is_blamed() 
         }
     }
     until(&stage, || async {
-        let now = statuses(&stage, "n").await;
+        let now = stage.statuses("n").await;
         now.iter().all(|(_, status)| *status == BuildStatus::Built)
     })
     .await;
@@ -133,7 +123,7 @@ async fn a_worker_that_fails_everything_is_set_aside_and_no_package_is_blamed() 
     hours(5);
     let canary = bad.claim().await;
     bad.succeed(&canary).await;
-    let now = statuses(&stage, "n").await;
+    let now = stage.statuses("n").await;
     assert!(now.iter().all(|(_, status)| *status == BuildStatus::Built));
     let back = shown(&stage, bad.id).await;
     assert_eq!(back.mode.mode, WorkerMode::Active);
@@ -166,7 +156,7 @@ async fn what_fails_elsewhere_as_well_is_the_packages_failure() {
         }
     }
     assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::Active);
-    let now = statuses(&stage, "n").await;
+    let now = stage.statuses("n").await;
     for (name, status) in now {
         if broken.contains(&name) {
             assert_eq!(status, BuildStatus::Failed, "{name}");
@@ -235,16 +225,9 @@ async fn what_is_to_clear_or_confirm_a_suspicion_goes_first_in_line() {
 
 #[tokio::test]
 async fn what_failed_on_another_worker_in_another_namespace_already_is_not_held_against_one() {
-    let names = ["a", "b", "c", "d", "e"];
-    let sources: Vec<_> = names
-        .iter()
-        .map(|name| (*name, srcinfo(name, "1", &[])))
-        .collect();
-    let stage = Stage::start(&sources).await;
+    let names = ["a", "b", "c", "d", "e"].map(str::to_owned);
+    let stage = Stage::with_namespace_of("first", &names).await;
     let other = stage.worker("other").await;
-    let changesets = names.map(|name| format!("{name}/main"));
-    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
-    stage.namespace("first", &changesets, Scope::None).await;
     let broken = ["a", "c", "e"];
     for _ in names {
         let run = other.claim().await;
@@ -265,7 +248,7 @@ async fn what_failed_on_another_worker_in_another_namespace_already_is_not_held_
         let mode = shown(&stage, worker.id).await.mode;
         assert_eq!(mode.mode, WorkerMode::Active, "{:?}", mode.note.reason);
     }
-    let now = statuses(&stage, "second").await;
+    let now = stage.statuses("second").await;
     assert!(
         now.iter().all(|(_, status)| *status == BuildStatus::Failed),
         "{now:?}"

@@ -4,7 +4,7 @@
 
 mod stage;
 
-use buildbtw_api::builds::{Build, BuildQuery};
+use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::events::EventKind;
 use buildbtw_api::idle::IdleReason;
 use buildbtw_api::modes::{ServerModeChanged, ServerModeRequest, WorkerModeRequest};
@@ -287,24 +287,15 @@ async fn what_workers_give_back_in_order_counts_against_nothing() {
         let run = worker.claim().await;
         worker.fail(&run, OutcomeClass::Cancelled).await;
         assert_eq!(
-            statuses(&stage, "n").await,
+            stage.statuses("n").await,
             [("a".to_owned(), BuildStatus::Pending)]
         );
     }
     let run = worker.claim().await;
     worker.succeed(&run).await;
     until(&stage, || async {
-        statuses(&stage, "n").await[0].1 == BuildStatus::Built
+        stage.statuses("n").await[0].1 == BuildStatus::Built
     })
     .await;
     stage.stop().await;
-}
-
-/// The statuses of the builds of a namespace, by package base.
-async fn statuses(stage: &Stage, namespace: &str) -> Vec<(String, BuildStatus)> {
-    let (client, query) = (stage.client(), BuildQuery::default());
-    let name = namespace.parse().unwrap();
-    let builds = client.builds(&name, 1, &query).await.unwrap().items;
-    let status = |build: Build| (build.pkgbase.to_string(), build.status);
-    builds.into_iter().map(status).collect()
 }

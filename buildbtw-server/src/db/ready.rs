@@ -64,13 +64,17 @@ const FAILED_ON: &str = "(SELECT json_group_array(worker_id) FROM (\
      UNION SELECT worker_failure.worker_id FROM worker_failure WHERE worker_failure.build_id = build.id \
      AND verdict IN ('elsewhere', 'failed')))";
 
-/// The builds of one row of `build_set` that failed on a worker that is under suspicion for it. There are few, and
-/// mostly no suspicion at all.
-const EVIDENCE_OF_SET: &str = "SELECT tried.id FROM suspicion CROSS JOIN worker_failure \
+/// That a build, as `line`, may be handed out. Bound are the moment after now, and the last that a backoff may reach:
+/// what is put off beyond that was so before the clock was set back.
+const MAY_BE_HANDED_OUT: &str = "line.status = 'pending' AND line.refers_to IS NULL \
+     AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?)";
+
+/// The builds of one row of `build_set` that failed on a worker that is under suspicion for it, further behind
+/// [`MAY_BE_HANDED_OUT`]. There are few, and mostly no suspicion at all.
+const EVIDENCE_OF_SET: &str = "SELECT line.id FROM suspicion CROSS JOIN worker_failure \
      ON worker_failure.worker_id = suspicion.worker_id AND verdict = 'elsewhere' \
-     CROSS JOIN build AS tried ON tried.id = worker_failure.build_id \
-     WHERE proved = 0 AND tried.build_set_id = build_set.id AND tried.status = 'pending' AND tried.refers_to IS NULL \
-     AND (tried.not_before IS NULL OR tried.not_before NOT BETWEEN ? AND ?)";
+     CROSS JOIN build AS line ON line.id = worker_failure.build_id \
+     WHERE proved = 0 AND line.build_set_id = build_set.id";
 
 /// What is handed out next goes by this.
 #[derive(Debug, Clone)]
@@ -134,10 +138,8 @@ fn ask_ready(to: &mut Statements, at: i64, each: u32) {
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
          CROSS JOIN build ON build.id IN (SELECT id FROM (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \
-         AND line.status = 'pending' AND line.refers_to IS NULL \
-         AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
-         ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT {each}) \
-         UNION ALL {EVIDENCE_OF_SET}) \
+         AND {MAY_BE_HANDED_OUT} ORDER BY line.remaining_ms DESC, line.unlocks DESC, line.id LIMIT {each}) \
+         UNION ALL {EVIDENCE_OF_SET} AND {MAY_BE_HANDED_OUT}) \
          WHERE namespace.status = 'active' AND iteration.status = 'current'"
     ))
     .bind(at + 1)
@@ -152,34 +154,33 @@ pub async fn counts(
     architecture: &Architecture,
     at: i64,
 ) -> DbResult<Vec<(NamespaceKey, u32)>> {
-    Ok(sqlx::query_as(
+    let sql = format!(
         "SELECT namespace_id, count(*) FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
-         CROSS JOIN build ON build.build_set_id = build_set.id AND build.status = 'pending' AND refers_to IS NULL \
-         AND (not_before IS NULL OR not_before NOT BETWEEN ? AND ?) \
-         WHERE namespace.status = 'active' AND iteration.status = 'current' AND architecture = ? GROUP BY namespace_id",
-    )
-    .bind(at + 1)
-    .bind(latest(at))
-    .bind(architecture.as_str())
-    .fetch_all(db)
-    .await?)
+         CROSS JOIN build AS line ON line.build_set_id = build_set.id AND {MAY_BE_HANDED_OUT} \
+         WHERE namespace.status = 'active' AND iteration.status = 'current' AND architecture = ? GROUP BY namespace_id"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(at + 1)
+        .bind(latest(at))
+        .bind(architecture.as_str())
+        .fetch_all(db)
+        .await?)
 }
 
 /// How many builds of its build set come before a build that may be handed out at a time, in stored form.
 pub async fn before_in_set(db: &mut SqliteConnection, build: BuildKey, at: i64) -> DbResult<u32> {
-    Ok(sqlx::query_scalar(
+    let sql = format!(
         "SELECT count(*) FROM build AS own JOIN build AS line ON line.build_set_id = own.build_set_id \
-         AND line.status = 'pending' AND line.refers_to IS NULL \
-         AND (line.not_before IS NULL OR line.not_before NOT BETWEEN ? AND ?) \
-         AND line.remaining_ms >= own.remaining_ms AND (-line.remaining_ms, -line.unlocks, line.changed_at, line.id) \
-         < (-own.remaining_ms, -own.unlocks, own.changed_at, own.id) WHERE own.id = ?",
-    )
-    .bind(at + 1)
-    .bind(latest(at))
-    .bind(build)
-    .fetch_one(db)
-    .await?)
+         AND {MAY_BE_HANDED_OUT} AND line.remaining_ms >= own.remaining_ms AND (-line.remaining_ms, -line.unlocks, line.changed_at, line.id) \
+         < (-own.remaining_ms, -own.unlocks, own.changed_at, own.id) WHERE own.id = ?"
+    );
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(at + 1)
+        .bind(latest(at))
+        .bind(build)
+        .fetch_one(db)
+        .await?)
 }
 
 /// The workers that a ready build is to be kept from while there are others.

@@ -51,13 +51,13 @@ impl Outlook {
             NamespaceStatus::Active => overview::waiting(db, namespace).await?,
             _ => overview::Waiting::default(),
         };
-        let under_way = self.under_way.get(&namespace);
+        let under_way = self.under_way.get(&namespace).map(Vec::as_slice);
         let remaining = Remaining {
             namespace: status,
             path_ms: left.path_ms,
             work_ms: left.work_ms,
             waiting: left.builds,
-            under_way: under_way.cloned().unwrap_or_default(),
+            under_way: under_way.unwrap_or_default(),
         };
         Ok(to_go(&remaining, self.server, &self.workers))
     }

@@ -10,7 +10,7 @@ const LEAST_MS: i64 = 1_000;
 
 /// What is left to be built of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining {
+pub struct Remaining<'a> {
     /// Where the namespace stands.
     pub namespace: NamespaceStatus,
     /// The longest path that begins with something that is not handed out, in milliseconds.
@@ -20,7 +20,7 @@ pub struct Remaining {
     /// How many builds are not handed out.
     pub waiting: u32,
     /// What is under way, each on a worker so fast.
-    pub under_way: Vec<(UnderWay, Speed)>,
+    pub under_way: &'a [(UnderWay, Speed)],
 }
 
 /// What is said of the time until all is built.
@@ -38,14 +38,14 @@ pub enum ToGo {
 
 /// How long it takes until all that is left is built: the longest path, or the share of the work of each
 /// slot that gets builds (Graham 1966).
-pub fn to_go(remaining: &Remaining, server: ServerMode, workers: &[Workplace]) -> ToGo {
+pub fn to_go(remaining: &Remaining<'_>, server: ServerMode, workers: &[Workplace]) -> ToGo {
     if remaining.namespace != NamespaceStatus::Active
         || (remaining.waiting == 0 && remaining.under_way.is_empty())
     {
         return ToGo::Untold;
     }
     let (mut path_ms, mut work_ms) = (remaining.path_ms, remaining.work_ms);
-    for (run, speed) in &remaining.under_way {
+    for (run, speed) in remaining.under_way {
         let left = run.left_ms(*speed).max(LEAST_MS);
         path_ms = path_ms.max(left.saturating_add(run.expected.behind_ms.max(0)));
         work_ms = work_ms.saturating_add(speed.normal(left));
@@ -112,18 +112,18 @@ mod tests {
         work_s: i64,
         path_s: i64,
         under_way: &[(UnderWay, Speed)],
-    ) -> Remaining {
+    ) -> Remaining<'_> {
         Remaining {
             namespace: NamespaceStatus::Active,
             path_ms: path_s * 1_000,
             work_ms: work_s * 1_000,
             waiting,
-            under_way: under_way.to_vec(),
+            under_way,
         }
     }
 
     /// In seconds, with two workers that get builds.
-    fn about(remaining: &Remaining) -> i64 {
+    fn about(remaining: &Remaining<'_>) -> i64 {
         let workers = [worker(WorkerMode::Active), worker(WorkerMode::Active)];
         match to_go(remaining, ServerMode::Run, &workers) {
             ToGo::About(ms) => ms / 1_000,
@@ -166,11 +166,12 @@ mod tests {
     #[test]
     fn no_time_is_told_while_nothing_is_handed_out() {
         let workers = [worker(WorkerMode::Active)];
-        let left = remaining(1, 100, 100, &[run(10, 50, 0)]);
+        let under_way = [run(10, 50, 0)];
+        let left = remaining(1, 100, 100, &under_way);
         for mode in [ServerMode::Drain, ServerMode::Stopped] {
             assert_eq!(to_go(&left, mode, &workers), ToGo::Untold);
         }
-        let last = remaining(0, 0, 0, &[run(10, 50, 0)]);
+        let last = remaining(0, 0, 0, &under_way);
         let drained = to_go(&last, ServerMode::Drain, &workers);
         assert_eq!(drained, ToGo::About(40_000));
         let paused = Remaining {

@@ -140,17 +140,8 @@ async fn what_comes_before_a_build_is_what_is_handed_out_before_it() {
 #[tokio::test]
 async fn what_stands_far_behind_in_a_long_line_says_so() {
     let names: Vec<String> = (0..70).map(|number| format!("p{number:02}")).collect();
-    let sources: Vec<(&str, String)> = names
-        .iter()
-        .map(|name| (name.as_str(), srcinfo(name, "1", &[])))
-        .collect();
-    let stage = Stage::start(&sources).await;
-    let changesets: Vec<String> = names.iter().map(|name| format!("{name}/main")).collect();
-    let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
-    stage.namespace("n", &changesets, Scope::None).await;
-    stage
-        .namespace("other", &changesets[..5], Scope::None)
-        .await;
+    let stage = Stage::with_namespace_of("n", &names).await;
+    stage.namespace_of("other", &names[..5]).await;
     stage.worker("w").await;
     let (client, name) = (stage.client(), "n".parse().unwrap());
     let builds = client.builds(&name, 1, &BuildQuery::default()).await;

@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use buildbtw_api::builds::{Build, BuildQuery};
 use buildbtw_api::client::Client;
 use buildbtw_api::namespaces::{CreateNamespace, Namespace, NamespaceOptions};
 use buildbtw_api::runs::{Assignment, FinishReport, InstalledPackage, Step, StepsReport};
 use buildbtw_api::workers::{RegisterWorker, WorkerOffer};
-use buildbtw_api::{NamespaceStatus, OutcomeClass, WORKER_PROTOCOL, WorkerId};
+use buildbtw_api::{BuildStatus, NamespaceStatus, OutcomeClass, WORKER_PROTOCOL, WorkerId};
 use buildbtw_graph::Scope;
 use buildbtw_repo::PackageInfo;
 use buildbtw_server::config::Config;
@@ -27,6 +28,33 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// A server with a namespace of packages of some names, none of which needs another.
+    pub async fn with_namespace_of(namespace: &str, names: &[String]) -> Self {
+        let sources: Vec<(&str, String)> = names
+            .iter()
+            .map(|name| (name.as_str(), srcinfo(name, "1", &[])))
+            .collect();
+        let stage = Self::start(&sources).await;
+        stage.namespace_of(namespace, names).await;
+        stage
+    }
+
+    /// A namespace of packages of some names, and of nothing that follows from them.
+    pub async fn namespace_of(&self, namespace: &str, names: &[String]) {
+        let changesets: Vec<String> = names.iter().map(|name| format!("{name}/main")).collect();
+        let changesets: Vec<&str> = changesets.iter().map(String::as_str).collect();
+        self.namespace(namespace, &changesets, Scope::None).await;
+    }
+
+    /// The statuses of the builds of a namespace's first iteration, by package base.
+    pub async fn statuses(&self, namespace: &str) -> Vec<(String, BuildStatus)> {
+        let (client, query) = (self.client(), BuildQuery::default());
+        let name = namespace.parse().unwrap();
+        let builds = client.builds(&name, 1, &query).await.unwrap().items;
+        let status = |build: Build| (build.pkgbase.to_string(), build.status);
+        builds.into_iter().map(status).collect()
+    }
+
     /// A server with some source repositories: names and `.SRCINFO` texts.
     pub async fn start(sources: &[(&str, String)]) -> Self {
         Self::start_with(sources, |_| {}).await
