@@ -68,11 +68,7 @@ impl fmt::Display for IdleReason {
                 said(message)
             ),
             Self::NotActive { mode, message } => {
-                let mode = match mode {
-                    WorkerMode::SetAside => "set aside",
-                    other => other.as_str(),
-                };
-                write!(f, "it is {mode}{}", said(message))
+                write!(f, "it is {}{}", mode.in_words(), said(message))
             }
             Self::SlotsTaken { slots: 1 } => write!(f, "its only slot is taken"),
             Self::SlotsTaken { slots } => write!(f, "all its {slots} slots are taken"),

@@ -83,6 +83,16 @@ statuses! {
     }
 }
 
+impl WorkerMode {
+    /// The mode as it stands in a sentence.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::SetAside => "set aside",
+            other => other.as_str(),
+        }
+    }
+}
+
 statuses! {
     /// Whether the server hands out runs.
     ServerMode {

@@ -230,7 +230,7 @@ fn for_want_of_a_worker(facts: &Facts) -> Explanation {
         return Explanation::WorkersNotActive {
             workers: fitting
                 .iter()
-                .map(|worker| format!("{} ({})", worker.name, worker.mode))
+                .map(|worker| format!("{} ({})", worker.name, worker.mode.in_words()))
                 .collect(),
         };
     }

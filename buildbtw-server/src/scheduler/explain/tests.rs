@@ -171,7 +171,7 @@ fn modes_and_earlier_failures_leave_fewer_workers() {
     assert_eq!(
         with(aside),
         Explanation::WorkersNotActive {
-            workers: vec!["small (set_aside)".to_owned()]
+            workers: vec!["small (set aside)".to_owned()]
         }
     );
     let drained = |facts: &mut Facts| {
