@@ -10,7 +10,49 @@ use crate::db::DbError;
 
 /// An answer that is a problem.
 #[derive(Debug)]
-pub struct HttpProblem(pub Problem);
+pub struct HttpProblem {
+    /// The problem, as the API tells it.
+    pub problem: Problem,
+    /// What a page says to do about it.
+    pub hint_on_page: Option<String>,
+}
+
+/// What to do about a problem.
+#[derive(Debug, Clone)]
+pub struct Hint {
+    /// For who types commands.
+    typed: String,
+    /// For who clicks, on a page that always leads to what is near.
+    clicked: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Hint {
+    fn from(text: T) -> Self {
+        let text = text.into();
+        Self {
+            clicked: Some(text.clone()),
+            typed: text,
+        }
+    }
+}
+
+impl Hint {
+    /// The same, but something else for who clicks.
+    pub fn on_page(self, text: impl Into<String>) -> Self {
+        Self {
+            clicked: Some(text.into()),
+            ..self
+        }
+    }
+
+    /// The same for who types; who clicks sees it without being told.
+    pub fn not_on_page(self) -> Self {
+        Self {
+            clicked: None,
+            ..self
+        }
+    }
+}
 
 /// What every handler hands back.
 pub type HttpResult<T> = Result<T, HttpProblem>;
@@ -18,13 +60,16 @@ pub type HttpResult<T> = Result<T, HttpProblem>;
 impl HttpProblem {
     /// A problem of a type, with what went wrong this time.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self(Problem::new(kind, detail))
+        Problem::new(kind, detail).into()
     }
 
     /// The same with what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0 = self.0.with_hint(hint);
-        self
+    pub fn hint(self, hint: impl Into<Hint>) -> Self {
+        let hint = hint.into();
+        Self {
+            problem: self.problem.with_hint(hint.typed),
+            hint_on_page: hint.clicked,
+        }
     }
 
     /// A failure of the server itself. The log says more than the answer.
@@ -52,7 +97,10 @@ impl HttpProblem {
 
 impl From<Problem> for HttpProblem {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self {
+            hint_on_page: problem.hint.clone(),
+            problem,
+        }
     }
 }
 
@@ -86,11 +134,48 @@ impl From<std::io::Error> for HttpProblem {
 impl IntoResponse for HttpProblem {
     fn into_response(self) -> Response {
         let status =
-            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, axum::Json(self.0)).into_response();
+            StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.problem)).into_response();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response
+    }
+}
+
+/// Where all namespaces are listed.
+pub fn there_are_namespaces() -> Hint {
+    Hint::from("`bbtw list` shows those that there are")
+        .on_page("The search above finds namespaces by a part of their name.")
+}
+
+/// A cancelled namespace can be gone on with.
+pub fn resume(namespace: &str) -> Hint {
+    Hint::from(format!("`bbtw resume {namespace}` goes on with it"))
+        .on_page("“Resume” on its page goes on with it.")
+}
+
+/// An archived namespace cannot.
+pub fn make_a_new_one() -> Hint {
+    Hint::from("make a new one with `bbtw new`").on_page("make a new one from a plan")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_clicks_is_told_what_can_be_clicked() {
+        let told = |hint: Hint| {
+            let problem = HttpProblem::new(ProblemType::Conflict, "it cannot be done").hint(hint);
+            (problem.problem.hint.unwrap(), problem.hint_on_page)
+        };
+        let same = told("try again in a moment".into());
+        assert_eq!(same.1.as_ref(), Some(&same.0));
+        let (typed, clicked) = told(resume("n"));
+        assert!(typed.contains("`bbtw resume n`"), "{typed}");
+        assert!(clicked.is_some_and(|text| !text.contains("bbtw")));
+        let lists = told(Hint::from("`bbtw show n` lists its builds").not_on_page());
+        assert_eq!(lists.1, None);
     }
 }

@@ -17,7 +17,7 @@ use crate::db::keys::BuildKey;
 use crate::db::{flaky, made, runs};
 use crate::dispatch::facts::{Stands, facts, situation};
 use crate::dispatch::rebuilt::rebuilt;
-use crate::problems::{HttpProblem, HttpResult};
+use crate::problems::{Hint, HttpProblem, HttpResult};
 use crate::scheduler::explain::explain;
 
 /// How many builds a page has unless the query says otherwise.
@@ -129,6 +129,6 @@ async fn find(
             "iteration {number} of {name} does not build {pkgbase} (pass {pass}) for {architecture}"
         );
         HttpProblem::new(ProblemType::NotFound, detail)
-            .hint(format!("`bbtw show {name}` lists its builds"))
+            .hint(Hint::from(format!("`bbtw show {name}` lists its builds")).not_on_page())
     })
 }

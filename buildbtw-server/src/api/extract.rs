@@ -15,7 +15,7 @@ use crate::Server;
 use crate::db::iterations::StoredIteration;
 use crate::db::namespaces::StoredNamespace;
 use crate::db::{iterations, namespaces};
-use crate::problems::{HttpProblem, HttpResult};
+use crate::problems::{Hint, HttpProblem, HttpResult, there_are_namespaces};
 
 /// A JSON body, in requests and answers.
 pub struct Json<T>(pub T);
@@ -108,8 +108,10 @@ pub fn reason(given: Option<&str>, needed: bool) -> HttpResult<Option<&str>> {
     let given = given.map(str::trim).filter(|reason| !reason.is_empty());
     if given.is_none() && needed {
         let detail = "a reason is needed, for those who look at it later";
-        return Err(HttpProblem::new(ProblemType::BadRequest, detail)
-            .hint("give one with --reason, such as 'a new kernel'"));
+        return Err(HttpProblem::new(ProblemType::BadRequest, detail).hint(
+            Hint::from("give one with --reason, such as 'a new kernel'")
+                .on_page("give one, such as 'a new kernel'"),
+        ));
     }
     if given.is_some_and(|reason| reason.chars().count() > REASON_MAX) {
         let detail = format!("the reason is longer than {REASON_MAX} characters");
@@ -132,7 +134,7 @@ pub fn unknown_namespace(name: &NamespaceName) -> HttpProblem {
         ProblemType::UnknownNamespace,
         format!("there is no namespace {name}"),
     )
-    .hint("`bbtw list` shows those that there are")
+    .hint(there_are_namespaces())
 }
 
 /// An iteration of a name by its number, with its namespace: also one of an archived namespace whose
@@ -152,7 +154,7 @@ pub async fn iteration(
             ProblemType::NotFound,
             format!("namespace {name} has no iteration {number}"),
         )
-        .hint(format!("`bbtw show {name}` lists its iterations"))),
+        .hint(Hint::from(format!("`bbtw show {name}` lists its iterations")).not_on_page())),
         None => Err(unknown_namespace(name)),
     }
 }

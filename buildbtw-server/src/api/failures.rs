@@ -12,7 +12,7 @@ use crate::db::iterations::StoredIteration;
 use crate::db::namespaces::StoredNamespace;
 use crate::db::{builds, iterations, members, namespaces, waivers};
 use crate::dispatch::steps;
-use crate::problems::{HttpProblem, HttpResult};
+use crate::problems::{Hint, HttpProblem, HttpResult, make_a_new_one, resume};
 
 /// Runs failures of the current iteration again.
 #[utoipa::path(post, path = "/api/v1/namespaces/{name}/retry", tag = "namespaces", params(("name" = String, Path)),
@@ -67,7 +67,7 @@ pub async fn waive(
             ProblemType::Conflict,
             "none of these builds can be left out: they are built already, or being built",
         )
-        .hint(format!("`bbtw show {name}` says where each stands")));
+        .hint(Hint::from(format!("`bbtw show {name}` says where each stands")).not_on_page()));
     }
     waivers::keep(&mut tx, current.key, &names(&request.pkgbases), given).await?;
     namespaces::settle(&mut tx, namespace.key).await?;
@@ -97,7 +97,10 @@ pub async fn unwaive(
     if builds == 0 && stay.is_empty() && taken.is_empty() {
         return Err(
             HttpProblem::new(ProblemType::Conflict, "nobody left any of these builds out").hint(
-                format!("`bbtw show {name} --status waived` lists what is left out"),
+                Hint::from(format!(
+                    "`bbtw show {name} --status waived` lists what is left out"
+                ))
+                .not_on_page(),
             ),
         );
     }
@@ -128,8 +131,8 @@ async fn worked_on(
         .await?
         .ok_or_else(|| extract::unknown_namespace(name))?;
     let hint = match namespace.status {
-        NamespaceStatus::Cancelled => Some(format!("`bbtw resume {name}` goes on with it")),
-        NamespaceStatus::Archived => Some("make a new one with `bbtw new`".to_owned()),
+        NamespaceStatus::Cancelled => Some(resume(name.as_str())),
+        NamespaceStatus::Archived => Some(make_a_new_one()),
         _ => None,
     };
     if let Some(hint) = hint {
@@ -161,5 +164,5 @@ async fn check_members(
     let number = iteration.number;
     let detail = format!("{unknown} is not built in iteration {number} of {name}");
     Err(HttpProblem::new(ProblemType::UnknownPackage, detail)
-        .hint(format!("`bbtw show {name}` lists what is")))
+        .hint(Hint::from(format!("`bbtw show {name}` lists what is")).not_on_page()))
 }

@@ -22,7 +22,7 @@ use crate::db::namespaces::StoredNamespace;
 use crate::db::{DbResult, iterations, namespaces};
 use crate::dispatch::{steps, superseded};
 use crate::planner;
-use crate::problems::{HttpProblem, HttpResult};
+use crate::problems::{Hint, HttpProblem, HttpResult};
 
 /// How many namespaces a page has unless the query says otherwise.
 const PAGE: u32 = 100;
@@ -152,7 +152,12 @@ async fn free_name(
             ProblemType::NameTaken,
             format!("{wanted} is the name of one of its base repositories"),
         )
-        .hint("choose another name with --name: pacman tells repositories apart by their names"));
+        .hint(
+            Hint::from(
+                "choose another name with --name: pacman tells repositories apart by their names",
+            )
+            .on_page("choose another name: pacman tells repositories apart by their names"),
+        ));
     }
     let taken = |namespace: Option<StoredNamespace>| {
         namespace.is_some_and(|namespace| namespace.status != NamespaceStatus::Archived)
@@ -169,9 +174,12 @@ async fn free_name(
         ProblemType::NameTaken,
         format!("there is a namespace {wanted} already"),
     )
-    .hint(format!(
-        "choose another name with --name, or put the old one away with `bbtw archive {wanted}`"
-    )))
+    .hint(
+        Hint::from(format!(
+            "choose another name with --name, or put the old one away with `bbtw archive {wanted}`"
+        ))
+        .on_page("choose another name, or archive the old one on its page"),
+    ))
 }
 
 /// Namespaces, newest first.
@@ -258,14 +266,17 @@ async fn step(
             namespace.name, namespace.status
         );
         let hint = match namespace.status {
-            NamespaceStatus::Archived => {
-                "it was put away for good; `bbtw new` with the same changesets makes another one"
-            }
+            NamespaceStatus::Archived => Hint::from(
+                "it was put away for good; `bbtw new` with the same changesets makes another one",
+            )
+            .on_page("it was put away for good; a plan of the same changesets makes another one"),
             NamespaceStatus::Finished => {
                 "all its builds are done; it is active again when a commit makes a new iteration"
+                    .into()
             }
-            NamespaceStatus::Cancelled => "`bbtw resume` makes it active first",
-            NamespaceStatus::Active | NamespaceStatus::Paused => "it goes on by itself",
+            NamespaceStatus::Cancelled => Hint::from("`bbtw resume` makes it active first")
+                .on_page("“Resume” on its page makes it active first"),
+            NamespaceStatus::Active | NamespaceStatus::Paused => "it goes on by itself".into(),
         };
         return Err(HttpProblem::new(ProblemType::Conflict, detail).hint(hint));
     }

@@ -9,7 +9,7 @@ use super::extract::{self, Json, Path};
 use super::namespaces::shown;
 use crate::Server;
 use crate::db::{namespaces, now, shares};
-use crate::problems::{HttpProblem, HttpResult};
+use crate::problems::{Hint, HttpProblem, HttpResult};
 
 /// For how long a weight holds unless it is said, in seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -46,8 +46,10 @@ pub async fn set(
         .ok_or_else(|| extract::unknown_namespace(&name))?;
     if namespace.status == NamespaceStatus::Archived {
         let detail = format!("namespace {name} is archived");
-        return Err(HttpProblem::new(ProblemType::Conflict, detail)
-            .hint("nothing of it is built any more; make a new one with `bbtw new`"));
+        return Err(HttpProblem::new(ProblemType::Conflict, detail).hint(
+            Hint::from("nothing of it is built any more; make a new one with `bbtw new`")
+                .on_page("nothing of it is built any more; make a new one from a plan"),
+        ));
     }
     // At most 30 days, which are far from the end of the numbers.
     let micros = i64::try_from(seconds)

@@ -218,7 +218,7 @@ pub async fn upload(
         reports::add_package(&server, run, fence, &file, &package).await
     };
     let kept: HttpResult<()> = kept.await;
-    let is_full = |problem: &HttpProblem| problem.0.kind == ProblemType::StorageFull;
+    let is_full = |problem: &HttpProblem| problem.problem.kind == ProblemType::StorageFull;
     match &kept {
         Ok(_) => server.note_space(true),
         Err(problem) if is_full(problem) => server.note_space(false),

@@ -1,11 +1,11 @@
 //! Why there is no plan.
 
-use buildbtw_api::{NamespaceName, NamespaceStatus, Problem, ProblemType};
+use buildbtw_api::{NamespaceName, NamespaceStatus, ProblemType};
 use buildbtw_graph::{Flaw, NoProvedPlan, PkgBase};
 
 use super::calculate::MOVING_SOURCES_TRIES;
 use crate::db::DbError;
-use crate::problems::HttpProblem;
+use crate::problems::{HttpProblem, make_a_new_one, resume, there_are_namespaces};
 use crate::sources::SourceError;
 
 /// Why there is no plan.
@@ -86,11 +86,8 @@ impl From<PlannerError> for HttpProblem {
         let detail = error.to_string();
         match error {
             PlannerError::Source(error) => error.into(),
-            PlannerError::Bases(_) => Self(
-                Problem::new(ProblemType::BaseUnavailable, detail).with_hint(
-                    "check BASE_REPOSITORIES, or pass --base; `--base none` plans without any",
-                ),
-            ),
+            PlannerError::Bases(_) => Self::new(ProblemType::BaseUnavailable, detail)
+                .hint("check BASE_REPOSITORIES, or pass --base; `--base none` plans without any"),
             PlannerError::Plan(_) | PlannerError::Unproved(_) => {
                 Self::new(ProblemType::PlanRefused, detail)
             }
@@ -99,12 +96,13 @@ impl From<PlannerError> for HttpProblem {
             PlannerError::BaseNotAllowed(_) => Self::new(ProblemType::BadRequest, detail)
                 .hint("BASE_HOSTS in the server's settings names the hosts that --base may name"),
             PlannerError::NamedTwice(_) => Self::new(ProblemType::BadRequest, detail),
-            PlannerError::UnknownNamespace(_) => Self::new(ProblemType::UnknownNamespace, detail)
-                .hint("`bbtw list` shows those that there are"),
+            PlannerError::UnknownNamespace(_) => {
+                Self::new(ProblemType::UnknownNamespace, detail).hint(there_are_namespaces())
+            }
             PlannerError::NotWorkedOn { name, status } => Self::new(ProblemType::Conflict, detail)
                 .hint(match status {
-                    NamespaceStatus::Archived => "make a new one with `bbtw new`".to_owned(),
-                    _ => format!("`bbtw resume {name}` goes on with it"),
+                    NamespaceStatus::Archived => make_a_new_one(),
+                    _ => resume(name.as_str()),
                 }),
             PlannerError::MovingSources(_) => {
                 Self::new(ProblemType::Conflict, detail).hint("try again in a moment")

@@ -26,7 +26,7 @@ pub(super) fn hint<'a>(
     }
     let near = near(wanted, known.map(PkgBase::as_str));
     if near.is_empty() {
-        "`bbtw sources` lists all that are known; a repository that is put into the sources is noticed at once"
+        "`bbtw sources`, or Sources on the pages, lists all that are known; a repository that is put into the sources is noticed at once"
             .to_owned()
     } else {
         format!("there is: {}", near.join(", "))

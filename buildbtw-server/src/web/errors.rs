@@ -14,6 +14,8 @@ use crate::problems::HttpProblem;
 #[derive(Debug, Clone)]
 pub struct PageError {
     problem: Problem,
+    /// What to do about it.
+    hint: Option<String>,
     /// The form, to be mended and sent once more.
     again: Option<Box<Again>>,
     /// Where somebody came from: its address, and what the link says.
@@ -42,8 +44,13 @@ pub struct Again {
 
 impl<E: Into<HttpProblem>> From<E> for PageError {
     fn from(error: E) -> Self {
+        let HttpProblem {
+            problem,
+            hint_on_page,
+        } = error.into();
         Self {
-            problem: error.into().0,
+            problem,
+            hint: hint_on_page,
             again: None,
             way: None,
         }
@@ -82,7 +89,7 @@ impl PageError {
         ways.extend(near.filter(|near| ways.iter().all(|way| way.0 != near.0)));
         ways.push(("/".to_owned(), "All namespaces".to_owned()));
         let page = ErrorPage {
-            hint: hint(&self.problem).as_deref().map(pieces),
+            hint: self.hint.as_deref().map(pieces),
             title: self.problem.title,
             detail: pieces(&self.problem.detail),
             again: self.again.map(|form| *form),
@@ -132,54 +139,9 @@ fn near(path: &str, kind: ProblemType) -> Option<(String, String)> {
     }
 }
 
-/// What to do about it: the API says it to who types commands, a page to who clicks.
-fn hint(problem: &Problem) -> Option<String> {
-    if problem.kind == ProblemType::UnknownNamespace {
-        return Some("The search above finds namespaces by a part of their name.".to_owned());
-    }
-    let hint = problem.hint.as_deref()?;
-    // What these commands show is a click away.
-    if hint.starts_with("`bbtw show ") || hint.starts_with("`bbtw list") {
-        return None;
-    }
-    if hint.starts_with("`bbtw resume ") {
-        return Some("“Resume” on its page goes on with it.".to_owned());
-    }
-    let here = [
-        (" with --name", ""),
-        (" with --reason", ""),
-        ("`bbtw sources` lists", "the page of the sources lists"),
-        ("`bbtw resume` makes", "“Resume” on its page makes"),
-        ("with `bbtw new`", "from a plan"),
-        (
-            "`bbtw new` with the same changesets",
-            "a plan of the same changesets",
-        ),
-    ];
-    let mut text = hint.to_owned();
-    for (command, page) in here {
-        text = text.replace(command, page);
-    }
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hints_are_for_who_clicks() {
-        let said = |text: &str| hint(&Problem::new(ProblemType::Conflict, "x").with_hint(text));
-        assert_eq!(said("`bbtw show n` lists its builds"), None);
-        assert_eq!(
-            said("`bbtw resume n` goes on with it").as_deref(),
-            Some("“Resume” on its page goes on with it.")
-        );
-        assert_eq!(
-            said("choose another name with --name: x").as_deref(),
-            Some("choose another name: x")
-        );
-    }
 
     #[test]
     fn ways_lead_only_to_what_may_be_there() {

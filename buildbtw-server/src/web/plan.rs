@@ -166,7 +166,10 @@ pub async fn show(State(server): State<Server>, Query(form): Query<PlanForm>) ->
                     .collect();
             }
             Err(problem) => {
-                page.problem = Some((problem.0.detail, problem.0.hint.as_deref().map(pieces)))
+                page.problem = Some((
+                    problem.problem.detail,
+                    problem.hint_on_page.as_deref().map(pieces),
+                ))
             }
         }
     }

@@ -180,7 +180,7 @@ async fn of_what_is_refused_nothing_stays() {
             .await
             .unwrap_err();
         let text = error.to_string();
-        let HttpProblem(problem) = error.into();
+        let HttpProblem { problem, .. } = error.into();
         assert_eq!(problem.kind, expected, "case {number}: {text}");
         assert_eq!(world.files_in("incoming"), [""; 0], "case {number}");
         assert_eq!(world.files_in("packages"), [""; 0], "case {number}");
