@@ -14,13 +14,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 /// A plan of a whole distribution takes hundreds of megabytes for a second. The C library's allocator
-/// keeps them for good; this one gives them back to the system.
+/// keeps them for good; this one gives them back to the system. It stands for `malloc` as well, which is what
+/// SQLite and zstd call.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Memory that is not used goes back after a second (jemalloc(3), TUNING).
 // jemalloc reads a pointer to a string of C from the symbol of that name.
-#[unsafe(export_name = "_rjem_malloc_conf")]
+#[unsafe(export_name = "malloc_conf")]
 static ALLOCATOR_SETTINGS: Option<&'static std::ffi::c_char> = {
     let settings = c"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:1000";
     // SAFETY: a string of C has at least its ending zero.

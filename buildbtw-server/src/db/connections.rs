@@ -118,22 +118,7 @@ impl Shelf {
     /// in the same go.
     pub async fn begin(self: &Arc<Self>, at: Place, first: Statements) -> DbResult<(Tx, Answers)> {
         let mut tx = self.take(at).await?;
-        tx.open = true;
-        let first = first.behind(self.begin);
-        let mut answers = match first.clone().fetch(&mut tx).await {
-            Ok(answers) => answers,
-            Err(error) => {
-                // A commit that failed, as on a full disk, can leave a connection in a state in which no
-                // transaction begins any more. A fresh one takes its place.
-                tracing::warn!(%error, "opening the database anew");
-                if let Some(broken) = tx.connection.take() {
-                    broken.close_hard().await?;
-                }
-                tx.connection = Some(SqliteConnection::connect_with(&self.options).await?);
-                first.fetch(&mut tx).await?
-            }
-        };
-        answers.skip(1);
+        let answers = tx.begin(first).await?;
         Ok((tx, answers))
     }
 
@@ -151,7 +136,7 @@ impl Shelf {
     }
 }
 
-/// A transaction. Dropping it undoes it.
+/// A transaction, or a connection on which one may begin. Dropping it undoes it.
 #[derive(Debug)]
 pub struct Tx {
     /// There until the transaction is dropped.
@@ -162,6 +147,34 @@ pub struct Tx {
 }
 
 impl Tx {
+    /// Begins the transaction, if it has not begun, and carries its first statements out in the same go.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot begin, or one of them fails.
+    pub async fn begin(&mut self, first: Statements) -> DbResult<Answers> {
+        if self.open {
+            return first.fetch(self).await;
+        }
+        self.open = true;
+        let first = first.behind(self.shelf.begin);
+        let mut answers = match first.clone().fetch(self).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                // A commit that failed, as on a full disk, can leave a connection in a state in which no
+                // transaction begins any more. A fresh one takes its place.
+                tracing::warn!(%error, "opening the database anew");
+                if let Some(broken) = self.connection.take() {
+                    broken.close_hard().await?;
+                }
+                self.connection = Some(SqliteConnection::connect_with(&self.shelf.options).await?);
+                first.fetch(self).await?
+            }
+        };
+        answers.skip(1);
+        Ok(answers)
+    }
+
     /// Commits what was done.
     ///
     /// # Errors
@@ -285,6 +298,44 @@ mod tests {
         };
         drop(undone);
         assert_eq!(waiting.await.unwrap(), 0);
+        shelf.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_transaction_begins_once_on_a_connection_that_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = writer(&folder, Duration::ZERO).await;
+        let place = Location::caller();
+        let statement = |sql: &str| {
+            let mut statements = Statements::default();
+            statements.add(sql);
+            statements
+        };
+        let mut held = shelf.take(place).await.unwrap();
+        statement("CREATE TABLE t (n INTEGER) STRICT")
+            .carry_out(&mut held)
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            held.begin(statement("INSERT INTO t VALUES (1)"))
+                .await
+                .unwrap();
+        }
+        held.commit().await.unwrap();
+        let mut undone = shelf.take(place).await.unwrap();
+        undone.begin(statement("DELETE FROM t")).await.unwrap();
+        drop(undone);
+        // Given back without a transaction: nothing is to be undone.
+        let free = async { shelf.permits.acquire().await.map(drop) };
+        free.await.unwrap();
+        drop(shelf.take(place).await.unwrap());
+        let mut held = shelf.take(place).await.unwrap();
+        let mut answers = statement("SELECT count(*) FROM t")
+            .fetch(&mut held)
+            .await
+            .unwrap();
+        assert_eq!(answers.one::<(i64,)>().unwrap(), (2,));
+        drop(held);
         shelf.close().await;
     }
 }

@@ -67,7 +67,8 @@ impl BuildInput {
     }
 }
 
-const INPUT: &str = "SELECT build.*, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, \
+const INPUT: &str = "SELECT input_id, pkgbase, pass, version, pkgrel, commit_id, tree_id, committed_at, nocheck, pkgnames, install, \
+     assumed, namespace.name AS namespace, namespace.owner AS owner, namespace.options AS options, \
      iteration.reason AS iteration_reason, iteration.number AS iteration, architecture \
      FROM build JOIN build_set ON build_set.id = build_set_id JOIN iteration ON iteration.id = iteration_id \
      JOIN namespace ON namespace.id = namespace_id";

@@ -8,7 +8,7 @@ use super::builds::{self, BuildState};
 use super::generations::{self, Changes};
 use super::inputs::{self, BuildInput};
 use super::keys::{BuildKey, BuildSetKey, IterationKey};
-use super::{DbResult, Statements, to_json};
+use super::{DbResult, Statements, Tx, to_json};
 
 /// The package bases of a build set: they are known from its plan on.
 pub async fn members(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<HashSet<String>> {
@@ -35,9 +35,9 @@ pub struct Asked {
 }
 
 /// Reads a build of a build set with what its installation depends on, where its repository is known as
-/// of a generation.
+/// of a generation. The transaction begins with it, if it has not begun.
 pub async fn to_install(
-    db: &mut SqliteConnection,
+    tx: &mut Tx,
     build: BuildKey,
     set: BuildSetKey,
     since: u32,
@@ -57,7 +57,7 @@ pub async fn to_install(
         .bind(build)
         .bind(build)
         .bind(set);
-    let mut answers = asked.fetch(db).await?;
+    let mut answers = tx.begin(asked).await?;
     let (state, input) = (answers.one()?, answers.one()?);
     let changes = generations::told_changes(&mut answers)?;
     let kept: Vec<(String,)> = answers.all()?;

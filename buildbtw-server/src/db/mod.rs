@@ -57,7 +57,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 pub use connections::Tx;
 use connections::{Place, Shelf};
@@ -178,7 +178,9 @@ impl Db {
         .busy_timeout(Duration::from_secs(10))
         .pragma("cache_size", "-8000")
         .pragma("temp_store", "memory")
-        .statement_cache_capacity(STATEMENTS);
+        .statement_cache_capacity(STATEMENTS)
+        // Slow ones still are.
+        .log_statements(log::LevelFilter::Off);
         let mut first = SqliteConnection::connect_with(&options).await?;
         MIGRATIONS.run(&mut first).await?;
         first.close().await?;
@@ -209,6 +211,14 @@ impl Db {
     ) -> impl Future<Output = DbResult<(Tx, Answers)>> + Send {
         let at = Location::caller();
         async move { self.writer.begin(at, first).await }
+    }
+
+    /// The connection that writes, without a transaction. Until it is given back nobody else writes, so that what is read
+    /// holds when a transaction begins on it; where none does, none has to be undone.
+    #[track_caller]
+    fn hold(&self) -> impl Future<Output = DbResult<Tx>> + Send {
+        let at = Location::caller();
+        async move { self.writer.take(at).await }
     }
 
     /// How many transactions that write were committed since it was opened.

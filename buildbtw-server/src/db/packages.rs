@@ -3,9 +3,12 @@
 //! What a repository says of a package is kept as two zstd frames of JSON: the package without its
 //! files, and the files. Most readers want only the first, and the second may have megabytes.
 
+use std::cell::RefCell;
+
 use buildbtw_api::RunId;
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::keys::{BuildKey, RunKey};
 use super::{Answers, DbError, DbResult, Statements, now, to_json};
@@ -17,9 +20,19 @@ const LEVEL: i32 = 1;
 /// lets through.
 const FILES_MAX: usize = 1 << 30;
 
+thread_local! {
+    // Each thread keeps its own: to make one takes longer than the metadata of most packages.
+    static COMPRESSOR: RefCell<Compressor<'static>> =
+        RefCell::new(Compressor::new(LEVEL).expect("memory is all that it needs"));
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> =
+        RefCell::new(Decompressor::new().expect("memory is all that it needs"));
+}
+
 fn pack(package: &PackageFile) -> Vec<u8> {
     let compress = |text: String| {
-        zstd::bulk::compress(text.as_bytes(), LEVEL).expect("memory is all that compression needs")
+        let compressed =
+            COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(text.as_bytes()));
+        compressed.expect("memory is all that compression needs")
     };
     let without_files = PackageFile {
         files: Vec::new(),
@@ -39,7 +52,9 @@ fn unreadable(reason: impl ToString) -> DbError {
 
 fn unpack_json<T: serde::de::DeserializeOwned>(frame: &[u8]) -> DbResult<T> {
     // The writer above puts the size into the frame, which the decoder then goes by.
-    let text = zstd::bulk::decompress(frame, FILES_MAX).map_err(unreadable)?;
+    let text =
+        DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(frame, FILES_MAX));
+    let text = text.map_err(unreadable)?;
     serde_json::from_slice(&text).map_err(unreadable)
 }
 

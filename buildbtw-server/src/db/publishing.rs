@@ -54,10 +54,10 @@ pub async fn begin(
 }
 
 /// Carries the last statements of that transaction out and commits; hands back the workers about which
-/// there may be something to decide.
-pub async fn commit(tx: Tx, mut last: Statements) -> DbResult<Vec<WorkerKey>> {
+/// the builds that passed with it may decide something.
+pub async fn commit(tx: Tx, mut last: Statements, passed: &[BuildKey]) -> DbResult<Vec<WorkerKey>> {
     let before = last.count();
-    suspicions::ask_to_review(&mut last);
+    suspicions::ask_to_review_for(&mut last, passed);
     let mut answers = tx.commit_with(last).await?;
     suspicions::told_to_review(answers.skip(before))
 }

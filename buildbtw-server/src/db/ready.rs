@@ -44,8 +44,6 @@ pub struct ReadyRow {
     pub evidence: bool,
     failed_on: String,
     wanted_on: Option<String>,
-    /// Which of the ready ones of its build set it is, in no particular order, from 1 on.
-    pub place: u32,
 }
 
 /// The latest time until which a build can be put off now. One that lies later was set by a clock that
@@ -57,12 +55,15 @@ fn latest(at: i64) -> i64 {
 
 /// The workers on which the machinery failed a ready build since its last other ending, or on which it
 /// failed so that others are to try it: of one row of `build`, as JSON.
-const FAILED_ON: &str = "(SELECT json_group_array(worker_id) FROM (\
+///
+/// Hardly any ready build failed anywhere; for the others no list is made, which would be two thirds of what a look costs.
+const FAILED_ON: &str = "CASE WHEN build.not_before IS NULL AND NOT EXISTS (SELECT 1 FROM worker_failure \
+     WHERE worker_failure.build_id = build.id) THEN '[]' ELSE (SELECT json_group_array(worker_id) FROM (\
      SELECT run.worker_id FROM run WHERE run.build_id = build.id AND build.not_before IS NOT NULL \
      AND class = 'infrastructure' AND run.worker_id IS NOT NULL AND attempt > (SELECT coalesce(max(attempt), 0) \
      FROM run AS other WHERE other.build_id = build.id AND class <> 'infrastructure') \
      UNION SELECT worker_failure.worker_id FROM worker_failure WHERE worker_failure.build_id = build.id \
-     AND verdict IN ('elsewhere', 'failed')))";
+     AND verdict IN ('elsewhere', 'failed'))) END";
 
 /// That a build, as `line`, may be handed out. Bound are the moment after now, and the last that a backoff may reach:
 /// what is put off beyond that was so before the clock was set back.
@@ -94,8 +95,8 @@ pub async fn line(db: &mut SqliteConnection, at: i64, each: u32) -> DbResult<Lin
     told_line(&mut asked.fetch(db).await?)
 }
 
-/// Begins a transaction that writes, with all that a worker's asking for a run is decided by.
-pub async fn begin_claim(
+/// Reads all that a worker's asking for a run is decided by, on the connection on which it is then handed out.
+pub async fn look(
     db: &Db,
     worker: WorkerId,
     at: i64,
@@ -104,7 +105,8 @@ pub async fn begin_claim(
     let mut asked = Statements::default();
     workers::ask_by_id(&mut asked, worker);
     ask_line(&mut asked, at, each);
-    let (tx, mut answers) = db.write_with(asked).await?;
+    let mut tx = db.hold().await?;
+    let mut answers = asked.fetch(&mut tx).await?;
     let worker = workers::told(&mut answers)?;
     let line = told_line(&mut answers)?;
     Ok((tx, worker, line))
@@ -133,8 +135,7 @@ fn ask_ready(to: &mut Statements, at: i64, each: u32) {
          NOT EXISTS (SELECT 1 FROM duration WHERE duration.pkgbase = build.pkgbase \
          AND duration.architecture = build_set.architecture) AS unknown, \
          build.changed_at, EXISTS (SELECT 1 FROM worker_failure JOIN suspicion ON suspicion.worker_id = worker_failure.worker_id \
-         WHERE worker_failure.build_id = build.id AND verdict = 'elsewhere' AND proved = 0) AS evidence, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on, \
-         row_number() OVER (PARTITION BY build.build_set_id) AS place \
+         WHERE worker_failure.build_id = build.id AND verdict = 'elsewhere' AND proved = 0) AS evidence, {FAILED_ON} AS failed_on, options ->> 'on' AS wanted_on \
          FROM namespace CROSS JOIN iteration ON iteration.namespace_id = namespace.id \
          CROSS JOIN build_set ON build_set.iteration_id = iteration.id \
          CROSS JOIN build ON build.id IN (SELECT id FROM (SELECT line.id FROM build AS line WHERE line.build_set_id = build_set.id \

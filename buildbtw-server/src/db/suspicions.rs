@@ -81,7 +81,19 @@ pub fn ask_to_review(to: &mut Statements) {
     .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX));
 }
 
-/// What [`ask_to_review`] asked for.
+/// Asks for the workers about which some builds may decide that passed: those that failed them, and those under suspicion.
+/// Nothing else changes for a worker by that.
+pub fn ask_to_review_for(to: &mut Statements, passed: &[BuildKey]) {
+    let passed: Vec<i64> = passed.iter().map(|build| build.0).collect();
+    to.add(
+        "SELECT worker_id FROM suspicion UNION SELECT worker_id FROM worker_failure WHERE failed_at > ? \
+         AND build_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(now() - DAY)
+    .bind(to_json(&passed));
+}
+
+/// What [`ask_to_review`] or [`ask_to_review_for`] asked for.
 pub fn told_to_review(answers: &mut Answers) -> DbResult<Vec<WorkerKey>> {
     let rows: Vec<(WorkerKey,)> = answers.all()?;
     Ok(rows.into_iter().map(|(worker,)| worker).collect())

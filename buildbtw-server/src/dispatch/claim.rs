@@ -85,9 +85,9 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
     let mut each = situation::NEXT;
     let mut reviewed = false;
     loop {
-        // Mostly something is handed out, so this reads where it is going to write: what is chosen
-        // cannot change in between, and nothing is read twice.
-        let (mut tx, worker, line) = ready::begin_claim(&server.db, id, now(), each).await?;
+        // This reads where it is going to write: what is chosen cannot change in between, and nothing is read twice. The
+        // transaction begins only where there is something to hand out.
+        let (mut tx, worker, line) = ready::look(&server.db, id, now(), each).await?;
         let Some(worker) = worker else {
             return Ok(Claim::Nothing(None));
         };

@@ -20,7 +20,7 @@ use crate::db::builds::BuildState;
 use crate::db::inputs::BuildInput;
 use crate::db::keys::{BuildKey, BuildSetKey};
 use crate::db::members::{self, Asked};
-use crate::db::{DbResult, word};
+use crate::db::{DbResult, Tx, word};
 
 /// What will be installed for a build.
 #[derive(Debug)]
@@ -71,14 +71,14 @@ pub struct Found {
 /// Reads what the installation of a build of a build set depends on, in one go.
 pub async fn look_up(
     server: &Server,
-    db: &mut SqliteConnection,
+    tx: &mut Tx,
     build: BuildKey,
     set: BuildSetKey,
 ) -> DbResult<Found> {
     let since = server.dispatch.stacks.generation(set);
     Ok(Found {
         since,
-        asked: members::to_install(db, build, set, since).await?,
+        asked: members::to_install(tx, build, set, since).await?,
     })
 }
 

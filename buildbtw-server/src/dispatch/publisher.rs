@@ -14,7 +14,7 @@ use super::{breakage, steps, suspicion};
 use crate::Server;
 use crate::artifacts::{self, PublishError};
 use crate::db::builds::BuildState;
-use crate::db::keys::{BuildSetKey, RunKey};
+use crate::db::keys::{BuildKey, BuildSetKey, RunKey};
 use crate::db::runs::RunState;
 use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions};
 use crate::scheduler::Speed;
@@ -158,7 +158,8 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
         steps::add_published(&mut writes, made, BuildStatus::Built, None);
         suspicions::add_passed(&mut writes, build.key, run.key);
     }
-    let suspects = publishing::commit(tx, writes).await?;
+    let passed: Vec<BuildKey> = built.iter().map(|(run, _)| run.build).collect();
+    let suspects = publishing::commit(tx, writes, &passed).await?;
     for (id, (worker, speed)) in speeds {
         server.dispatch.roster.learned(worker, speed);
         if let Some(id) = id {

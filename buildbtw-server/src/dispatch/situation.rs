@@ -60,8 +60,12 @@ pub(super) async fn gather_from(
     others: Others<'_>,
 ) -> DbResult<Gathered> {
     let at = now();
-    let more = line.ready.iter().any(|row| row.place == each);
-    let sets = line.ready.iter().map(|row| (row.key, row.set)).collect();
+    let sets: HashMap<_, _> = line.ready.iter().map(|row| (row.key, row.set)).collect();
+    let mut of_sets: HashMap<BuildSetKey, u32> = HashMap::new();
+    for set in sets.values() {
+        *of_sets.entry(*set).or_default() += 1;
+    }
+    let more = of_sets.values().any(|looked_at| *looked_at >= each);
     let builds: DbResult<Vec<_>> = line
         .ready
         .into_iter()

@@ -320,11 +320,11 @@ async fn report(
     };
     match result {
         Ok(()) => Ok(Answer::Taken),
-        Err(problem) if problem.0.kind == ProblemType::StaleFence => Ok(Answer::Stale),
+        Err(problem) if problem.problem.kind == ProblemType::StaleFence => Ok(Answer::Stale),
         Err(problem) => Err(internal(problem)),
     }
 }
 
 fn internal(problem: HttpProblem) -> Violation {
-    Violation::of(problem.0)
+    Violation::of(problem.problem)
 }
