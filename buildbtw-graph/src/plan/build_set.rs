@@ -99,7 +99,7 @@ pub(super) fn make_build_set(
         needs: &needs,
     };
     let mut set = BuildSet::default();
-    let (acyclic, (conflicts, found)) = rayon::join(
+    let (acyclic, (conflicts, found, drafts)) = rayon::join(
         || {
             let strong = |members: &[u32]| strong_needs(&graph, &reach, members);
             break_cycles(&needs, &hard, &strong, ground.options.rounds)
@@ -108,7 +108,7 @@ pub(super) fn make_build_set(
             report_findings(ground, &graph, &mut set, warnings);
             let conflicts = Conflicts::new(&graph, &reach.parts, &mixed);
             let found = lookout.look_ahead(&conflicts);
-            (conflicts, found)
+            (conflicts, found, drafts(ground, chosen))
         },
     );
     let passes = Passes::new(ground.options, &acyclic);
@@ -138,7 +138,7 @@ pub(super) fn make_build_set(
         .into_iter()
         .map(|task| names.key(task))
         .collect();
-    set.builds = builds(ground, chosen, tasks, &order, &acyclic, obstacles);
+    set.builds = builds(ground, chosen, drafts, tasks, &order, &acyclic, &obstacles);
     set.risks.sort();
     set.risks.dedup();
     set
@@ -243,6 +243,7 @@ fn edges(
         let given_up = dropped.iter().map(|&later| (later, true));
         let mut pairs: Vec<(u32, bool)> = kept.chain(given_up).collect();
         pairs.sort_unstable_by_key(|&(before, dropped)| (names.place(before), dropped));
+        let mut edges = Vec::with_capacity(pairs.len());
         let made = pairs.into_iter().filter_map(|(before, dropped)| {
             let to = names.tasks[before as usize].member;
             if let Ok(at) = found.binary_search_by_key(&to, |chain| chain.to) {
@@ -253,7 +254,8 @@ fn edges(
             let back = chains.find(to, own);
             back.first().map(|chain| edge(before, chain, dropped))
         });
-        made.collect::<Vec<Edge>>()
+        edges.extend(made);
+        edges
     };
     let mut tasks: Vec<usize> = (0..names.tasks.len()).collect();
     tasks.sort_unstable_by_key(|&task| names.place(task as u32));
@@ -264,57 +266,65 @@ fn edges(
         .collect()
 }
 
-/// The builds, sorted by pkgbase and pass.
+/// The members' first passes, as if nothing had to be given up for them and nothing stood in their
+/// way: so it is for most, and known while cycles are still being broken.
+fn drafts(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<PlannedBuild> {
+    let draft = |chosen: &Chosen<'_>| PlannedBuild {
+        pkgbase: chosen.source.pkgbase.clone(),
+        pass: 1,
+        version: chosen.version.clone(),
+        pkgrel: chosen.pkgrel.clone(),
+        wave: 0,
+        nocheck: false,
+        pkgnames: pkgnames(&chosen.source, ground.sources.on),
+        refers_to: chosen.refers_to.clone(),
+        because: chosen.because.clone(),
+        unbuildable: None,
+        install: install_list(ground, chosen, false, &[]),
+        assumed: Vec::new(),
+    };
+    chosen.par_iter().map(draft).collect()
+}
+
+/// The finished builds, sorted by pkgbase and pass.
 fn builds(
     ground: &Ground<'_>,
     chosen: &[Chosen<'_>],
+    mut builds: Vec<PlannedBuild>,
     tasks: &[Task],
     order: &Order,
     acyclic: &Acyclic,
-    obstacles: Vec<[Obstacles; 2]>,
+    obstacles: &[[Obstacles; 2]],
 ) -> Vec<PlannedBuild> {
-    let on = ground.sources.on;
-    let twice: Vec<bool> = {
-        let mut twice = vec![false; chosen.len()];
-        tasks
-            .iter()
-            .filter(|task| task.pass > 1)
-            .for_each(|task| twice[task.member as usize] = true);
-        twice
-    };
-    let build = |(task, &Task { member, pass }): (usize, &Task)| {
+    let mut twice = vec![false; chosen.len()];
+    for &Task { member, pass } in &tasks[chosen.len()..] {
+        twice[member as usize] = true;
+        let again = PlannedBuild {
+            pass,
+            ..builds[member as usize].clone()
+        };
+        builds.push(again);
+    }
+    let finish = |(task, (build, &Task { member, pass })): (usize, (&mut PlannedBuild, &Task))| {
         let chosen = &chosen[member as usize];
         let obstacles = &obstacles[member as usize][usize::from(pass - 1)];
-        let first_of_two = pass == 1 && twice[member as usize];
-        let pkgrel = match first_of_two {
-            true => chosen.first_pkgrel.clone(),
-            false => chosen.pkgrel.clone(),
-        };
-        // That of the last pass was decided with its pkgrel.
-        let other = pkgrel.as_deref().filter(|_| first_of_two);
-        let version = other.and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
-        let nocheck = pass == 1 && acyclic.nocheck[member as usize];
-        let install = if chosen.refers_to.is_some() {
-            Vec::new()
-        } else {
-            install_list(ground, &chosen.source, nocheck, &obstacles.left_out)
-        };
-        PlannedBuild {
-            pkgbase: chosen.source.pkgbase.clone(),
-            pass,
-            version: version.unwrap_or_else(|| chosen.version.clone()),
-            pkgrel,
-            wave: order.wave[task],
-            nocheck,
-            pkgnames: pkgnames(&chosen.source, on),
-            refers_to: chosen.refers_to.clone(),
-            because: chosen.because.clone(),
-            unbuildable: obstacles.unbuildable.clone(),
-            install,
-            assumed: obstacles.assumed.clone(),
+        build.wave = order.wave[task];
+        build.nocheck = pass == 1 && acyclic.nocheck[member as usize];
+        if pass == 1 && twice[member as usize] {
+            // That of the last pass was decided with its pkgrel.
+            build.pkgrel.clone_from(&chosen.first_pkgrel);
+            let pkgrel = build.pkgrel.as_deref();
+            let version = pkgrel.and_then(|pkgrel| chosen.version.with_pkgrel(pkgrel).ok());
+            build.version = version.unwrap_or_else(|| chosen.version.clone());
         }
+        if build.nocheck || !obstacles.left_out.is_empty() {
+            build.install = install_list(ground, chosen, build.nocheck, &obstacles.left_out);
+        }
+        build.unbuildable.clone_from(&obstacles.unbuildable);
+        build.assumed.clone_from(&obstacles.assumed);
     };
-    let mut builds: Vec<PlannedBuild> = tasks.par_iter().enumerate().map(build).collect();
+    let all = builds.par_iter_mut().zip(tasks);
+    all.enumerate().for_each(finish);
     builds.sort_by(|a, b| (&a.pkgbase, a.pass).cmp(&(&b.pkgbase, b.pass)));
     builds
 }
@@ -328,14 +338,17 @@ fn pkgnames(source: &SourcePackage, on: &Architecture) -> Vec<PkgName> {
 /// The relations to hand to pacman, in makepkg's order, each once.
 fn install_list(
     ground: &Ground<'_>,
-    source: &SourcePackage,
+    chosen: &Chosen<'_>,
     nocheck: bool,
     left_out: &[String],
 ) -> Vec<String> {
-    let own = source.build_relations(ground.sources.on);
+    if chosen.refers_to.is_some() {
+        return Vec::new();
+    }
+    let own = chosen.source.build_relations(ground.sources.on);
     let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
     let implicit = ground.implicit.iter();
-    let mut list: Vec<&Relation> = Vec::new();
+    let mut list: Vec<&Relation> = Vec::with_capacity(32);
     for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
         let is_left_out = left_out.iter().any(|text| relation.is_written(text));
         if !is_left_out && !list.contains(&relation) {

@@ -82,9 +82,8 @@ pub(super) struct Reach {
 impl Reach {
     /// Works it out for all packages. For most both rows are the same.
     pub fn new(graph: &Graph<'_>) -> Self {
-        let mut rows = Vec::new();
-        let (full, plain) = full_reach(graph, &mut rows);
-        let parts = strong_parts(graph);
+        let ((mut rows, full, plain), parts) =
+            rayon::join(|| full_reach(graph), || strong_parts(graph));
         let strong = strong_reach(graph, &parts, &mut rows, |node| {
             plain[node].then(|| full[node])
         });
@@ -102,9 +101,10 @@ impl Reach {
     }
 }
 
-/// By node, the number of the row of all it leads to, and whether that is just
+/// Rows; by node, the number of the row of all it leads to, and whether that is just
 /// what pacman would choose.
-fn full_reach(graph: &Graph<'_>, rows: &mut Vec<Bits>) -> (Vec<u32>, Vec<bool>) {
+fn full_reach(graph: &Graph<'_>) -> (Vec<Bits>, Vec<u32>, Vec<bool>) {
+    let mut rows = Vec::new();
     let successor = |node: usize, at: usize| {
         let node = &graph.nodes[node];
         let weak = at.checked_sub(node.strong.len());
@@ -127,7 +127,7 @@ fn full_reach(graph: &Graph<'_>, rows: &mut Vec<Bits>) -> (Vec<u32>, Vec<bool>) 
         rows.push(row_of(
             graph,
             nodes,
-            rows,
+            &rows,
             &parts.of,
             part as u32,
             &parts.of,
@@ -135,7 +135,7 @@ fn full_reach(graph: &Graph<'_>, rows: &mut Vec<Bits>) -> (Vec<u32>, Vec<bool>) 
         ));
     }
     let plain = parts.of.iter().map(|&part| plain[part as usize]).collect();
-    (parts.of, plain)
+    (rows, parts.of, plain)
 }
 
 fn strong_parts(graph: &Graph<'_>) -> Components {

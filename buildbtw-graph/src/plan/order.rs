@@ -4,6 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use rayon::prelude::*;
+
 use super::bits::Bits;
 
 /// An order of tasks, written with as few pairs as possible.
@@ -44,6 +46,9 @@ pub(super) fn line_of(rows: &[Bits]) -> Vec<u32> {
     line
 }
 
+/// For so many tasks what they wait for is sorted by place at once, on all cores.
+const AT_ONCE: usize = 512;
+
 /// Leaves out what is implied. `rows` hold what each task waits for, `line`
 /// has every task behind all it waits for.
 pub(super) fn reduce(rows: &[Bits], line: &[u32]) -> Order {
@@ -55,14 +60,20 @@ pub(super) fn reduce(rows: &[Bits], line: &[u32]) -> Order {
         direct: vec![Vec::new(); rows.len()],
         wave: vec![1; rows.len()],
     };
+    let by_place = |&task: &u32| {
+        let mut by_place = Bits::new(rows.len());
+        let row = rows[task as usize].iter();
+        row.for_each(|other| by_place.insert(place[other]));
+        by_place
+    };
     // By place in the line, all a place waits for.
     let mut reach: Vec<Bits> = Vec::with_capacity(rows.len());
-    for &task in line {
+    let ahead = line.chunks(AT_ONCE).flat_map(|tasks| {
+        let waits_for: Vec<Bits> = tasks.par_iter().map(by_place).collect();
+        tasks.iter().zip(waits_for)
+    });
+    for (&task, mut left) in ahead {
         let task = task as usize;
-        let mut left = Bits::new(rows.len());
-        rows[task]
-            .iter()
-            .for_each(|other| left.insert(place[other]));
         let mut reached = Bits::new(rows.len());
         // What comes last may imply the others, never the other way round.
         while let Some(last) = left.last() {

@@ -23,6 +23,7 @@ mod row;
 mod worlds;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 pub use flaw::Flaw;
 use rayon::prelude::*;
@@ -69,36 +70,44 @@ pub fn proved_plan(input: &PlanInput<'_>) -> Result<Plan, NoProvedPlan> {
 /// The same, with something done to each build set before it is proved.
 fn plan_and_prove(
     input: &PlanInput<'_>,
-    mut alter: impl FnMut(&mut BuildSet),
+    mut alter: impl FnMut(&mut BuildSet) + Send,
 ) -> Result<Plan, NoProvedPlan> {
     let options = input.options;
     let worlds = worlds(input);
-    let mut sets: Option<Vec<Members<'_>>> = None;
-    let mut number = 0;
-    let mut flaws = Vec::new();
-    let plan = plan_beside(input, |decisions, make| {
-        let case = Case::new(options, &worlds[number]);
-        let members = as_built(case.worlds, decisions).unwrap_or_default();
-        let root = Root::new(case.worlds, &members);
-        let ((mut set, warnings), (packages, quarrels)) = rayon::join(make, || {
-            let gathered = case.gather(&root, &members, decisions);
-            // Those of all architectures at once.
-            sets.get_or_insert_with(|| rebuild_sets(&worlds, options));
-            gathered
-        });
-        let known = Known {
-            decisions,
-            root: &root,
-            packages: &packages,
-            quarrels: &quarrels,
-        };
-        alter(&mut set);
-        let found = case.prove(&set, &warnings, Some(&known));
-        let members = sets.as_ref().and_then(|sets| sets.get(number));
-        flaws.extend(members.map_or_else(Vec::new, |members| found.with_members(members)));
-        number += 1;
-        (set, warnings)
-    })?;
+    let mut found = Vec::new();
+    let make_plan = || {
+        let mut worlds = worlds.iter();
+        plan_beside(input, |decisions, make| {
+            let Some(worlds) = worlds.next() else {
+                return make();
+            };
+            let case = Case::new(options, worlds);
+            // Worked out beside the plan, and needed after it.
+            let (members, root) = (OnceLock::new(), OnceLock::new());
+            let ((mut set, warnings), known) = rayon::join(make, || {
+                let members: &Vec<Member<'_>> =
+                    members.get_or_init(|| as_built(case.worlds, decisions).unwrap_or_default());
+                let root = root.get_or_init(|| Root::new(case.worlds, members));
+                let (packages, quarrels) = case.gather(root, members, decisions);
+                Known {
+                    decisions,
+                    root,
+                    packages,
+                    quarrels,
+                }
+            });
+            alter(&mut set);
+            found.push(case.prove(&set, &warnings, Some(&known)));
+            (set, warnings)
+        })
+    };
+    // Who must be rebuilt needs nothing that the plan decides.
+    let (plan, sets) = rayon::join(make_plan, || rebuild_sets(&worlds, options));
+    let plan = plan?;
+    let planned = |worlds: &Worlds<'_>| plan.architectures.get(worlds.on);
+    let found = worlds.iter().filter_map(planned).zip(found).zip(&sets);
+    let flaws = found.flat_map(|((set, found), members)| found.with_members(set, members));
+    let flaws: Vec<Flaw> = flaws.collect();
     match flaws {
         flaws if flaws.is_empty() => Ok(plan),
         flaws => Err(NoProvedPlan::Unproved(flaws)),
@@ -127,18 +136,18 @@ pub fn prove(input: &PlanInput<'_>, plan: &Plan) -> Result<(), Vec<Flaw>> {
     // the wrong builds are planned, what it finds is of no interest.
     let (sets, found) = rayon::join(
         || rebuild_sets(&worlds, input.options),
-        || -> Vec<Found<'_>> {
-            let set = |worlds: &Worlds<'_>| plan.architectures.get(worlds.on);
-            let prove = |worlds| {
+        || -> Vec<(&BuildSet, Found)> {
+            let prove = |worlds: &Worlds<'_>| {
+                let set = plan.architectures.get(worlds.on)?;
                 let case = Case::new(input.options, worlds);
-                Some(case.prove(set(worlds)?, &plan.warnings, None))
+                Some((set, case.prove(set, &plan.warnings, None)))
             };
             worlds.iter().filter_map(prove).collect()
         },
     );
     let flaws = sets.iter().zip(found);
     let flaws: Vec<Flaw> = flaws
-        .flat_map(|(set, found)| found.with_members(set))
+        .flat_map(|(members, (set, found))| found.with_members(set, members))
         .collect();
     match flaws {
         flaws if flaws.is_empty() => Ok(()),
@@ -152,20 +161,20 @@ fn worlds<'w>(input: &PlanInput<'w>) -> Vec<Worlds<'w>> {
 }
 
 /// What was found about a build set, but for who belongs into it.
-struct Found<'p> {
-    /// The sources that are planned.
-    planned: Vec<&'p PkgBase>,
+#[derive(Default)]
+struct Found {
     in_builds: Vec<Flaw>,
     in_order: Vec<Flaw>,
     /// Of a set without such flaws.
     in_replay: Vec<Flaw>,
 }
 
-impl Found<'_> {
-    /// The flaws, when these sources must be rebuilt.
-    fn with_members(self, members: &Members<'_>) -> Vec<Flaw> {
+impl Found {
+    /// The flaws of the build set, when these sources must be rebuilt.
+    fn with_members(self, set: &BuildSet, members: &Members<'_>) -> Vec<Flaw> {
         let mut flaws = self.in_builds;
-        let planned: Members<'_> = self.planned.into_iter().collect();
+        let first = set.builds.iter().filter(|build| build.pass == 1);
+        let planned: Members<'_> = first.map(|build| &build.pkgbase).collect();
         let missing: BTreeSet<&PkgBase> = members.difference(&planned).copied().collect();
         flaws.extend(missing.into_iter().map(|pkgbase| Flaw::MissingBuild {
             pkgbase: pkgbase.clone(),
@@ -187,8 +196,8 @@ impl Found<'_> {
 struct Known<'k, 'w> {
     decisions: &'k [Decision<'k>],
     root: &'k Root<'k, 'w>,
-    packages: &'k Packages<'w>,
-    quarrels: &'k Quarrels,
+    packages: Packages<'w>,
+    quarrels: Quarrels,
 }
 
 /// The build set of one architecture, to be proved.
@@ -229,21 +238,14 @@ impl<'c, 'w> Case<'c, 'w> {
         (packages, quarrels)
     }
 
-    fn prove<'s>(
+    fn prove(
         &self,
-        set: &'s BuildSet,
+        set: &BuildSet,
         warnings: &[PlanWarning],
         known: Option<&Known<'_, '_>>,
-    ) -> Found<'s> {
-        let mut in_builds = Vec::new();
-        let builds = Builds::new(set, &mut in_builds);
-        let planned = (0..builds.members()).map(|at| builds.pkgbase(at));
-        let mut found = Found {
-            planned: planned.collect(),
-            in_builds,
-            in_order: Vec::new(),
-            in_replay: Vec::new(),
-        };
+    ) -> Found {
+        let mut found = Found::default();
+        let builds = Builds::new(set, &mut found.in_builds);
         let decisions = builds.decisions();
         // What follows from something else than what is planned proves nothing.
         if let Some(known) = known.filter(|known| known.decisions == decisions) {
@@ -271,8 +273,8 @@ impl<'c, 'w> Case<'c, 'w> {
         let known = Known {
             decisions: &decisions,
             root: &root,
-            packages: &packages,
-            quarrels: &quarrels,
+            packages,
+            quarrels,
         };
         if let Some(order) = order {
             self.replay(&builds, warnings, &known, &order, &mut found);
@@ -304,7 +306,7 @@ impl<'c, 'w> Case<'c, 'w> {
         warnings: &[PlanWarning],
         known: &Known<'_, '_>,
         order: &Order,
-        found: &mut Found<'_>,
+        found: &mut Found,
     ) {
         if !(found.in_builds.is_empty() && found.in_order.is_empty()) {
             return;
@@ -316,11 +318,11 @@ impl<'c, 'w> Case<'c, 'w> {
             builds,
             order,
             twice: builds.twice(),
-            packages: known.packages,
+            packages: &known.packages,
             conflicts: &Conflicts {
-                packages: known.packages,
+                packages: &known.packages,
                 root: known.root,
-                quarrels: known.quarrels,
+                quarrels: &known.quarrels,
             },
         };
         replay.run(&mut found.in_replay);
@@ -340,7 +342,7 @@ mod tests {
         crate::read_srcinfo(&text).unwrap().package
     }
 
-    fn planned(alter: impl FnMut(&mut BuildSet)) -> Result<Plan, NoProvedPlan> {
+    fn planned(alter: impl FnMut(&mut BuildSet) + Send) -> Result<Plan, NoProvedPlan> {
         let changed = source("lib", "");
         let sources = [
             changed.clone(),
