@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,7 @@ fn check_length(what: &'static str, text: &str) -> Result<(), NameError> {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $check:ident) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $check:ident, $store:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -116,7 +116,7 @@ macro_rules! name_type {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 $check($what, text)?;
-                Ok(Self(text.into()))
+                Ok(Self($store(text)))
             }
         }
 
@@ -162,23 +162,32 @@ macro_rules! name_type {
 
 name_type! {
     /// The name of one package source: what is scheduled and built.
-    PkgBase, "pkgbase", check_package_name
+    PkgBase, "pkgbase", check_package_name, Arc::from
 }
 
 name_type! {
     /// The name of one package that a pkgbase makes: what is installed.
-    PkgName, "pkgname", check_package_name
+    PkgName, "pkgname", check_package_name, Arc::from
 }
 
 name_type! {
     /// A processor architecture as in PKGBUILD(5), or `any`.
-    Architecture, "architecture", check_architecture
+    Architecture, "architecture", check_architecture, common_text
+}
+
+/// The text of an architecture. Nearly every package names one of two: they are kept once, so that
+/// equal ones are mostly known without being read.
+fn common_text(text: &str) -> Arc<str> {
+    static COMMON: OnceLock<[Arc<str>; 2]> = OnceLock::new();
+    let common = COMMON.get_or_init(|| ["any", "x86_64"].map(Arc::from));
+    let known = common.iter().find(|known| &***known == text);
+    known.map_or_else(|| text.into(), Arc::clone)
 }
 
 impl Architecture {
     /// The architecture of packages that run everywhere.
     pub fn any() -> Self {
-        Self("any".into())
+        Self(common_text("any"))
     }
 
     /// Whether this is `any`.

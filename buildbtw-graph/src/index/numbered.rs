@@ -47,6 +47,12 @@ impl Numbered {
         }
     }
 
+    /// How many relations makepkg installs to build the source, on all architectures together.
+    pub fn build_count(&self) -> usize {
+        let packages = self.starts.get(3).map(|&start| start as usize);
+        packages.unwrap_or(self.numbers.len())
+    }
+
     /// What makepkg installs to build the source, with numbers.
     pub fn build_relations<'n, 's>(
         &'n self,
@@ -112,7 +118,7 @@ impl<'a> Numbering<'a> {
         Numbering {
             index,
             others: FxHashMap::default(),
-            bound: index.relations(),
+            bound: index.relations() as u32,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct SourceIndex {
 #[derive(Debug, Clone, Default)]
 struct Inner {
     sources: Vec<Option<Arc<SourcePackage>>>,
+    /// By address, the numbers of the sources: whoever has one need not look at its name.
+    addresses: FxHashMap<usize, u32>,
     /// By source, the numbers of its relations.
     numbered: Vec<Option<Arc<Numbered>>>,
     relations: Relations,
@@ -82,6 +84,7 @@ impl SourceIndex {
             names.add_user(relation, place, || relations.next())
         });
         inner.numbered[number as usize] = Some(Arc::new(numbered));
+        inner.addresses.insert(address(&source), number);
         inner.sources[number as usize] = Some(source);
         replaced
     }
@@ -91,6 +94,7 @@ impl SourceIndex {
         let number = self.number(pkgbase)?;
         let inner = Arc::make_mut(&mut self.inner);
         let source = inner.sources[number as usize].take()?;
+        inner.addresses.remove(&address(&source));
         let names = &mut inner.names;
         each_entry(&source, number, |list, name, place| {
             names.remove(list, name, place)
@@ -153,8 +157,8 @@ impl SourceIndex {
     }
 
     /// A bound that the numbers of all relations are below of.
-    pub(super) fn relations(&self) -> u32 {
-        self.inner.relations.bound
+    pub(crate) fn relations(&self) -> usize {
+        self.inner.relations.bound as usize
     }
 
     /// The number of a relation that some source has.
@@ -166,10 +170,8 @@ impl SourceIndex {
 
     /// What is known about a source, if it is this very one that was taken in.
     pub(crate) fn numbered(&self, source: &SourcePackage) -> Option<&Numbered> {
-        let number = self.number(&source.pkgbase)? as usize;
-        let known = self.inner.sources[number].as_deref()?;
-        let numbered = self.inner.numbered[number].as_deref();
-        numbered.filter(|_| std::ptr::eq(known, source))
+        let number = *self.inner.addresses.get(&address(source))?;
+        self.inner.numbered[number as usize].as_deref()
     }
 
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
@@ -197,6 +199,10 @@ impl<S: Into<Arc<SourcePackage>>> FromIterator<S> for SourceIndex {
         }
         index
     }
+}
+
+fn address(source: &SourcePackage) -> usize {
+    std::ptr::from_ref(source).addr()
 }
 
 /// Calls back for each entry that a source has in the name table.

@@ -113,6 +113,7 @@ impl Conflicts {
             taken: Vec::new(),
             names: FxHashSet::default(),
             by_name: HashMap::default(),
+            met: Bits::new(mixed.index().relations()),
             detour: None,
         };
         for root in roots {
@@ -175,6 +176,9 @@ fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
     pairs
 }
 
+/// What a package needs to run, with its number if the index has one for it.
+type Need<'a> = (&'a Relation, Option<u32>);
+
 /// What pacman installs for some targets.
 struct Transaction<'t, 'a> {
     mixed: &'t Mixed<'a>,
@@ -188,6 +192,9 @@ struct Transaction<'t, 'a> {
     taken: Vec<(Package<'a>, &'a Relation)>,
     names: FxHashSet<&'a str>,
     by_name: HashMap<&'a str, Vec<Package<'a>>, FxBuildHasher>,
+    /// The relations of the index, by number, that something taken satisfies. Hundreds of packages
+    /// have the same few.
+    met: Bits,
     /// Where it first could not take what it would have taken by itself.
     detour: Option<Conflict<'a>>,
 }
@@ -196,18 +203,18 @@ impl<'a> Transaction<'_, 'a> {
     fn fill(&mut self) {
         for (target, root) in self.targets.clone() {
             // Depth first: packages with the relations that are left of them.
-            let mut stack: Vec<(Package<'a>, Vec<&'a Relation>)> = Vec::new();
+            let mut stack: Vec<Vec<Need<'a>>> = Vec::new();
             stack.extend(self.take(target, root));
-            while let Some((package, left)) = stack.last_mut() {
-                let package = *package;
-                let Some(relation) = left.pop() else {
+            while let Some(left) = stack.last_mut() {
+                let Some(need) = left.pop() else {
                     stack.pop();
                     continue;
                 };
-                let does = |package: Package<'a>| package.satisfies(relation, self.mixed.on());
-                if does(package) || self.is_met(relation) {
+                if self.is_need_met(need) {
                     continue;
                 }
+                let (relation, _) = need;
+                let does = |package: Package<'a>| package.satisfies(relation, self.mixed.on());
                 let may_be_wanted = self.target_names.contains(relation.name.as_str());
                 let targets = self.targets.iter().filter(|_| may_be_wanted);
                 let wanted = targets.map(|&(target, _)| target).find(|&it| does(it));
@@ -226,11 +233,7 @@ impl<'a> Transaction<'_, 'a> {
 
     /// Installs a package, unless one of its name is there already; answers
     /// with what it needs, the first one last.
-    fn take(
-        &mut self,
-        package: Package<'a>,
-        root: &'a Relation,
-    ) -> Option<(Package<'a>, Vec<&'a Relation>)> {
+    fn take(&mut self, package: Package<'a>, root: &'a Relation) -> Option<Vec<Need<'a>>> {
         if !self.names.insert(package.pkgname().as_str()) {
             return None;
         }
@@ -239,11 +242,22 @@ impl<'a> Transaction<'_, 'a> {
         for name in package.names(on) {
             self.by_name.entry(name).or_default().push(package);
         }
-        // The closure stops at the build's own packages.
-        let own = self.mixed.member_of(package) == Some(self.member);
-        let mut needs: Vec<&Relation> = package.depends(on).filter(|_| !own).collect();
+        let mut needs = self.needs(package);
         needs.reverse();
-        Some((package, needs))
+        Some(needs)
+    }
+
+    /// What a package needs to run. The closure stops at the build's own packages.
+    fn needs(&self, package: Package<'a>) -> Vec<Need<'a>> {
+        let on = self.mixed.on();
+        if self.mixed.member_of(package) == Some(self.member) {
+            return Vec::new();
+        }
+        if let Some((numbered, source, item)) = self.mixed.numbered(package) {
+            let depends = numbered.depends(source, item, on);
+            return depends.map(|(it, number)| (it, Some(number))).collect();
+        }
+        package.depends(on).map(|it| (it, None)).collect()
     }
 
     /// What pacman takes: never a second package of a name.
@@ -295,16 +309,13 @@ impl<'a> Transaction<'_, 'a> {
 
     /// A need that is not met because of two packages of one name: one of them
     /// would meet it, or something else was taken in its place.
-    fn unmet(&self) -> Option<Conflict<'a>> {
-        let on = self.mixed.on();
-        for &(package, root) in &self.taken {
-            if self.mixed.member_of(package) == Some(self.member) {
-                continue;
-            }
-            for relation in package.depends(on) {
-                if package.satisfies(relation, on) || self.is_met(relation) {
+    fn unmet(&mut self) -> Option<Conflict<'a>> {
+        for (package, root) in self.taken.clone() {
+            for need in self.needs(package) {
+                if self.is_need_met(need) {
                     continue;
                 }
+                let (relation, _) = need;
                 let wanted = resolve(self.mixed, relation).chosen;
                 let instead = wanted.and_then(|wanted| self.instead_of(wanted, root));
                 // Without a detour, what nothing satisfies is said elsewhere.
@@ -314,6 +325,17 @@ impl<'a> Transaction<'_, 'a> {
             }
         }
         None
+    }
+
+    /// Whether something that is taken satisfies a need. Once it is so, it stays so.
+    fn is_need_met(&mut self, (relation, number): Need<'a>) -> bool {
+        let Some(number) = number.map(|number| number as usize) else {
+            return self.is_met(relation);
+        };
+        if !self.met.contains(number) && self.is_met(relation) {
+            self.met.insert(number);
+        }
+        self.met.contains(number)
     }
 
     fn is_met(&self, relation: &Relation) -> bool {

@@ -179,6 +179,7 @@ pub(super) fn make_graph<'a>(
         let mut roots = Vec::new();
         if !elsewhere(number) {
             let own = maker.of_members[number].clone();
+            roots.reserve(own.build_count());
             for (kind, relation, number) in own.build_relations(member.source, on) {
                 let (root, resolved) = maker.root(kind, relation, number);
                 roots.push(root);
@@ -358,10 +359,12 @@ impl<'a> Maker<'a, '_> {
     fn follow(&mut self) {
         let on = self.mixed.on();
         let mut depends = Vec::new();
+        let (mut strong, mut weak) = (Vec::new(), Vec::new());
         while let Some(node) = self.graph.nodes.get(self.looked_at) {
             let (package, member) = (node.package, node.member);
             self.depends(package, member, &mut depends);
-            let (mut strong, mut weak) = (Vec::new(), Vec::new());
+            strong.clear();
+            weak.clear();
             for (relation, number) in depends.drain(..) {
                 if package.satisfies(relation, on) {
                     continue;
@@ -379,11 +382,11 @@ impl<'a> Maker<'a, '_> {
                 node.extras.extend(resolved.extra);
             }
             let node = &mut self.graph.nodes[self.looked_at];
-            (node.strong, node.weak) = (strong, weak);
-            for list in [&mut node.strong, &mut node.weak, &mut node.extras] {
+            for list in [&mut strong, &mut weak, &mut node.extras] {
                 list.sort_unstable();
                 list.dedup();
             }
+            (node.strong, node.weak) = (strong.clone(), weak.clone());
             self.looked_at += 1;
         }
     }

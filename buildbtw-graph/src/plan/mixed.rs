@@ -1,12 +1,13 @@
 //! The world in which the builds of a plan install packages: those of the
 //! members of the build set, newly made, before everything that is released.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::round::address;
 use super::worlds::{Package, Released, Sources, World, sort_by_name};
-use crate::index::SourceIndex;
+use crate::index::{Numbered, SourceIndex};
 use crate::names::{Architecture, PkgBase};
 use crate::source::SourcePackage;
 use crate::version::Version;
@@ -25,7 +26,10 @@ pub(super) struct Member<'a> {
 pub(super) struct Mixed<'a> {
     sources: Sources<'a>,
     released: Released<'a>,
-    members: HashMap<&'a PkgBase, (u32, Member<'a>), FxBuildHasher>,
+    members: Vec<Member<'a>>,
+    numbers: HashMap<&'a PkgBase, u32, FxBuildHasher>,
+    /// The same by the address of the source, which is found without reading a name.
+    addresses: FxHashMap<usize, u32>,
     made: FxHashSet<&'a str>,
 }
 
@@ -36,21 +40,24 @@ impl<'a> Mixed<'a> {
         released: Released<'a>,
         members: impl Iterator<Item = Member<'a>>,
     ) -> Self {
-        let mut made = FxHashSet::default();
-        let members = members
-            .enumerate()
-            .map(|(number, member)| {
-                let packages = member.source.pkgnames(sources.on);
-                made.extend(packages.map(|package| package.pkgname.as_str()));
-                (&member.source.pkgbase, (number as u32, member))
-            })
-            .collect();
-        Mixed {
+        let members: Vec<Member<'a>> = members.collect();
+        let mut mixed = Mixed {
             sources,
             released,
+            numbers: HashMap::with_capacity_and_hasher(members.len(), FxBuildHasher),
+            addresses: HashMap::with_capacity_and_hasher(members.len(), FxBuildHasher),
+            made: HashSet::with_capacity_and_hasher(members.len(), FxBuildHasher),
             members,
-            made,
+        };
+        for (number, member) in mixed.members.iter().enumerate() {
+            let packages = member.source.pkgnames(sources.on);
+            let names = packages.map(|package| package.pkgname.as_str());
+            mixed.made.extend(names);
+            mixed.numbers.insert(&member.source.pkgbase, number as u32);
+            let address = address(member.source);
+            mixed.addresses.insert(address, number as u32);
         }
+        mixed
     }
 
     /// The default branches.
@@ -62,18 +69,41 @@ impl<'a> Mixed<'a> {
     pub fn member_of(&self, package: Package<'_>) -> Option<u32> {
         match package {
             Package::Released(_) => None,
-            Package::Source(source, ..) => self.number(&source.pkgbase),
+            Package::Source(source, ..) => self.number_of(source),
         }
+    }
+
+    /// The numbers of the relations of a package's source, if the index has them, with its place there.
+    pub fn numbered(
+        &self,
+        package: Package<'a>,
+    ) -> Option<(&'a Numbered, &'a SourcePackage, usize)> {
+        let Package::Source(source, package, _) = package else {
+            return None;
+        };
+        let numbered = self.index().numbered(source)?;
+        let mut packages = source.packages.iter();
+        let item = packages.position(|it| std::ptr::eq(it, package))?;
+        Some((numbered, source, item))
     }
 
     /// The number of a member.
     pub fn number(&self, pkgbase: &PkgBase) -> Option<u32> {
-        self.members.get(pkgbase).map(|&(number, _)| number)
+        self.numbers.get(pkgbase).copied()
+    }
+
+    /// The number of the member that a source is, in this form or in another one.
+    fn number_of(&self, source: &SourcePackage) -> Option<u32> {
+        let known = self.addresses.get(&address(source)).copied();
+        known.or_else(|| self.number(&source.pkgbase))
     }
 
     fn hides(&self, package: Package<'_>) -> bool {
-        self.members.contains_key(package.pkgbase())
-            || self.made.contains(package.pkgname().as_str())
+        let is_member = match package {
+            Package::Source(source, ..) => self.number_of(source),
+            Package::Released(package) => self.number(&package.pkgbase),
+        };
+        is_member.is_some() || self.made.contains(package.pkgname().as_str())
     }
 
     /// The member's own form of a package that was found in the sources.
@@ -82,7 +112,7 @@ impl<'a> Mixed<'a> {
         source: &'a SourcePackage,
         package: &'a crate::source::SplitPackage,
     ) -> Option<Package<'a>> {
-        let &(_, member) = self.members.get(&source.pkgbase)?;
+        let member = self.members[self.number_of(source)? as usize];
         let own = if std::ptr::eq(member.source, source) {
             package
         } else {

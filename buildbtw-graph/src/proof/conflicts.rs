@@ -4,7 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lacks::assumed;
-use super::packages::Packages;
+use super::packages::{Packages, place_of};
 use super::parts::parts;
 use super::root::Root;
 use super::row::Row;
@@ -134,6 +134,9 @@ fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
     pairs
 }
 
+/// A relation of a package, with its number if the index has one for it.
+type Need<'w> = (&'w Relation, Option<u32>);
+
 /// What pacman does with a build's targets.
 struct Transaction<'c, 'p, 'w> {
     conflicts: &'c Conflicts<'p, 'w>,
@@ -148,6 +151,8 @@ struct Transaction<'c, 'p, 'w> {
     /// What was taken, by every name it goes by.
     named: FxHashMap<&'w str, Vec<Pkg<'w>>>,
     names: FxHashSet<&'w str>,
+    /// By number, the relations that something taken does.
+    done: Row,
     /// The first package that was not found because of its name.
     passed_over: Option<[&'w PkgName; 2]>,
 }
@@ -180,6 +185,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             taken: Vec::new(),
             named: FxHashMap::default(),
             names: FxHashSet::default(),
+            done: Row::new(conflicts.packages.index.relations()),
             passed_over: None,
         };
         for target in transaction.targets.clone() {
@@ -192,9 +198,30 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         self.conflicts.packages.on
     }
 
-    /// Whether a package is the build's own; its needs are not followed.
-    fn is_own(&self, pkg: Pkg<'w>) -> bool {
-        self.conflicts.root.maker(pkg) == Some(self.member)
+    /// What a package needs to run. Those of the build's own packages are not followed.
+    fn needs(&self, pkg: Pkg<'w>) -> Vec<Need<'w>> {
+        if self.conflicts.root.maker(pkg) == Some(self.member) {
+            return Vec::new();
+        }
+        let Packages { index, on, .. } = *self.conflicts.packages;
+        if let Pkg::Made { source, split, .. } = pkg
+            && let Some(numbered) = index.numbered(source)
+        {
+            let needs = numbered.depends(source, place_of(source, split), on);
+            return needs.map(|(it, number)| (it, Some(number))).collect();
+        }
+        pkg.depends(on).map(|it| (it, None)).collect()
+    }
+
+    /// Whether a need is met. Once it is, it stays so, as nothing is taken out again.
+    fn is_done(&mut self, (relation, number): Need<'w>) -> bool {
+        let Some(number) = number.map(|number| number as usize) else {
+            return self.is_met(relation);
+        };
+        if !self.done.has(number) && self.is_met(relation) {
+            self.done.add(number);
+        }
+        self.done.has(number)
     }
 
     fn take(&mut self, pkg: Pkg<'w>) -> bool {
@@ -254,16 +281,16 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         if !self.take(target) {
             return;
         }
-        let mut open = vec![(target, target.depends(on))];
-        while let Some((pkg, left)) = open.last_mut() {
-            let pkg = *pkg;
-            let Some(relation) = left.next().filter(|_| !self.is_own(pkg)) else {
+        let mut open = vec![self.needs(target).into_iter()];
+        while let Some(left) = open.last_mut() {
+            let Some(need) = left.next() else {
                 open.pop();
                 continue;
             };
-            if pkg.does(relation, on) || self.is_met(relation) {
+            if self.is_done(need) {
                 continue;
             }
+            let (relation, _) = need;
             let known = self.asked_for.contains(relation.name.as_str());
             let mut targets = self.targets.iter().copied().filter(|_| known);
             let wanted = targets.find(|other| other.does(relation, on));
@@ -271,7 +298,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
                 continue;
             };
             if self.take(next) {
-                open.push((next, next.depends(on)));
+                open.push(self.needs(next).into_iter());
             } else {
                 // A target whose name was taken before its turn.
                 self.passed_over.get_or_insert([next.name(); 2]);
@@ -280,13 +307,12 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
     }
 
     /// A package that is needed, but whose name another one has taken.
-    fn missed(&self) -> Option<[&'w PkgName; 2]> {
+    fn missed(&mut self) -> Option<[&'w PkgName; 2]> {
         let on = self.on();
-        let all = self.taken.iter().filter(|&&pkg| !self.is_own(pkg));
-        let needs = all.flat_map(|pkg| pkg.depends(on).map(move |relation| (pkg, relation)));
-        let mut unmet =
-            needs.filter(|(pkg, relation)| !pkg.does(relation, on) && !self.is_met(relation));
-        unmet.find_map(|(_, relation)| {
+        let needs = self.taken.iter().flat_map(|&pkg| self.needs(pkg));
+        let mut needs: Vec<Need<'w>> = needs.collect();
+        needs.retain(|&need| !self.is_done(need));
+        needs.into_iter().find_map(|(relation, _)| {
             let wanted = satisfiers(self.conflicts.root, relation, on);
             let wanted = wanted.first().map(|wanted| wanted.name());
             let mut taken = self.taken.iter().map(|pkg| pkg.name());

@@ -18,7 +18,7 @@ impl Replay<'_, '_> {
         flaws: &mut Vec<Flaw>,
     ) {
         let mut texts = build.install.iter().map(String::as_str).peekable();
-        let mut seen: Vec<&Relation> = Vec::new();
+        let mut seen: Vec<&Relation> = Vec::with_capacity(self.packages.targets[member].len());
         let mut wrong = |relation: &str| {
             flaws.push(Flaw::WrongInstall {
                 build: build.key(),

@@ -9,11 +9,11 @@ use super::parts::parts;
 use super::root::{Member, Root};
 use super::row::Row;
 use super::worlds::{Pkg, Worlds, satisfiers};
-use crate::index::{Numbered, Numbering};
+use crate::index::{Numbered, Numbering, SourceIndex};
 use crate::names::{Architecture, PkgBase};
 use crate::plan::PlannedBuild;
 use crate::relation::Relation;
-use crate::source::{RelationKind, SplitPackage};
+use crate::source::{RelationKind, SourcePackage, SplitPackage};
 
 /// A package that can be installed.
 pub(super) struct Node<'w> {
@@ -53,6 +53,7 @@ pub(super) struct Target<'w> {
 /// All that the builds of a set install.
 pub(super) struct Packages<'w> {
     pub on: &'w Architecture,
+    pub index: &'w SourceIndex,
     pub nodes: Vec<Node<'w>>,
     pub marks: Vec<Mark<'w>>,
     /// What each member's build installs by name.
@@ -60,6 +61,12 @@ pub(super) struct Packages<'w> {
     part: Vec<u32>,
     /// What each part brings along: members and, behind them, marks.
     brings: Vec<Row>,
+}
+
+/// The number of a package in its source.
+pub(super) fn place_of(source: &SourcePackage, split: &SplitPackage) -> usize {
+    let (from, to) = (source.packages.as_ptr(), std::ptr::from_ref(split));
+    (to as usize - from as usize) / size_of::<SplitPackage>()
 }
 
 struct Gatherer<'g, 'v, 'w> {
@@ -148,8 +155,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
     fn needs(&mut self, pkg: Pkg<'w>, member: Option<u32>) -> Vec<(&'w Relation, u32)> {
         match pkg {
             Pkg::Made { source, split, .. } => {
-                let (from, to) = (source.packages.as_ptr(), std::ptr::from_ref(split));
-                let item = (to as usize - from as usize) / size_of::<SplitPackage>();
+                let item = place_of(source, split);
                 let of_branch = || self.numbering.of(source);
                 let own = member.map(|member| &self.of_members[member as usize]);
                 let own = own.map_or_else(of_branch, |own| Cow::Borrowed(&**own));
@@ -232,6 +238,7 @@ impl<'w> Packages<'w> {
         gatherer.follow_all();
         let mut packages = Packages {
             on: worlds.on,
+            index: worlds.sources,
             nodes: gatherer.nodes,
             marks: gatherer.marks,
             targets,

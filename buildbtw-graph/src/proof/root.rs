@@ -19,6 +19,8 @@ pub(super) struct Root<'v, 'w> {
     worlds: &'v Worlds<'w>,
     members: &'w [Member<'w>],
     numbers: FxHashMap<&'w str, u32>,
+    /// The same by where the sources stand.
+    keys: FxHashMap<usize, u32>,
     made: FxHashSet<&'w str>,
 }
 
@@ -28,11 +30,13 @@ impl<'v, 'w> Root<'v, 'w> {
             worlds,
             members,
             numbers: FxHashMap::default(),
+            keys: FxHashMap::default(),
             made: FxHashSet::default(),
         };
         for (number, member) in members.iter().enumerate() {
             let name = member.source.pkgbase.as_str();
             root.numbers.insert(name, number as u32);
+            root.keys.insert(key(&member.source), number as u32);
             let made = member.source.packages.iter();
             let made = made.filter(|split| split.is_made_for(worlds.on));
             root.made.extend(made.map(|split| split.pkgname.as_str()));
@@ -44,7 +48,10 @@ impl<'v, 'w> Root<'v, 'w> {
     pub fn maker(&self, pkg: Pkg<'_>) -> Option<u32> {
         match pkg {
             Pkg::Stored(_) => None,
-            Pkg::Made { source, .. } => self.number(&source.pkgbase),
+            Pkg::Made { source, .. } => {
+                let known = self.keys.get(&key(source)).copied();
+                known.or_else(|| self.number(&source.pkgbase))
+            }
         }
     }
 
@@ -65,6 +72,10 @@ impl<'v, 'w> Root<'v, 'w> {
     }
 }
 
+fn key(source: &SourcePackage) -> usize {
+    std::ptr::from_ref(source) as usize
+}
+
 impl<'w> Lookup<'w> for Root<'_, 'w> {
     fn look_up(&self, name: &str, by: By, found: &mut Vec<Pkg<'w>>) {
         let mut new = Vec::new();
@@ -78,7 +89,10 @@ impl<'w> Lookup<'w> for Root<'_, 'w> {
         let mut old = Vec::new();
         AsReleased(self.worlds).look_up(name, by, &mut old);
         old.retain(|pkg| {
-            let replaced = self.numbers.contains_key(pkg.base().as_str());
+            let replaced = match pkg {
+                Pkg::Made { .. } => self.maker(*pkg).is_some(),
+                Pkg::Stored(_) => self.numbers.contains_key(pkg.base().as_str()),
+            };
             !replaced && !self.made.contains(pkg.name().as_str())
         });
         found.extend(old);
