@@ -14,7 +14,7 @@ use super::options::{PlanOptions, Scope, Via};
 use super::output::{Because, Broken, PlanWarning, World as Origin};
 use super::round::{Reason, Rebuilt, Round, Seen, address};
 use super::worlds::{Package, Released, Sources, World, resolve};
-use crate::index::Place;
+use crate::index::{Place, Wanted};
 use crate::names::PkgBase;
 use crate::relation::Relation;
 use crate::source::{RelationKind, SourcePackage, SplitPackage};
@@ -241,7 +241,10 @@ impl<'a> Search<'_, 'a> {
         names.dedup();
         for name in names {
             if let Some(slot) = sources.base.slot(name) {
-                for wanted in slot.wanted.iter().filter(|it| leads_to(&it.relation)) {
+                // Late in the search nearly everybody joined long ago: that is asked first.
+                let open = |it: &&Wanted| it.users.iter().any(|&place| self.may_join(place));
+                let open = slot.wanted.iter().filter(open);
+                for wanted in open.filter(|it| leads_to(&it.relation)) {
                     self.users_of(&wanted.relation, pkgbase, &wanted.users, round);
                 }
             }
@@ -279,19 +282,19 @@ impl<'a> Search<'_, 'a> {
             return;
         }
         let sources = &self.worlds.sources;
-        let sections = self.via.makedepends || self.via.checkdepends;
-        for &place in places {
-            let is_section = place.item == Place::BUILD;
-            if (is_section && !sections)
-                || self.seen.has(place)
-                || sources.hides.contains(&place.container)
-            {
-                continue;
-            }
+        for &place in places.iter().filter(|&&place| self.may_join(place)) {
             let (owner, package) = sources.base.package(place);
             let user = (owner, package, Some(place.container));
             self.user(relation, of, user, round);
         }
+    }
+
+    /// Whether somebody of the default branches would join by a relation.
+    fn may_join(&self, place: Place) -> bool {
+        let sections = self.via.makedepends || self.via.checkdepends;
+        (place.item != Place::BUILD || sections)
+            && !self.seen.has(place)
+            && !self.worlds.sources.hides.contains(&place.container)
     }
 
     /// Lets a user of a relation that leads to a rebuilt package join, if it has

@@ -58,6 +58,8 @@ struct Search<'s, 'w> {
     seen: FxHashSet<(usize, &'w str)>,
     /// The packages of sources among them, by address.
     seen_splits: FxHashSet<usize>,
+    /// The places of those of the default branches that joined by a relation.
+    seen_places: FxHashSet<Place>,
     /// By number, what relations lead to after the change.
     after: Vec<Option<Option<Pkg<'w>>>>,
     released: Known<'w>,
@@ -87,6 +89,7 @@ impl<'s, 'w> Search<'s, 'w> {
             next: Vec::new(),
             seen: FxHashSet::default(),
             seen_splits: FxHashSet::default(),
+            seen_places: FxHashSet::default(),
             after: Vec::new(),
             released: Known::default(),
         }
@@ -239,7 +242,7 @@ impl<'s, 'w> Search<'s, 'w> {
     fn join_all(&mut self, wanted: &'w Wanted, sections: bool) {
         let relation = &*wanted.relation;
         for &place in &wanted.users {
-            if place.item == Place::BUILD && !sections {
+            if (place.item == Place::BUILD && !sections) || self.seen_places.contains(&place) {
                 continue;
             }
             let Some((source, split)) = self.worlds.unchanged(place) else {
@@ -256,8 +259,17 @@ impl<'s, 'w> Search<'s, 'w> {
             let always = split.is_some_and(|split| split.depends.only.is_empty());
             if always || self.counting(source, split).any(|it| it == relation) {
                 self.join(source, split);
+                self.seen_places.insert(place);
             }
         }
+    }
+
+    /// Whether a relation has a user who did not join yet.
+    fn is_open(&self, wanted: &Wanted, sections: bool) -> bool {
+        let mut users = wanted.users.iter();
+        users.any(|place| {
+            (place.item != Place::BUILD || sections) && !self.seen_places.contains(place)
+        })
     }
 
     fn dependents(&mut self, (rebuilt, pkgname): Rebuilt<'w>) {
@@ -273,6 +285,10 @@ impl<'s, 'w> Search<'s, 'w> {
             };
             for name in pkg.names(worlds.on) {
                 for wanted in worlds.relations_to(name) {
+                    // Where all joined before, what it leads to is of no interest.
+                    if !self.is_open(wanted, sections) {
+                        continue;
+                    }
                     let found = self.found_after(wanted);
                     if found.is_some_and(|found| found.key() == pkg.key()) {
                         self.join_all(wanted, sections);
