@@ -77,8 +77,16 @@ impl Bits {
 
     /// Whether some number is in both sets.
     pub fn meets(&self, other: &Bits) -> bool {
-        let mut words = self.words.iter().zip(&other.words);
-        words.any(|(word, other)| word & other != 0)
+        // Eight words at a time are looked at together, which compilers make few instructions of.
+        let bound = self.words.len().min(other.words.len());
+        let (one, one_rest) = self.words[..bound].as_chunks::<8>();
+        let (other, other_rest) = other.words[..bound].as_chunks::<8>();
+        let meet = |(one, other): (&[u64; 8], &[u64; 8])| {
+            let both = one.iter().zip(other).map(|(word, other)| word & other);
+            both.fold(0, |all, both| all | both) != 0
+        };
+        let rest = one_rest.iter().zip(other_rest);
+        one.iter().zip(other).any(meet) || rest.into_iter().any(|(word, other)| word & other != 0)
     }
 
     pub fn unite(&mut self, other: &Bits) {
@@ -90,6 +98,13 @@ impl Bits {
     pub fn subtract(&mut self, other: &Bits) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word &= !other;
+        }
+    }
+
+    /// Leaves only what is in the other set as well.
+    pub fn intersect(&mut self, other: &Bits) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
         }
     }
 

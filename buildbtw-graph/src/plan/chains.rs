@@ -54,6 +54,8 @@ pub(super) struct Chains<'g, 'a> {
     visits: [Vec<Visit>; 2],
     walk: u32,
     queue: Vec<u32>,
+    /// The members that are still to be found.
+    left: Vec<u32>,
 }
 
 impl<'g, 'a> Chains<'g, 'a> {
@@ -65,6 +67,7 @@ impl<'g, 'a> Chains<'g, 'a> {
             visits: [vec![Visit::default(); nodes], vec![Visit::default(); nodes]],
             walk: 0,
             queue: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -72,7 +75,9 @@ impl<'g, 'a> Chains<'g, 'a> {
     pub fn find(&mut self, build: u32, mut targets: Bits) -> Vec<Chain<'a>> {
         self.walk += 1;
         let mut chains = Vec::new();
-        let mut left: Vec<u32> = targets.iter().map(|to| to as u32).collect();
+        let mut left = std::mem::take(&mut self.left);
+        left.clear();
+        left.extend(targets.iter().map(|to| to as u32));
         let graph = self.graph;
         let roots: Vec<&Root<'a>> = graph.all_roots(build as usize).collect();
         for (step, full) in STEPS {
@@ -118,6 +123,7 @@ impl<'g, 'a> Chains<'g, 'a> {
             }
         }
         chains.sort_by_key(|chain| chain.to);
+        self.left = left;
         chains
     }
 

@@ -14,6 +14,9 @@ const ROUNDS: usize = 4;
 
 /// What a node is worth above all others when it waits for nothing wanted.
 const WAITS_FOR_NOTHING: i32 = 1 << 29;
+/// So many nodes are looked through at a time.
+const CHUNK: usize = 64;
+
 /// The worth of a node that cannot be next.
 const NOT_NEXT: i32 = i32::MIN;
 
@@ -72,11 +75,19 @@ impl Problem {
         }
         let mut line = Vec::with_capacity(nodes);
         for _ in 0..nodes {
-            let best = worth.iter().copied().max().unwrap_or(NOT_NEXT);
             // Of equals the one with the lowest number.
-            let Some(node) = worth.iter().position(|&worth| worth == best) else {
+            let (mut best, mut start) = (NOT_NEXT, 0);
+            for (at, some) in worth.chunks(CHUNK).enumerate() {
+                let most = some.iter().copied().max().unwrap_or(NOT_NEXT);
+                if most > best {
+                    (best, start) = (most, at * CHUNK);
+                }
+            }
+            let mut after = worth[start..].iter();
+            let Some(node) = after.position(|&worth| worth == best) else {
                 break;
             };
+            let node = start + node;
             done[node] = true;
             worth[node] = NOT_NEXT;
             let mut change = |other: usize, wanted_needs: &[i32], helped: &[i32], open: i32| {

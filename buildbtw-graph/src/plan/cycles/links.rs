@@ -44,17 +44,19 @@ pub(super) struct Links {
 
 impl Links {
     fn new(rows: &[Bits]) -> Self {
-        Links::of_lists(rows.iter().map(|row| row.iter().map(|other| other as u32)))
+        let count = rows.iter().map(Bits::count).sum();
+        let lists = rows.iter().map(|row| row.iter().map(|other| other as u32));
+        Links::of_lists(lists, count)
     }
 
-    /// The links of each node, one node after the other.
-    pub fn of_lists<L: Iterator<Item = u32>>(lists: impl Iterator<Item = L>) -> Self {
+    /// The links of each node, one node after the other; not many more than `about` of them.
+    pub fn of_lists<L: Iterator<Item = u32>>(lists: impl Iterator<Item = L>, about: usize) -> Self {
         let mut links = Links {
             start: vec![0],
-            to: Vec::new(),
+            to: Vec::with_capacity(about),
         };
         for list in lists {
-            links.to.extend(list);
+            list.for_each(|other| links.to.push(other));
             links.start.push(links.to.len() as u32);
         }
         links

@@ -70,7 +70,9 @@ impl Kept {
 
     fn unite(&mut self, build: usize, more: &Bits) {
         self.rows[build].unite(more);
-        self.direct[build].extend(more.iter().map(|other| other as u32));
+        let direct = &mut self.direct[build];
+        direct.reserve(more.count());
+        more.iter().for_each(|other| direct.push(other as u32));
     }
 }
 
@@ -112,11 +114,11 @@ pub(super) fn settle_class(class: usize, wanted: &[Bits], kept: &mut Kept, settl
         place[build as usize] = at;
     }
     let mut against = Vec::new();
+    let mut later = Vec::new();
     for (build, wanted) in wanted.iter().enumerate() {
-        let later: Vec<usize> = wanted
-            .iter()
-            .filter(|&other| place[other] > place[build])
-            .collect();
+        later.clear();
+        let at = place[build];
+        later.extend(wanted.iter().filter(|&other| place[other] > at));
         // A check is skipped as a whole or not at all.
         if later.is_empty() {
             kept.unite(build, wanted);
@@ -126,7 +128,7 @@ pub(super) fn settle_class(class: usize, wanted: &[Bits], kept: &mut Kept, settl
             let mut agreeing = wanted.clone();
             later.iter().for_each(|&other| agreeing.remove(other));
             kept.unite(build, &agreeing);
-            against.push((build, later));
+            against.push((build, later.clone()));
         }
     }
     // Nothing to decide: who waits for whom need not be known.
@@ -220,7 +222,8 @@ impl<'l> Waiting<'l> {
         let mut more = self.reach[other].clone();
         more.insert(other);
         for (at, row) in self.reach.iter_mut().enumerate() {
-            if at == build || row.contains(build) {
+            // Whoever waits for the other already waits for all of that.
+            if (at == build || row.contains(build)) && !row.contains(other) {
                 row.unite(&more);
             }
         }

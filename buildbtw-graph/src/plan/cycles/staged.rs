@@ -48,15 +48,23 @@ fn arranged(kept: &Kept, wanted: &[Bits]) -> Vec<u32> {
             number[node as usize] = at as u32;
         }
         let inside = |other: u32| Some(number[other as usize]).filter(|&at| at != OUTSIDE);
-        let kept = nodes.iter().map(|&node| {
-            let direct = kept.direct[node as usize].iter();
-            direct.filter_map(|&other| inside(other))
-        });
-        let wanted = nodes.iter().map(|&node| {
-            let row = wanted[node as usize].iter();
-            row.filter_map(|other| inside(other as u32))
-        });
-        let problem = Problem::new(Links::of_lists(kept), Links::of_lists(wanted));
+        // More than lie inside, but not by much.
+        let sum = |count: &dyn Fn(usize) -> usize| nodes.iter().map(|&it| count(it as usize)).sum();
+        let kept_links = Links::of_lists(
+            nodes.iter().map(|&node| {
+                let direct = kept.direct[node as usize].iter();
+                direct.filter_map(|&other| inside(other))
+            }),
+            sum(&|node| kept.direct[node].len()),
+        );
+        let wanted_links = Links::of_lists(
+            nodes.iter().map(|&node| {
+                let row = wanted[node as usize].iter();
+                row.filter_map(|other| inside(other as u32))
+            }),
+            sum(&|node| wanted[node].count()),
+        );
+        let problem = Problem::new(kept_links, wanted_links);
         for &node in nodes {
             number[node as usize] = OUTSIDE;
         }

@@ -118,40 +118,40 @@ impl Tangle {
             number[node as usize] = at;
         }
         let is_hard = nodes.iter().any(|&node| !hard[node as usize].is_empty());
-        let classes_of = |(own, (&node, strong)): (usize, (&u32, &Strong))| {
+        let classes_of = |(&node, strong): (&u32, &Strong)| {
             let needs = &needs[node as usize];
             let hard = &hard[node as usize];
             let mut rows: [Bits; CLASSES.len()] = CLASSES.map(|(_, hard)| match hard && !is_hard {
                 true => Bits::default(),
                 false => Bits::new(size),
             });
-            // Both rise.
-            let mut check = needs.check.iter().peekable();
-            for other in needs.all.iter_both(&inside).filter(|&it| number[it] != own) {
-                while check.next_if(|&&it| (it as usize) < other).is_some() {}
-                let class = if check.peek() == Some(&&(other as u32)) {
-                    CHECK
-                } else {
-                    let kind = if strong.depends.contains(other) {
-                        RelationKind::Depends
-                    } else if strong.makedepends.contains(other) {
-                        RelationKind::Makedepends
-                    } else {
-                        RelationKind::Implicit
-                    };
-                    let is_hard = hard.binary_search(&(other as u32)).is_ok();
-                    class_of(kind, is_hard)
-                };
-                rows[class].insert(number[other]);
+            let mut put = |kind: RelationKind, other: usize| {
+                let is_hard = hard.binary_search(&(other as u32)).is_ok();
+                rows[class_of(kind, is_hard)].insert(number[other]);
+            };
+            let mut left = needs.all.clone();
+            left.intersect(&inside);
+            left.remove(node as usize);
+            for other in needs.check.iter().map(|&other| other as usize) {
+                if left.contains(other) {
+                    left.remove(other);
+                    put(RelationKind::Checkdepends, other);
+                }
             }
+            let strong = [
+                (RelationKind::Depends, &strong.depends),
+                (RelationKind::Makedepends, &strong.makedepends),
+            ];
+            for (kind, these) in strong {
+                left.iter_both(these).for_each(|other| put(kind, other));
+                left.subtract(these);
+            }
+            left.iter()
+                .for_each(|other| put(RelationKind::Implicit, other));
             rows
         };
-        let of_nodes: Vec<[Bits; CLASSES.len()]> = nodes
-            .par_iter()
-            .zip(strong)
-            .enumerate()
-            .map(classes_of)
-            .collect();
+        let of_nodes: Vec<[Bits; CLASSES.len()]> =
+            nodes.par_iter().zip(strong).map(classes_of).collect();
         let mut pairs: [Vec<Bits>; CLASSES.len()] = Default::default();
         for rows in of_nodes {
             for (row, rows) in rows.into_iter().zip(&mut pairs) {
