@@ -7,11 +7,13 @@ mod stage;
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::namespaces::WaiveRequest;
 use buildbtw_api::priority::PriorityRequest;
-use buildbtw_api::{BuildStatus, ProblemType, WorkerId};
+use buildbtw_api::{BuildStatus, OutcomeClass, ProblemType, WorkerId};
 use buildbtw_graph::Scope;
+use buildbtw_server::clock::{self, Simulated};
 use buildbtw_server::db::workers;
 use buildbtw_server::dispatch::{claim, reports};
 use buildbtw_server::scheduler::Told;
+use jiff::Timestamp;
 use stage::{Stage, Worker, srcinfo, until};
 
 async fn status(stage: &Stage, namespace: &str, pkgbase: &str) -> BuildStatus {
@@ -179,5 +181,25 @@ async fn what_a_faster_worker_ends_sooner_is_not_begun_by_a_slow_one_because_mor
     assert!(given.is_none(), "{given:?}");
     let given = claim::try_claim(server, ids[1]).await.unwrap().given();
     assert!(given.is_some());
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_machinery_failed_on_one_worker_is_kept_for_another() {
+    let stage = Stage::with_namespace_of("n", &["p".to_owned()]).await;
+    let (unlucky, other) = (stage.worker("unlucky").await, stage.worker("other").await);
+    let run = unlucky.claim().await;
+    unlucky.fail(&run, OutcomeClass::Infrastructure).await;
+    let minute = jiff::SignedDuration::from_mins(1);
+    let simulated = Simulated {
+        wall: Timestamp::now() + minute,
+        monotonic: std::time::Instant::now(),
+    };
+    clock::simulate(Some(simulated));
+    let given = claim::try_claim(stage.server(), unlucky.id).await.unwrap();
+    assert!(given.given().is_none());
+    let given = claim::try_claim(stage.server(), other.id).await.unwrap();
+    assert!(given.given().is_some());
+    clock::simulate(None);
     stage.stop().await;
 }

@@ -6,6 +6,7 @@ mod stage;
 
 use buildbtw_api::builds::BuildQuery;
 use buildbtw_api::events::EventKind;
+use buildbtw_api::namespaces::RetryRequest;
 use buildbtw_api::workers::Worker as Shown;
 use buildbtw_api::{BuildStatus, OutcomeClass, WorkerId, WorkerMode};
 use buildbtw_graph::Scope;
@@ -291,5 +292,31 @@ async fn a_worker_that_is_alone_is_not_suspected() {
     // When another one comes, there is somebody to try what failed.
     let _other = stage.worker("other").await;
     assert_eq!(shown(&stage, one.id).await.mode.mode, WorkerMode::SetAside);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_passes_elsewhere_when_it_is_retried_speaks_against_a_worker_that_also_succeeds() {
+    let names: Vec<String> = (0..6).map(|number| format!("p{number}")).collect();
+    let stage = Stage::with_namespace_of("n", &names).await;
+    let (bad, good) = (stage.worker("bad").await, stage.worker("good").await);
+    for _ in 0..3 {
+        let run = bad.claim().await;
+        bad.fail(&run, OutcomeClass::Package).await;
+        let run = bad.claim().await;
+        bad.succeed(&run).await;
+    }
+    assert_eq!(shown(&stage, bad.id).await.mode.mode, WorkerMode::Active);
+    let retry = RetryRequest::default();
+    let namespace = "n".parse().unwrap();
+    stage.client().retry(&namespace, &retry).await.unwrap();
+    for _ in 0..3 {
+        let run = good.claim().await;
+        good.succeed(&run).await;
+    }
+    until(&stage, || async {
+        shown(&stage, bad.id).await.mode.mode == WorkerMode::SetAside
+    })
+    .await;
     stage.stop().await;
 }

@@ -13,9 +13,8 @@ use crate::problems::HttpProblem;
 /// A page that cannot be shown, or a form that was not taken.
 #[derive(Debug, Clone)]
 pub struct PageError {
+    /// Its hint is the one for who clicks.
     problem: Problem,
-    /// What to do about it.
-    hint: Option<String>,
     /// The form, to be mended and sent once more.
     again: Option<Box<Again>>,
     /// Where somebody came from: its address, and what the link says.
@@ -49,8 +48,10 @@ impl<E: Into<HttpProblem>> From<E> for PageError {
             hint_on_page,
         } = error.into();
         Self {
-            problem,
-            hint: hint_on_page,
+            problem: Problem {
+                hint: hint_on_page,
+                ..problem
+            },
             again: None,
             way: None,
         }
@@ -89,7 +90,7 @@ impl PageError {
         ways.extend(near.filter(|near| ways.iter().all(|way| way.0 != near.0)));
         ways.push(("/".to_owned(), "All namespaces".to_owned()));
         let page = ErrorPage {
-            hint: self.hint.as_deref().map(pieces),
+            hint: self.problem.hint.as_deref().map(pieces),
             title: self.problem.title,
             detail: pieces(&self.problem.detail),
             again: self.again.map(|form| *form),
