@@ -10,6 +10,7 @@ use buildbtw_api::priority::PriorityRequest;
 use buildbtw_api::{BuildStatus, OutcomeClass, ProblemType, WorkerId};
 use buildbtw_graph::Scope;
 use buildbtw_server::clock::{self, Simulated};
+use buildbtw_server::config::Config;
 use buildbtw_server::db::workers;
 use buildbtw_server::dispatch::{claim, reports};
 use buildbtw_server::scheduler::Told;
@@ -201,5 +202,30 @@ async fn what_the_machinery_failed_on_one_worker_is_kept_for_another() {
     let given = claim::try_claim(stage.server(), other.id).await.unwrap();
     assert!(given.given().is_some());
     clock::simulate(None);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn what_fits_a_worker_is_found_however_much_stands_before_it() {
+    let mut names: Vec<String> = (10..30).map(|number| format!("p{number}")).collect();
+    let hints = tempfile::NamedTempFile::new().unwrap();
+    let hint = |name: &String| {
+        format!(
+            "[[hint]]\npkgbase = \"{name}\"\nlabels = [\"kvm\"]\nexpires = \"2999-01-01\"\nreason = \"it needs one\"\n"
+        )
+    };
+    let texts: Vec<String> = names.iter().map(hint).collect();
+    std::fs::write(hints.path(), texts.concat()).unwrap();
+    names.push("small".to_owned());
+    let sources = names.iter();
+    let sources: Vec<(&str, String)> = sources
+        .map(|name| (name.as_str(), srcinfo(name, "1", &[])))
+        .collect();
+    let change = |config: &mut Config| config.hints_file = Some(hints.path().to_owned());
+    let stage = Stage::start_with(&sources, change).await;
+    stage.namespace_of("n", &names).await;
+    let worker = stage.worker("w").await;
+    let given = claim::try_claim(stage.server(), worker.id).await.unwrap();
+    assert_eq!(given.given().unwrap().build.pkgbase.as_str(), "small");
     stage.stop().await;
 }
