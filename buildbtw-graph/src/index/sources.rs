@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::address::address;
 use super::names::{List, NameTable, Place, Slot};
 use super::numbered::Numbered;
 use crate::names::PkgBase;
@@ -84,7 +85,9 @@ impl SourceIndex {
             names.add_user(relation, place, || relations.next())
         });
         inner.numbered[number as usize] = Some(Arc::new(numbered));
-        inner.addresses.insert(address(&source), number);
+        inner
+            .addresses
+            .insert(address::<SourcePackage>(&source), number);
         inner.sources[number as usize] = Some(source);
         replaced
     }
@@ -94,7 +97,7 @@ impl SourceIndex {
         let number = self.number(pkgbase)?;
         let inner = Arc::make_mut(&mut self.inner);
         let source = inner.sources[number as usize].take()?;
-        inner.addresses.remove(&address(&source));
+        inner.addresses.remove(&address::<SourcePackage>(&source));
         let names = &mut inner.names;
         each_entry(&source, number, |list, name, place| {
             names.remove(list, name, place)
@@ -170,7 +173,10 @@ impl SourceIndex {
 
     /// What is known about a source, if it is this very one that was taken in.
     pub(crate) fn numbered(&self, source: &SourcePackage) -> Option<&Numbered> {
-        let number = *self.inner.addresses.get(&address(source))?;
+        let number = *self
+            .inner
+            .addresses
+            .get(&address::<SourcePackage>(source))?;
         self.inner.numbered[number as usize].as_deref()
     }
 
@@ -199,10 +205,6 @@ impl<S: Into<Arc<SourcePackage>>> FromIterator<S> for SourceIndex {
         }
         index
     }
-}
-
-fn address(source: &SourcePackage) -> usize {
-    std::ptr::from_ref(source).addr()
 }
 
 /// Calls back for each entry that a source has in the name table.

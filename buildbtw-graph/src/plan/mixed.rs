@@ -5,9 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use super::round::address;
 use super::worlds::{Package, Released, Sources, World, sort_by_name};
-use crate::index::{Numbered, SourceIndex};
+use crate::index::{Numbered, SourceIndex, address};
 use crate::names::{Architecture, PkgBase};
 use crate::source::SourcePackage;
 use crate::version::Version;
@@ -54,7 +53,7 @@ impl<'a> Mixed<'a> {
             let names = packages.map(|package| package.pkgname.as_str());
             mixed.made.extend(names);
             mixed.numbers.insert(&member.source.pkgbase, number as u32);
-            let address = address(member.source);
+            let address = address::<SourcePackage>(member.source);
             mixed.addresses.insert(address, number as u32);
         }
         mixed
@@ -94,7 +93,10 @@ impl<'a> Mixed<'a> {
 
     /// The number of the member that a source is, in this form or in another one.
     fn number_of(&self, source: &SourcePackage) -> Option<u32> {
-        let known = self.addresses.get(&address(source)).copied();
+        let known = self
+            .addresses
+            .get(&address::<SourcePackage>(source))
+            .copied();
         known.or_else(|| self.number(&source.pkgbase))
     }
 

@@ -10,15 +10,10 @@ use std::collections::BTreeSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::output::{Dependent, PlanWarning, World as Origin};
-use crate::index::Place;
+use crate::index::{Place, address};
 use crate::names::{PkgBase, PkgName};
 use crate::relation::Relation;
 use crate::source::{SourcePackage, SplitPackage};
-
-/// What tells two sources, or two packages, apart while a plan is made.
-pub(super) fn address<T>(of: &T) -> usize {
-    std::ptr::from_ref(of).addr()
-}
 
 /// A package that is rebuilt; there may only be a released one of that name.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::index::{Place, ReleasedIndex, Slot, SourceIndex};
+use crate::index::{Place, ReleasedIndex, Slot, SourceIndex, address};
 use crate::names::{Architecture, PkgBase, PkgName};
 use crate::relation::Relation;
 use crate::released::ReleasedPackage;
@@ -91,8 +91,8 @@ impl<'a> Package<'a> {
     /// What tells two packages apart for as long as a plan is made.
     pub fn address(self) -> usize {
         match self {
-            Package::Source(_, package, _) => std::ptr::from_ref(package).addr(),
-            Package::Released(package) => std::ptr::from_ref(package).addr(),
+            Package::Source(_, package, _) => address(package),
+            Package::Released(package) => address(package),
         }
     }
 }

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::root::{Member, Root};
 use super::worlds::{After, AsReleased, Base, Before, Lookup, Pkg, Worlds, satisfiers};
-use crate::index::{Place, Wanted};
+use crate::index::{Place, Wanted, address};
 use crate::names::{PkgBase, PkgName};
 use crate::plan::{PlanOptions, Scope};
 use crate::relation::Relation;
@@ -76,10 +76,6 @@ fn leads_to<'w>(
         .or_insert_with(|| satisfiers(lookup, relation, worlds.on).first().copied())
 }
 
-fn address(source: &SourcePackage) -> usize {
-    std::ptr::from_ref(source) as usize
-}
-
 impl<'s, 'w> Search<'s, 'w> {
     fn new(worlds: &'s Worlds<'w>, options: &'s PlanOptions) -> Self {
         Search {
@@ -125,7 +121,7 @@ impl<'s, 'w> Search<'s, 'w> {
 
     fn take(&mut self, source: &'w SourcePackage, name: &'w str) {
         self.members.insert(&source.pkgbase);
-        if self.seen.insert((address(source), name)) {
+        if self.seen.insert((address::<SourcePackage>(source), name)) {
             self.next.push((source, name));
         }
     }

@@ -3,6 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::worlds::{After, AsReleased, By, Lookup, Pkg, Worlds};
+use crate::index::address;
 use crate::names::PkgBase;
 use crate::source::SourcePackage;
 use crate::version::Version;
@@ -36,7 +37,8 @@ impl<'v, 'w> Root<'v, 'w> {
         for (number, member) in members.iter().enumerate() {
             let name = member.source.pkgbase.as_str();
             root.numbers.insert(name, number as u32);
-            root.keys.insert(key(&member.source), number as u32);
+            root.keys
+                .insert(address::<SourcePackage>(&member.source), number as u32);
             let made = member.source.packages.iter();
             let made = made.filter(|split| split.is_made_for(worlds.on));
             root.made.extend(made.map(|split| split.pkgname.as_str()));
@@ -49,7 +51,7 @@ impl<'v, 'w> Root<'v, 'w> {
         match pkg {
             Pkg::Stored(_) => None,
             Pkg::Made { source, .. } => {
-                let known = self.keys.get(&key(source)).copied();
+                let known = self.keys.get(&address::<SourcePackage>(source)).copied();
                 known.or_else(|| self.number(&source.pkgbase))
             }
         }
@@ -70,10 +72,6 @@ impl<'v, 'w> Root<'v, 'w> {
             version: &member.version,
         })
     }
-}
-
-fn key(source: &SourcePackage) -> usize {
-    std::ptr::from_ref(source) as usize
 }
 
 impl<'w> Lookup<'w> for Root<'_, 'w> {

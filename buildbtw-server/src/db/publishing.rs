@@ -57,7 +57,7 @@ pub async fn begin(
 /// the builds that passed with it may decide something.
 pub async fn commit(tx: Tx, mut last: Statements, passed: &[BuildKey]) -> DbResult<Vec<WorkerKey>> {
     let before = last.count();
-    suspicions::ask_to_review_for(&mut last, passed);
+    suspicions::ask_to_review(&mut last, passed);
     let mut answers = tx.commit_with(last).await?;
     suspicions::told_to_review(answers.skip(before))
 }

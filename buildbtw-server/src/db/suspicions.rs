@@ -66,24 +66,19 @@ pub async fn failed(db: &mut SqliteConnection, build: BuildKey, run: RunKey) -> 
 /// The workers about which there may be something to decide.
 pub async fn to_review(db: &mut SqliteConnection) -> DbResult<Vec<WorkerKey>> {
     let mut asked = Statements::default();
-    ask_to_review(&mut asked);
-    told_to_review(&mut asked.fetch(db).await?)
-}
-
-/// Asks for the workers about which there may be something to decide.
-pub fn ask_to_review(to: &mut Statements) {
-    to.add(
+    asked.add(
         // The machinery's failures that a success came behind are held against nobody, and there are many.
         "SELECT worker_id FROM suspicion UNION SELECT worker_failure.worker_id FROM worker_failure JOIN run ON run.id = run_id \
          WHERE failed_at > ? AND (in_a_row = 1 OR class <> 'infrastructure') GROUP BY worker_failure.worker_id HAVING count(*) >= ?",
     )
     .bind(now() - DAY)
     .bind(i64::try_from(crate::scheduler::SUSPICIOUS).unwrap_or(i64::MAX));
+    told_to_review(&mut asked.fetch(db).await?)
 }
 
 /// Asks for the workers about which some builds may decide that passed: those that failed them, and those under suspicion.
 /// Nothing else changes for a worker by that.
-pub fn ask_to_review_for(to: &mut Statements, passed: &[BuildKey]) {
+pub fn ask_to_review(to: &mut Statements, passed: &[BuildKey]) {
     let passed: Vec<i64> = passed.iter().map(|build| build.0).collect();
     to.add(
         "SELECT worker_id FROM suspicion UNION SELECT worker_id FROM worker_failure WHERE failed_at > ? \
@@ -93,7 +88,7 @@ pub fn ask_to_review_for(to: &mut Statements, passed: &[BuildKey]) {
     .bind(to_json(&passed));
 }
 
-/// What [`ask_to_review`] or [`ask_to_review_for`] asked for.
+/// What [`ask_to_review`] asked for.
 pub fn told_to_review(answers: &mut Answers) -> DbResult<Vec<WorkerKey>> {
     let rows: Vec<(WorkerKey,)> = answers.all()?;
     Ok(rows.into_iter().map(|(worker,)| worker).collect())

@@ -1,10 +1,14 @@
 //! How errors become answers. Every error of the server ends here, and only here is decided
 //! what its sender gets to know.
 
+mod hint;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use buildbtw_api::problem::PROBLEM_JSON;
 use buildbtw_api::{Problem, ProblemType};
+
+pub use hint::{Hint, make_a_new_one, resume, there_are_namespaces};
 
 use crate::db::DbError;
 
@@ -15,43 +19,6 @@ pub struct HttpProblem {
     pub problem: Problem,
     /// What a page says to do about it.
     pub hint_on_page: Option<String>,
-}
-
-/// What to do about a problem.
-#[derive(Debug, Clone)]
-pub struct Hint {
-    /// For who types commands.
-    typed: String,
-    /// For who clicks, on a page that always leads to what is near.
-    clicked: Option<String>,
-}
-
-impl<T: Into<String>> From<T> for Hint {
-    fn from(text: T) -> Self {
-        let text = text.into();
-        Self {
-            clicked: Some(text.clone()),
-            typed: text,
-        }
-    }
-}
-
-impl Hint {
-    /// The same, but something else for who clicks.
-    pub fn on_page(self, text: impl Into<String>) -> Self {
-        Self {
-            clicked: Some(text.into()),
-            ..self
-        }
-    }
-
-    /// The same for who types; who clicks sees it without being told.
-    pub fn not_on_page(self) -> Self {
-        Self {
-            clicked: None,
-            ..self
-        }
-    }
 }
 
 /// What every handler hands back.
@@ -140,42 +107,5 @@ impl IntoResponse for HttpProblem {
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response
-    }
-}
-
-/// Where all namespaces are listed.
-pub fn there_are_namespaces() -> Hint {
-    Hint::from("`bbtw list` shows those that there are")
-        .on_page("The search above finds namespaces by a part of their name.")
-}
-
-/// A cancelled namespace can be gone on with.
-pub fn resume(namespace: &str) -> Hint {
-    Hint::from(format!("`bbtw resume {namespace}` goes on with it"))
-        .on_page("“Resume” on its page goes on with it.")
-}
-
-/// An archived namespace cannot.
-pub fn make_a_new_one() -> Hint {
-    Hint::from("make a new one with `bbtw new`").on_page("make a new one from a plan")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_clicks_is_told_what_can_be_clicked() {
-        let told = |hint: Hint| {
-            let problem = HttpProblem::new(ProblemType::Conflict, "it cannot be done").hint(hint);
-            (problem.problem.hint.unwrap(), problem.hint_on_page)
-        };
-        let same = told("try again in a moment".into());
-        assert_eq!(same.1.as_ref(), Some(&same.0));
-        let (typed, clicked) = told(resume("n"));
-        assert!(typed.contains("`bbtw resume n`"), "{typed}");
-        assert!(clicked.is_some_and(|text| !text.contains("bbtw")));
-        let lists = told(Hint::from("`bbtw show n` lists its builds").not_on_page());
-        assert_eq!(lists.1, None);
     }
 }
