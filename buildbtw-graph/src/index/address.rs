@@ -2,6 +2,6 @@
 
 /// Where a source or a package stands, for as long as somebody holds it. Naming the type has what only refers to it
 /// looked through.
-pub(crate) fn address<T>(of: &T) -> usize {
+pub(crate) fn address<T: ?Sized>(of: &T) -> usize {
     std::ptr::from_ref(of).addr()
 }

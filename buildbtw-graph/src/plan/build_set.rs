@@ -7,7 +7,7 @@ use super::bits::Bits;
 use super::chains::{Chain, Chains};
 use super::conflicts::Conflicts;
 use super::cycles::{Acyclic, Tangle, break_cycles, tangles};
-use super::graph::{Extra, Graph, make_graph};
+use super::graph::{Extra, Graph, Root, make_graph};
 use super::mixed::{Member, Mixed};
 use super::needs::{Needs, Reach, all_needs, strong_needs};
 use super::obstacles::{Lookout, Obstacles};
@@ -108,7 +108,7 @@ pub(super) fn make_build_set(
             report_findings(ground, &graph, &mut set, warnings);
             let conflicts = Conflicts::new(&graph, &reach.parts, &mixed);
             let found = lookout.look_ahead(&conflicts);
-            (conflicts, found, drafts(ground, chosen))
+            (conflicts, found, drafts(ground, &graph, chosen))
         },
     );
     let passes = Passes::new(ground.options, &acyclic);
@@ -138,7 +138,7 @@ pub(super) fn make_build_set(
         .into_iter()
         .map(|task| names.key(task))
         .collect();
-    set.builds = builds(ground, chosen, drafts, tasks, &order, &acyclic, &obstacles);
+    set.builds = builds(&graph, chosen, drafts, tasks, &order, &acyclic, &obstacles);
     set.risks.sort();
     set.risks.dedup();
     set
@@ -154,8 +154,8 @@ fn hard_pairs(graph: &Graph<'_>, needs: &[Needs]) -> Vec<Vec<u32>> {
     let one = |(build, needs): (usize, &Needs)| {
         let extras = needs.extras(false).into_iter();
         let unreleased = extras.filter_map(maker);
-        let roots = graph.all_roots(build).filter(|root| root.needs_new);
-        let too_old = roots.filter_map(|root| graph.nodes[root.chosen? as usize].member);
+        let roots = graph.all_roots(build).filter(|root| root.to.needs_new);
+        let too_old = roots.filter_map(|root| graph.nodes[root.to.chosen? as usize].member);
         let mut hard: Vec<u32> = unreleased.chain(too_old).collect();
         hard.sort_unstable();
         hard.dedup();
@@ -268,8 +268,8 @@ fn edges(
 
 /// The members' first passes, as if nothing had to be given up for them and nothing stood in their
 /// way: so it is for most, and known while cycles are still being broken.
-fn drafts(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<PlannedBuild> {
-    let draft = |chosen: &Chosen<'_>| PlannedBuild {
+fn drafts(ground: &Ground<'_>, graph: &Graph<'_>, chosen: &[Chosen<'_>]) -> Vec<PlannedBuild> {
+    let draft = |(member, chosen): (usize, &Chosen<'_>)| PlannedBuild {
         pkgbase: chosen.source.pkgbase.clone(),
         pass: 1,
         version: chosen.version.clone(),
@@ -280,15 +280,15 @@ fn drafts(ground: &Ground<'_>, chosen: &[Chosen<'_>]) -> Vec<PlannedBuild> {
         refers_to: chosen.refers_to.clone(),
         because: chosen.because.clone(),
         unbuildable: None,
-        install: install_list(ground, chosen, false, &[]),
+        install: install_list(graph, member, false, &[]),
         assumed: Vec::new(),
     };
-    chosen.par_iter().map(draft).collect()
+    chosen.par_iter().enumerate().map(draft).collect()
 }
 
 /// The finished builds, sorted by pkgbase and pass.
 fn builds(
-    ground: &Ground<'_>,
+    graph: &Graph<'_>,
     chosen: &[Chosen<'_>],
     mut builds: Vec<PlannedBuild>,
     tasks: &[Task],
@@ -318,7 +318,8 @@ fn builds(
             build.version = version.unwrap_or_else(|| chosen.version.clone());
         }
         if build.nocheck || !obstacles.left_out.is_empty() {
-            build.install = install_list(ground, chosen, build.nocheck, &obstacles.left_out);
+            build.install =
+                install_list(graph, member as usize, build.nocheck, &obstacles.left_out);
         }
         build.unbuildable.clone_from(&obstacles.unbuildable);
         build.assumed.clone_from(&obstacles.assumed);
@@ -337,23 +338,21 @@ fn pkgnames(source: &SourcePackage, on: &Architecture) -> Vec<PkgName> {
 
 /// The relations to hand to pacman, in makepkg's order, each once.
 fn install_list(
-    ground: &Ground<'_>,
-    chosen: &Chosen<'_>,
+    graph: &Graph<'_>,
+    member: usize,
     nocheck: bool,
     left_out: &[String],
 ) -> Vec<String> {
-    if chosen.refers_to.is_some() {
-        return Vec::new();
-    }
-    let own = chosen.source.build_relations(ground.sources.on);
-    let wanted = own.filter(|(kind, _)| !(nocheck && *kind == RelationKind::Checkdepends));
-    let implicit = ground.implicit.iter();
-    let mut list: Vec<&Relation> = Vec::with_capacity(32);
-    for relation in wanted.map(|(_, relation)| relation).chain(implicit) {
+    let roots = graph.all_roots(member);
+    let wanted = roots.filter(|root| !(nocheck && root.kind == RelationKind::Checkdepends));
+    let mut list: Vec<Root<'_, '_>> = Vec::with_capacity(32);
+    for root in wanted {
+        let relation = root.to.relation;
         let is_left_out = left_out.iter().any(|text| relation.is_written(text));
-        if !is_left_out && !list.contains(&relation) {
-            list.push(relation);
+        if !is_left_out && list.iter().all(|known| known.number != root.number) {
+            list.push(root);
         }
     }
-    list.into_iter().map(Relation::text).collect()
+    let texts = list.into_iter().map(|root| root.to.relation.text());
+    texts.collect()
 }

@@ -27,7 +27,7 @@ const STEPS: [(RelationKind, bool); 4] = [
     (RelationKind::Checkdepends, true),
 ];
 
-fn belongs(root: &Root<'_>, step: RelationKind) -> bool {
+fn belongs(root: Root<'_, '_>, step: RelationKind) -> bool {
     match step {
         RelationKind::Implicit => root.kind != RelationKind::Checkdepends,
         step => root.kind == step,
@@ -79,16 +79,16 @@ impl<'g, 'a> Chains<'g, 'a> {
         left.clear();
         left.extend(targets.iter().map(|to| to as u32));
         let graph = self.graph;
-        let roots: Vec<&Root<'a>> = graph.all_roots(build as usize).collect();
+        let roots: Vec<Root<'_, 'a>> = graph.all_roots(build as usize).collect();
         for (step, full) in STEPS {
             if left.is_empty() {
                 break;
             }
             self.queue.clear();
-            for (number, root) in roots.iter().enumerate() {
+            for (number, &root) in roots.iter().enumerate() {
                 if belongs(root, step) {
-                    let others = if full { &root.others[..] } else { &[] };
-                    for &node in root.chosen.iter().chain(others) {
+                    let others = if full { &root.to.others[..] } else { &[] };
+                    for &node in root.to.chosen.iter().chain(others) {
                         self.enter(node, NOWHERE, number as u32, full);
                     }
                 }
@@ -109,7 +109,7 @@ impl<'g, 'a> Chains<'g, 'a> {
                     chains.push(Chain {
                         to,
                         kind: step,
-                        relation: roots[root as usize].relation,
+                        relation: roots[root as usize].to.relation,
                         through: self.way_to(number, full),
                     });
                 }

@@ -27,14 +27,40 @@ pub(super) struct Conflict<'a> {
     pub other: (Package<'a>, &'a Relation),
 }
 
-/// The packages of a graph that quarrel: they conflict, or have one name.
+/// The packages of a graph that quarrel: they conflict, or have one name. Each
+/// has a number among them.
 pub(super) struct Conflicts {
-    /// What each package brings along of those that quarrel, each of them by
-    /// the number it has among them.
-    reach: Vec<Bits>,
+    /// By part of the graph, what it brings along of them.
+    reach: Vec<Company>,
     part: Vec<u32>,
-    /// With whom each of them quarrels.
-    against: Vec<Bits>,
+    /// How many there are.
+    count: usize,
+}
+
+/// Some packages that quarrel, with all that they quarrel with: whether two of
+/// them do is one look, however many they are.
+#[derive(Clone, Default)]
+struct Company {
+    members: Bits,
+    against: Bits,
+}
+
+impl Company {
+    fn new(count: usize) -> Self {
+        Company {
+            members: Bits::new(count),
+            against: Bits::new(count),
+        }
+    }
+
+    fn unite(&mut self, other: &Company) {
+        self.members.unite(&other.members);
+        self.against.unite(&other.against);
+    }
+
+    fn quarrels(&self) -> bool {
+        self.members.meets(&self.against)
+    }
 }
 
 impl Conflicts {
@@ -52,23 +78,25 @@ impl Conflicts {
             .map(|&(one, other)| (number(one), number(other)))
             .collect();
         let count = numbers.len();
-        let mut against = vec![Bits::new(count); count];
+        let mut alone = vec![Company::new(count); count];
         for (one, other) in pairs {
-            against[one].insert(other);
-            against[other].insert(one);
+            for (one, other) in [(one, other), (other, one)] {
+                alone[one].members.insert(one);
+                alone[one].against.insert(other);
+            }
         }
         let (mut reach, mut part) = (Vec::new(), Vec::new());
         if count > 0 {
             let of = &parts.of;
             for (number, nodes) in parts.members().iter().enumerate() {
                 if !nodes.iter().any(|&node| graph.is_installed[node as usize]) {
-                    reach.push(Bits::default());
+                    reach.push(Company::default());
                     continue;
                 }
-                let mut row = Bits::new(count);
+                let mut row = Company::new(count);
                 for &node in nodes {
                     if let Some(&own) = numbers.get(&node) {
-                        row.insert(own);
+                        row.unite(&alone[own]);
                     }
                     let strong = graph.nodes[node as usize].strong.iter();
                     let others = strong.map(|&next| of[next as usize] as usize);
@@ -80,11 +108,7 @@ impl Conflicts {
             }
             part.clone_from(of);
         }
-        Conflicts {
-            reach,
-            part,
-            against,
-        }
+        Conflicts { reach, part, count }
     }
 
     /// The first conflict that pacman would meet when it installs what some
@@ -92,19 +116,23 @@ impl Conflicts {
     pub fn find<'a>(
         &self,
         member: u32,
-        roots: &[&Root<'a>],
+        roots: &[Root<'_, 'a>],
         assumed: &[Provision],
         graph: &Graph<'a>,
         mixed: &Mixed<'a>,
     ) -> Option<Conflict<'a>> {
-        let mut row = Bits::new(self.against.len());
-        if !self.against.is_empty() {
-            for node in roots.iter().filter_map(|root| root.chosen) {
-                row.unite(&self.reach[self.part[node as usize] as usize]);
-            }
+        if self.count == 0 {
+            return None;
         }
-        row.iter().find(|&one| self.against[one].meets(&row))?;
+        let mut company = Company::new(self.count);
+        for node in roots.iter().filter_map(|root| root.to.chosen) {
+            company.unite(&self.reach[self.part[node as usize] as usize]);
+        }
+        if !company.quarrels() {
+            return None;
+        }
         let mut transaction = Transaction {
+            graph,
             mixed,
             member,
             targets: Vec::new(),
@@ -117,9 +145,9 @@ impl Conflicts {
             detour: None,
         };
         for root in roots {
-            if let Some(chosen) = root.chosen {
+            if let Some(chosen) = root.to.chosen {
                 let package = graph.nodes[chosen as usize].package;
-                transaction.targets.push((package, root.relation));
+                transaction.targets.push((package, root.to.relation));
                 transaction.target_names.extend(package.names(mixed.on()));
             }
         }
@@ -181,6 +209,7 @@ type Need<'a> = (&'a Relation, Option<u32>);
 
 /// What pacman installs for some targets.
 struct Transaction<'t, 'a> {
+    graph: &'t Graph<'a>,
     mixed: &'t Mixed<'a>,
     member: u32,
     targets: Vec<(Package<'a>, &'a Relation)>,
@@ -218,7 +247,7 @@ impl<'a> Transaction<'_, 'a> {
                 let may_be_wanted = self.target_names.contains(relation.name.as_str());
                 let targets = self.targets.iter().filter(|_| may_be_wanted);
                 let wanted = targets.map(|&(target, _)| target).find(|&it| does(it));
-                let found = wanted.or_else(|| self.find(relation, root));
+                let found = wanted.or_else(|| self.find(need, root));
                 let Some(found) = found else { continue };
                 let taken = self.take(found, root);
                 // pacman thinks no further where a target is not the package
@@ -261,7 +290,15 @@ impl<'a> Transaction<'_, 'a> {
     }
 
     /// What pacman takes: never a second package of a name.
-    fn find(&mut self, relation: &Relation, root: &'a Relation) -> Option<Package<'a>> {
+    fn find(&mut self, need: Need<'a>, root: &'a Relation) -> Option<Package<'a>> {
+        let (relation, number) = need;
+        // Mostly it is what was chosen for others long ago.
+        if let Some(known) = number.and_then(|number| self.graph.resolved_of(number)) {
+            let chosen = *known.candidates.first()?;
+            if !self.names.contains(chosen.pkgname().as_str()) {
+                return Some(chosen);
+            }
+        }
         let Resolution { chosen, others } = resolve(self.mixed, relation);
         let chosen = chosen?;
         if !self.names.contains(chosen.pkgname().as_str()) {

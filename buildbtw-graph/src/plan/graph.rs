@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::rc::Rc;
 
 use rayon::prelude::*;
 use rustc_hash::FxBuildHasher;
@@ -38,40 +37,55 @@ pub(super) enum Extra<'a> {
     Unreleased(u32),
 }
 
-/// A relation that a build begins its installation with.
-pub(super) struct Root<'a> {
-    pub kind: RelationKind,
+/// A relation as it resolves where builds install, by the numbers of nodes.
+pub(super) struct Resolved<'a> {
     pub relation: &'a Relation,
     /// The node that pacman would take.
     pub chosen: Option<u32>,
     /// Other nodes, of members, that would do as well.
     pub others: Vec<u32>,
+    /// The packages that satisfy it, the chosen one first.
+    pub candidates: Vec<Package<'a>>,
     /// The number of the [`Extra`] when nothing satisfies the relation.
     pub extra: Option<u32>,
     /// The chosen package is a member's, and its released form would not do.
     pub needs_new: bool,
 }
 
-/// A relation as it resolved, for the plan's lists.
+/// A relation that a build begins its installation with.
+#[derive(Clone, Copy)]
+pub(super) struct Root<'g, 'a> {
+    pub kind: RelationKind,
+    /// The number of what it resolves to.
+    pub number: u32,
+    pub to: &'g Resolved<'a>,
+}
+
+/// A relation that more than one package satisfies, or none, for the plan's lists.
 pub(super) struct Finding<'a> {
     /// The source that has it.
     pub pkgbase: &'a PkgBase,
     /// The package that has it; `None` for the pkgbase section.
     pub package: Option<Package<'a>>,
     pub kind: RelationKind,
-    pub relation: &'a Relation,
-    /// The packages that satisfy it, the chosen one first; more than one, or
-    /// none.
-    pub candidates: Vec<Package<'a>>,
+    /// The number of what it resolves to.
+    pub number: u32,
 }
 
 /// The graph of one architecture.
 pub(super) struct Graph<'a> {
     pub nodes: Vec<Node<'a>>,
-    /// What each member's build begins with.
-    pub roots: Vec<Vec<Root<'a>>>,
+    /// Relations, by the numbers that stand for them here.
+    pub resolved: Vec<Resolved<'a>>,
+    /// By number in the index, the numbers of relations here.
+    known: Vec<Option<u32>>,
+    /// What the members' builds begin with, one member after the other. Many
+    /// begin with the same relations, so they only have its number.
+    roots: Vec<(RelationKind, u32)>,
+    /// Where each member's roots end, after a 0.
+    ends: Vec<u32>,
     /// What every build begins with besides.
-    pub implicit: Vec<Root<'a>>,
+    implicit: Vec<(RelationKind, u32)>,
     /// The nodes that a build begins with, or that another node brings along.
     pub is_installed: Vec<bool>,
     /// The members that another architecture builds: nothing is installed
@@ -84,20 +98,43 @@ pub(super) struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
+    /// The number of members.
+    pub fn members(&self) -> usize {
+        self.elsewhere.len()
+    }
+
     /// The number of members and extras together: the numbers that stand for
     /// what an installation contains, members first.
     pub fn universe(&self) -> usize {
-        self.roots.len() + self.extras.len()
+        self.members() + self.extras.len()
+    }
+
+    /// What a relation resolves to, by its number in the index, if anybody asks
+    /// for it.
+    pub fn resolved_of(&self, number: u32) -> Option<&Resolved<'a>> {
+        let known = self.known.get(number as usize).copied().flatten()?;
+        self.resolved.get(known as usize)
     }
 
     /// All relations that a member's build begins with.
-    pub fn all_roots(&self, member: usize) -> impl Iterator<Item = &Root<'a>> {
+    pub fn all_roots(&self, member: usize) -> impl Iterator<Item = Root<'_, 'a>> {
+        let own = &self.roots[self.ends[member] as usize..self.ends[member + 1] as usize];
         let implicit = if self.elsewhere[member] {
             &[]
         } else {
             &self.implicit[..]
         };
-        self.roots[member].iter().chain(implicit)
+        own.iter().chain(implicit).map(|&root| self.root(root))
+    }
+
+    /// What every build begins with, besides its own relations.
+    pub fn implicit(&self) -> impl Iterator<Item = Root<'_, 'a>> {
+        self.implicit.iter().map(|&root| self.root(root))
+    }
+
+    fn root(&self, (kind, number): (RelationKind, u32)) -> Root<'_, 'a> {
+        let to = &self.resolved[number as usize];
+        Root { kind, number, to }
     }
 }
 
@@ -105,18 +142,6 @@ impl<'a> Graph<'a> {
 struct Answer<'a> {
     resolution: Resolution<'a>,
     /// The chosen package is a member's, and its released form would not do.
-    needs_new: bool,
-}
-
-/// What satisfies a relation, by the numbers of nodes.
-struct Resolved<'a> {
-    chosen: Option<u32>,
-    /// Other nodes that are members'.
-    others: Vec<u32>,
-    /// All packages that satisfy it, the chosen one first.
-    candidates: Vec<Package<'a>>,
-    /// The number of the [`Extra`] when nothing does.
-    extra: Option<u32>,
     needs_new: bool,
 }
 
@@ -128,10 +153,11 @@ struct Maker<'a, 'w> {
     numbering: Numbering<'a>,
     /// By member, the numbers of its source's relations.
     of_members: Vec<Cow<'a, Numbered>>,
-    /// By number, what was answered ahead, and has no nodes yet.
+    /// By number in the index, the relations of members and their packages:
+    /// thousands of packages have the same few.
+    asked: Vec<Option<&'a Relation>>,
+    /// By number in the index, what was answered ahead, and has no nodes yet.
     answers: Vec<Option<Answer<'a>>>,
-    /// By number, what has: thousands of packages have the same few relations.
-    resolved: Vec<Option<Rc<Resolved<'a>>>>,
     /// Nodes whose dependencies were looked at already.
     looked_at: usize,
 }
@@ -156,7 +182,10 @@ pub(super) fn make_graph<'a>(
         released,
         graph: Graph {
             nodes: Vec::new(),
-            roots: Vec::with_capacity(members.len()),
+            resolved: Vec::new(),
+            known: Vec::new(),
+            roots: Vec::new(),
+            ends: Vec::with_capacity(members.len() + 1),
             implicit: Vec::new(),
             is_installed: Vec::new(),
             elsewhere: (0..members.len()).map(&elsewhere).collect(),
@@ -164,30 +193,24 @@ pub(super) fn make_graph<'a>(
             findings: Vec::new(),
         },
         numbers: HashMap::default(),
+        asked: vec![None; numbering.bound()],
         answers: Vec::new(),
-        resolved: Vec::new(),
         numbering,
         of_members,
         looked_at: 0,
     };
-    maker.answer_ahead(members, &implicit);
+    for &(relation, number) in &implicit {
+        maker.asked[number as usize] = Some(relation);
+    }
+    maker.ask(members);
+    maker.answer_ahead();
     for (relation, number) in implicit {
-        let (root, _) = maker.root(RelationKind::Implicit, relation, number);
-        maker.graph.implicit.push(root);
+        let number = maker.resolve(relation, number);
+        let implicit = &mut maker.graph.implicit;
+        implicit.push((RelationKind::Implicit, number));
     }
     for (number, member) in members.iter().enumerate() {
-        let mut roots = Vec::new();
-        if !elsewhere(number) {
-            let own = maker.of_members[number].clone();
-            roots.reserve(own.build_count());
-            for (kind, relation, number) in own.build_relations(member.source, on) {
-                let (root, resolved) = maker.root(kind, relation, number);
-                roots.push(root);
-                let pkgbase = &member.source.pkgbase;
-                maker.note(pkgbase, None, kind, relation, &resolved);
-            }
-        }
-        maker.graph.roots.push(roots);
+        maker.resolve_roots(number, &member.source.pkgbase);
         for package in member.source.pkgnames(on) {
             maker.node(Package::Source(member.source, package, member.version));
         }
@@ -199,7 +222,12 @@ pub(super) fn make_graph<'a>(
 
 fn answer<'a>(mixed: &Mixed<'a>, released: Released<'a>, relation: &Relation) -> Answer<'a> {
     let resolution = resolve(mixed, relation);
-    let needs_new = resolution.chosen.is_some_and(|chosen| {
+    // Where any version will do, so will that of the name that is released.
+    let any = |chosen: Package<'a>| {
+        relation.constraint.is_none() && chosen.pkgname().as_str() == relation.name
+    };
+    let constrained = resolution.chosen.filter(|&chosen| !any(chosen));
+    let needs_new = constrained.is_some_and(|chosen| {
         let is_member = mixed.member_of(chosen).is_some();
         let before = || released.package(chosen.pkgname());
         is_member && before().is_some_and(|it| !it.satisfies(relation, mixed.on()))
@@ -212,11 +240,8 @@ fn answer<'a>(mixed: &Mixed<'a>, released: Released<'a>, relation: &Relation) ->
 
 fn installed(graph: &Graph<'_>) -> Vec<bool> {
     let mut installed = vec![false; graph.nodes.len()];
-    let roots = graph.roots.iter().flatten().chain(&graph.implicit);
-    let first = roots.flat_map(|root| root.chosen.iter().chain(&root.others));
-    let brought = graph.nodes.iter();
-    let brought = brought.flat_map(|node| node.strong.iter().chain(&node.weak));
-    for &node in first.chain(brought) {
+    let resolved = graph.resolved.iter();
+    for &node in resolved.flat_map(|to| to.chosen.iter().chain(&to.others)) {
         installed[node as usize] = true;
     }
     installed
@@ -230,7 +255,7 @@ impl<'a> Maker<'a, '_> {
         };
         let member = self.mixed.member_of(package);
         let mut extras = Vec::new();
-        if member.is_some() && !self.released.has(package.pkgname()) {
+        if member.is_some() && !self.released.has_form_of(package) {
             extras.push(self.graph.extras.len() as u32);
             self.graph.extras.push(Extra::Unreleased(number));
         }
@@ -244,59 +269,66 @@ impl<'a> Maker<'a, '_> {
         number
     }
 
-    /// Answers all relations of members and of their packages, each once. No
-    /// answer depends on another, so that is done on all cores; nodes are made
-    /// afterwards, in the order of the members.
-    fn answer_ahead(&mut self, members: &[Member<'a>], implicit: &[(&'a Relation, u32)]) {
+    /// Notes all relations of members and of their packages, and which of them
+    /// the members' builds begin with, by their numbers in the index for now.
+    fn ask(&mut self, members: &[Member<'a>]) {
         let on = self.mixed.on();
-        let mut asked: Vec<Option<&'a Relation>> = vec![None; self.numbering.bound()];
-        let mut ask = |relation: &'a Relation, number: u32| {
-            asked[number as usize].get_or_insert(relation);
-        };
-        implicit
-            .iter()
-            .for_each(|&(relation, number)| ask(relation, number));
+        let graph = &mut self.graph;
+        let count = self.of_members.iter().map(|own| own.build_count()).sum();
+        graph.roots.reserve(count);
+        graph.ends.push(0);
         for (member, own) in members.iter().zip(&self.of_members) {
             let build = own.build_relations(member.source, on);
-            build.for_each(|(_, relation, number)| ask(relation, number));
+            let here = !graph.elsewhere[graph.ends.len() - 1];
+            for (kind, relation, number) in build {
+                self.asked[number as usize].get_or_insert(relation);
+                graph.roots.extend(here.then_some((kind, number)));
+            }
+            graph.ends.push(graph.roots.len() as u32);
             for (item, package) in member.source.packages.iter().enumerate() {
                 if package.is_made_for(on) {
                     let depends = own.depends(member.source, item, on);
-                    depends.for_each(|(relation, number)| ask(relation, number));
+                    for (relation, number) in depends {
+                        self.asked[number as usize].get_or_insert(relation);
+                    }
                 }
             }
         }
+    }
+
+    /// Answers all that is asked, each once. No answer depends on another, so
+    /// that is done on all cores; nodes are made afterwards, in the order of
+    /// the members.
+    fn answer_ahead(&mut self) {
         let (mixed, released) = (self.mixed, self.released);
-        let answers = asked.into_par_iter();
-        let answers = answers.map(|relation| Some(answer(mixed, released, relation?)));
+        let answers = self.asked.par_iter();
+        let answers = answers.map(|relation| Some(answer(mixed, released, (*relation)?)));
         self.answers = answers.collect();
-        self.resolved = vec![None; self.answers.len()];
+        self.graph.known = vec![None; self.answers.len()];
     }
 
-    fn root(
-        &mut self,
-        kind: RelationKind,
-        relation: &'a Relation,
-        number: u32,
-    ) -> (Root<'a>, Rc<Resolved<'a>>) {
-        let resolved = self.resolve(relation, number);
-        let root = Root {
-            kind,
-            relation,
-            chosen: resolved.chosen,
-            others: resolved.others.clone(),
-            extra: resolved.extra,
-            needs_new: resolved.needs_new,
-        };
-        (root, resolved)
-    }
-
-    fn resolve(&mut self, relation: &'a Relation, number: u32) -> Rc<Resolved<'a>> {
-        let number = number as usize;
-        if let Some(Some(known)) = self.resolved.get(number) {
-            return Rc::clone(known);
+    /// Gives the relations that a member's build begins with their numbers in
+    /// the graph.
+    fn resolve_roots(&mut self, member: usize, pkgbase: &'a PkgBase) {
+        let ends = [self.graph.ends[member], self.graph.ends[member + 1]];
+        for at in ends[0] as usize..ends[1] as usize {
+            let (kind, number) = self.graph.roots[at];
+            if let Some(relation) = self.asked[number as usize] {
+                let number = self.resolve(relation, number);
+                self.graph.roots[at].1 = number;
+                self.note(pkgbase, None, kind, number);
+            }
         }
-        let ahead = self.answers.get_mut(number).and_then(Option::take);
+    }
+
+    /// The number in the graph of what a relation resolves to, given its number
+    /// in the index.
+    fn resolve(&mut self, relation: &'a Relation, number: u32) -> u32 {
+        let at = number as usize;
+        if let Some(Some(known)) = self.graph.known.get(at) {
+            return *known;
+        }
+        let ahead = self.answers.get_mut(at).and_then(Option::take);
         let answer = ahead.unwrap_or_else(|| answer(self.mixed, self.released, relation));
         let resolution = answer.resolution;
         let chosen = resolution.chosen.map(|package| self.node(package));
@@ -311,17 +343,20 @@ impl<'a> Maker<'a, '_> {
             self.graph.extras.len() as u32 - 1
         });
         let candidates = resolution.chosen.into_iter().chain(resolution.others);
-        let resolved = Rc::new(Resolved {
+        self.graph.resolved.push(Resolved {
+            relation,
             chosen,
             others,
             candidates: candidates.collect(),
             extra,
             needs_new: answer.needs_new,
         });
-        if self.resolved.len() <= number {
-            self.resolved.resize(number + 1, None);
+        let resolved = self.graph.resolved.len() as u32 - 1;
+        let known = &mut self.graph.known;
+        if known.len() <= at {
+            known.resize(at + 1, None);
         }
-        self.resolved[number] = Some(Rc::clone(&resolved));
+        known[at] = Some(resolved);
         resolved
     }
 
@@ -366,20 +401,25 @@ impl<'a> Maker<'a, '_> {
             strong.clear();
             weak.clear();
             for (relation, number) in depends.drain(..) {
+                // Equal relations are read in one place, which stays in the cache.
+                let asked = self.asked.get(number as usize).copied().flatten();
+                let relation = asked.unwrap_or(relation);
                 if package.satisfies(relation, on) {
                     continue;
                 }
-                let resolved = self.resolve(relation, number);
+                let number = self.resolve(relation, number);
+                let resolved = &self.graph.resolved[number as usize];
+                strong.extend(resolved.chosen);
+                weak.extend(&resolved.others);
+                self.graph.nodes[self.looked_at]
+                    .extras
+                    .extend(resolved.extra);
                 // Where there is a choice in released packages, it was made
                 // long ago; but what is missing is missing for all.
                 if member.is_some() || resolved.candidates.is_empty() {
                     let kind = RelationKind::Depends;
-                    self.note(package.pkgbase(), Some(package), kind, relation, &resolved);
+                    self.note(package.pkgbase(), Some(package), kind, number);
                 }
-                strong.extend(resolved.chosen);
-                weak.extend(&resolved.others);
-                let node = &mut self.graph.nodes[self.looked_at];
-                node.extras.extend(resolved.extra);
             }
             let node = &mut self.graph.nodes[self.looked_at];
             for list in [&mut strong, &mut weak, &mut node.extras] {
@@ -396,16 +436,14 @@ impl<'a> Maker<'a, '_> {
         pkgbase: &'a PkgBase,
         package: Option<Package<'a>>,
         kind: RelationKind,
-        relation: &'a Relation,
-        resolved: &Resolved<'a>,
+        number: u32,
     ) {
-        if resolved.candidates.len() != 1 {
+        if self.graph.resolved[number as usize].candidates.len() != 1 {
             self.graph.findings.push(Finding {
                 pkgbase,
                 package,
                 kind,
-                relation,
-                candidates: resolved.candidates.clone(),
+                number,
             });
         }
     }

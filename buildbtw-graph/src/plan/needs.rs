@@ -209,13 +209,13 @@ fn insert_own(graph: &Graph<'_>, node: u32, row: &mut Bits) {
         row.insert(member as usize);
     }
     for &extra in &node.extras {
-        row.insert(graph.roots.len() + extra as usize);
+        row.insert(graph.members() + extra as usize);
     }
 }
 
 /// Works out the needs of all members.
 pub(super) fn all_needs(graph: &Graph<'_>, reach: &Reach) -> Vec<Needs> {
-    (0..graph.roots.len())
+    (0..graph.members())
         .into_par_iter()
         .map_init(
             || Walk::new(graph, reach),
@@ -240,7 +240,7 @@ pub(super) fn own_without_check(graph: &Graph<'_>, member: usize) -> Vec<u32> {
     let roots = graph.all_roots(member);
     let roots = roots.filter(|root| root.kind != RelationKind::Checkdepends);
     let mut stack: Vec<u32> = roots
-        .flat_map(|root| root.chosen.iter().chain(&root.others))
+        .flat_map(|root| root.to.chosen.iter().chain(&root.to.others))
         .copied()
         .collect();
     let mut seen = vec![false; graph.nodes.len()];
@@ -290,7 +290,7 @@ impl<'g, 'a> Walk<'g, 'a> {
     /// Everything, through every member that would do.
     fn needs(&mut self, member: usize) -> Needs {
         self.begin();
-        let members = self.graph.roots.len();
+        let members = self.graph.members();
         let of_row = |row: &Bits| -> Vec<u32> {
             let extras = row.iter_from(members);
             extras.map(|number| (number - members) as u32).collect()
@@ -298,7 +298,7 @@ impl<'g, 'a> Walk<'g, 'a> {
         self.collect(member, true, |kind| kind != RelationKind::Checkdepends);
         let extras = of_row(&self.row);
         let (mut check, mut check_extras) = (Vec::new(), Vec::new());
-        let mut roots = self.graph.roots[member].iter();
+        let mut roots = self.graph.all_roots(member);
         if roots.any(|root| root.kind == RelationKind::Checkdepends) {
             let before = self.row.clone();
             self.collect(member, true, |kind| kind == RelationKind::Checkdepends);
@@ -325,7 +325,7 @@ impl<'g, 'a> Walk<'g, 'a> {
     /// What pacman would choose, by kind.
     fn strong(&mut self, member: usize) -> Strong {
         self.begin();
-        let members = self.graph.roots.len();
+        let members = self.graph.members();
         self.collect(member, false, |kind| kind == RelationKind::Depends);
         let depends = self.row.below(members);
         self.collect(member, false, |kind| kind == RelationKind::Makedepends);
@@ -346,11 +346,11 @@ impl<'g, 'a> Walk<'g, 'a> {
     fn collect(&mut self, member: usize, full: bool, wanted: impl Fn(RelationKind) -> bool) {
         let graph = self.graph;
         for root in graph.all_roots(member).filter(|root| wanted(root.kind)) {
-            if let Some(extra) = root.extra {
-                self.row.insert(graph.roots.len() + extra as usize);
+            if let Some(extra) = root.to.extra {
+                self.row.insert(graph.members() + extra as usize);
             }
-            let others = if full { &root.others[..] } else { &[] };
-            for &node in root.chosen.iter().chain(others) {
+            let others = if full { &root.to.others[..] } else { &[] };
+            for &node in root.to.chosen.iter().chain(others) {
                 self.visit(member, node, full);
             }
         }

@@ -129,7 +129,7 @@ struct Look<'l, 'a> {
     graph: &'l Graph<'a>,
     member: &'l Member<'a>,
     number: u32,
-    roots: Vec<&'l Root<'a>>,
+    roots: Vec<Root<'l, 'a>>,
     nocheck: bool,
     found: Obstacles,
 }
@@ -142,7 +142,7 @@ impl<'a> Look<'_, 'a> {
             let Extra::Unresolved(relation) = self.graph.extras[extra] else {
                 continue;
             };
-            let root = self.roots.iter().find(|root| root.relation == relation);
+            let root = self.roots.iter().find(|root| root.to.relation == relation);
             let text = relation.to_string();
             if options.bootstrap || options.host_tools {
                 let Some(assumption) = assumption_for(relation) else {
@@ -169,14 +169,14 @@ impl<'a> Look<'_, 'a> {
             if let Some(root) = root
                 && root.kind != RelationKind::Implicit
             {
-                let (reason, hint) = self.why_unresolved(root);
+                let (reason, hint) = self.why_unresolved(*root);
                 self.stop(reason, hint);
             }
         }
     }
 
-    fn why_unresolved(&self, root: &Root<'_>) -> (UnbuildableReason, String) {
-        let (kind, relation) = (root.kind.as_str(), root.relation);
+    fn why_unresolved(&self, root: Root<'_, '_>) -> (UnbuildableReason, String) {
+        let (kind, relation) = (root.kind.as_str(), root.to.relation);
         let was = resolve(&self.ground.released, relation).chosen;
         if let Some(was) = was {
             return (
@@ -270,12 +270,12 @@ impl<'a> Look<'_, 'a> {
             Extra::Unreleased(node) => Some(node),
             Extra::Unresolved(_) => None,
         });
-        let skipped = |root: &Root<'_>| self.nocheck && root.kind == RelationKind::Checkdepends;
+        let skipped = |root: &Root<'_, '_>| self.nocheck && root.kind == RelationKind::Checkdepends;
         let too_old = self
             .roots
             .iter()
-            .filter(|root| root.needs_new && !skipped(root))
-            .filter_map(|root| root.chosen);
+            .filter(|root| root.to.needs_new && !skipped(root))
+            .filter_map(|root| root.to.chosen);
         let comes_later = |node: &u32| {
             let member = self.graph.nodes[*node as usize].member;
             member.is_some_and(|member| later.contains(&member))
@@ -312,10 +312,13 @@ impl<'a> Look<'_, 'a> {
             let provided = split.provides.on(self.ground.sources.on).filter(is_taken);
             self.found.assumed.extend(provided.map(ToString::to_string));
         }
-        let led_here = self.roots.iter().filter(|root| root.chosen == Some(node));
+        let led_here = self
+            .roots
+            .iter()
+            .filter(|root| root.to.chosen == Some(node));
         self.found
             .left_out
-            .extend(led_here.map(|root| root.relation.to_string()));
+            .extend(led_here.map(|root| root.to.relation.to_string()));
     }
 
     /// Two packages that pacman refuses to install together.
@@ -324,11 +327,11 @@ impl<'a> Look<'_, 'a> {
             return;
         }
         let left_out = &self.found.left_out;
-        let handed_over = |root: &&&Root<'a>| {
+        let handed_over = |root: &&Root<'_, 'a>| {
             let skipped = self.nocheck && root.kind == RelationKind::Checkdepends;
-            !skipped && (left_out.is_empty() || !left_out.contains(&root.relation.to_string()))
+            !skipped && (left_out.is_empty() || !left_out.contains(&root.to.relation.to_string()))
         };
-        let roots: Vec<&Root<'a>> = self.roots.iter().filter(handed_over).copied().collect();
+        let roots: Vec<Root<'_, 'a>> = self.roots.iter().filter(handed_over).copied().collect();
         let assumed = self.found.assumed.iter();
         let assumed: Vec<Provision> = assumed.filter_map(|text| text.parse().ok()).collect();
         let found = conflicts.find(self.number, &roots, &assumed, self.graph, self.mixed);

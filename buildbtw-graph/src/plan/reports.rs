@@ -3,9 +3,10 @@
 
 use super::build_set::Ground;
 use super::differs::no_longer;
-use super::graph::{Finding, Graph};
+use super::graph::Graph;
 use super::output::{Ambiguous, Broken, BuildSet, PlanWarning, Unresolved};
 use super::worlds::{Released, resolve};
+use crate::relation::Relation;
 
 /// Fills the lists of broken, unresolved and ambiguous relations.
 pub(super) fn report_findings(
@@ -16,19 +17,20 @@ pub(super) fn report_findings(
 ) {
     for finding in &graph.findings {
         let pkgbase = finding.pkgbase.clone();
-        let relation = finding.relation.to_string();
-        match finding.candidates.first() {
+        let resolved = &graph.resolved[finding.number as usize];
+        let relation = resolved.relation.text();
+        match resolved.candidates.first() {
             Some(chosen) => set.ambiguous.push(Ambiguous {
                 pkgbase,
                 relation,
                 chosen: chosen.pkgname().clone(),
-                candidates: finding
+                candidates: resolved
                     .candidates
                     .iter()
                     .map(|c| c.pkgname().clone())
                     .collect(),
             }),
-            None => match was_satisfied(ground, finding) {
+            None => match was_satisfied(ground, resolved.relation) {
                 Some(reason) => set.broken.push(Broken {
                     pkgbase,
                     pkgname: finding.package.map(|package| package.pkgname().clone()),
@@ -44,12 +46,12 @@ pub(super) fn report_findings(
             },
         }
     }
-    for root in graph.implicit.iter().filter(|root| root.chosen.is_none()) {
+    for root in graph.implicit().filter(|root| root.to.chosen.is_none()) {
         warnings.push(PlanWarning {
             pkgbase: None,
             message: format!(
                 "nothing satisfies {}, which is to be installed into every build root on {}",
-                root.relation, ground.sources.on
+                root.to.relation, ground.sources.on
             ),
         });
     }
@@ -62,10 +64,10 @@ pub(super) fn report_findings(
 }
 
 /// What satisfied a relation before the change, if anything did.
-pub(super) fn was_satisfied(ground: &Ground<'_>, finding: &Finding<'_>) -> Option<String> {
+pub(super) fn was_satisfied(ground: &Ground<'_>, relation: &Relation) -> Option<String> {
     if matches!(ground.released, Released::Nothing(_)) {
         return None;
     }
-    let was = resolve(&ground.released, finding.relation).chosen?;
+    let was = resolve(&ground.released, relation).chosen?;
     Some(no_longer(was, &ground.sources))
 }

@@ -48,14 +48,11 @@ pub(super) struct Reason<'a> {
 
 impl Reason<'_> {
     fn is_better_than(&self, known: &Reason<'_>) -> bool {
-        let text = || self.relation.to_string().cmp(&known.relation.to_string());
-        let by_relation = || match std::ptr::eq(self.relation, known.relation) {
-            true => Ordering::Equal,
-            false => text(),
-        };
-        let order = (self.world, self.of, self.pkgname)
-            .cmp(&(known.world, known.of, known.pkgname))
-            .then_with(by_relation);
+        let text = |relation: &Relation| relation.text();
+        let order = (self.world.cmp(&known.world))
+            .then_with(|| compare(self.of, known.of, PkgBase::cmp))
+            .then_with(|| compare(self.pkgname, known.pkgname, PkgName::cmp))
+            .then_with(|| compare(self.relation, known.relation, |a, b| text(a).cmp(&text(b))));
         order == Ordering::Less
     }
 
@@ -66,6 +63,14 @@ impl Reason<'_> {
             relation: self.relation.to_string(),
             world: self.world,
         }
+    }
+}
+
+/// Compares what is the same thing more often than not, and then need not be read.
+fn compare<T>(one: &T, other: &T, by: impl Fn(&T, &T) -> Ordering) -> Ordering {
+    match std::ptr::eq(one, other) {
+        true => Ordering::Equal,
+        false => by(one, other),
     }
 }
 

@@ -356,6 +356,20 @@ impl<'a> Released<'a> {
         }
     }
 
+    /// Whether there is one of a package's name, for a package of a source that
+    /// is built.
+    pub fn has_form_of(&self, package: Package<'_>) -> bool {
+        match (self, package) {
+            // Where the default branches stand for what is released, it is its own.
+            (Released::Branches(sources), Package::Source(source, ..))
+                if sources.base.numbered(source).is_some() =>
+            {
+                true
+            }
+            _ => self.has(package.pkgname()),
+        }
+    }
+
     /// All released packages of a pkgbase.
     pub fn packages_from(&self, pkgbase: &PkgBase) -> Vec<Package<'a>> {
         match self {

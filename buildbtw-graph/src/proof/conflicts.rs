@@ -15,12 +15,13 @@ use crate::relation::{Provision, Relation};
 
 /// Which packages of a graph do not stand beside each other.
 pub(super) struct Quarrels {
-    /// For each node that another one refuses, or has the name of, by its place
-    /// in the list of them, the places of the others.
-    against: Vec<Row>,
+    /// How many nodes another one refuses, or has the name of. Each has a place
+    /// in the list of them.
+    count: usize,
     part: Vec<u32>,
-    /// Those nodes that each part brings along, as places.
-    brings: Vec<Row>,
+    /// Those nodes that each part brings along, as places; behind them the
+    /// places of the nodes that these do not stand beside.
+    brings: Vec<[Row; 2]>,
 }
 
 impl Quarrels {
@@ -31,7 +32,8 @@ impl Quarrels {
         quarrelling.sort_unstable();
         quarrelling.dedup();
         let place = |node: u32| quarrelling.binary_search(&node).ok();
-        let mut against = vec![Row::new(quarrelling.len()); quarrelling.len()];
+        let count = quarrelling.len();
+        let mut against = vec![Row::new(count); count];
         for &(one, other) in &pairs {
             if let (Some(one), Some(other)) = (place(one), place(other)) {
                 against[one].add(other);
@@ -39,24 +41,28 @@ impl Quarrels {
             }
         }
         let parts = parts(packages.nodes.len(), |node| &packages.nodes[node].chosen);
-        let mut brings: Vec<Row> = Vec::with_capacity(parts.ends.len());
+        let mut brings: Vec<[Row; 2]> = Vec::with_capacity(parts.ends.len());
         let mut start = 0;
         for (number, &end) in parts.ends.iter().enumerate() {
-            let mut row = Row::new(quarrelling.len());
+            let [mut here, mut refused] = [Row::new(count), Row::new(count)];
             for &node in &parts.nodes[start..end as usize] {
-                place(node).into_iter().for_each(|place| row.add(place));
+                if let Some(place) = place(node) {
+                    here.add(place);
+                    refused.absorb(&against[place]);
+                }
                 for &next in &packages.nodes[node as usize].chosen {
                     let next = parts.of[next as usize] as usize;
                     if next != number {
-                        row.absorb(&brings[next]);
+                        here.absorb(&brings[next][0]);
+                        refused.absorb(&brings[next][1]);
                     }
                 }
             }
             start = end as usize;
-            brings.push(row);
+            brings.push([here, refused]);
         }
         Quarrels {
-            against,
+            count,
             part: parts.of,
             brings,
         }
@@ -76,18 +82,19 @@ impl<'w> Conflicts<'_, 'w> {
     pub fn conflict(&self, member: usize, build: &PlannedBuild) -> Option<[&'w PkgName; 2]> {
         let chosen = self.packages.chosen_targets(member, build);
         let Quarrels {
-            against,
+            count,
             part,
             brings,
         } = self.quarrels;
-        let mut row = Row::new(against.len());
+        let [mut here, mut refused] = [Row::new(*count), Row::new(*count)];
         for &node in &chosen {
-            row.absorb(&brings[part[node as usize] as usize]);
+            let [all, not_beside] = &brings[part[node as usize] as usize];
+            here.absorb(all);
+            refused.absorb(not_beside);
         }
         // More than pacman installs: it takes what is there already before
         // what it would choose, and stops at the build's own packages.
-        let suspicious = row.from(0).any(|place| against[place].meets(&row));
-        suspicious.then(|| {
+        here.meets(&refused).then(|| {
             let targets = chosen.iter();
             let targets = targets.map(|&node| self.packages.nodes[node as usize].pkg);
             Transaction::refused(self, member as u32, targets.collect(), build)
@@ -246,6 +253,18 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             || self.is_assumed(relation)
     }
 
+    /// What pacman takes for a need: mostly what it would take for anybody.
+    fn find(&mut self, (relation, number): Need<'w>) -> Option<Pkg<'w>> {
+        let packages = self.conflicts.packages;
+        if let Some(lead) = number.and_then(|number| packages.lead_of(number)) {
+            let first = packages.nodes[*lead.next.first()? as usize].pkg;
+            if !self.names.contains(first.name().as_str()) {
+                return Some(first);
+            }
+        }
+        self.free(relation)
+    }
+
     /// What is found for a relation when no name may come twice.
     fn free(&mut self, relation: &Relation) -> Option<Pkg<'w>> {
         let mut found = Vec::new();
@@ -294,7 +313,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             let known = self.asked_for.contains(relation.name.as_str());
             let mut targets = self.targets.iter().copied().filter(|_| known);
             let wanted = targets.find(|other| other.does(relation, on));
-            let Some(next) = wanted.or_else(|| self.free(relation)) else {
+            let Some(next) = wanted.or_else(|| self.find(need)) else {
                 continue;
             };
             if self.take(next) {

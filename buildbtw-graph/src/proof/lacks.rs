@@ -18,35 +18,34 @@ impl Replay<'_, '_> {
         flaws: &mut Vec<Flaw>,
     ) {
         let mut texts = build.install.iter().map(String::as_str).peekable();
-        let mut seen: Vec<&Relation> = Vec::with_capacity(self.packages.targets[member].len());
+        let mut seen: Vec<u32> = Vec::with_capacity(build.install.len());
         let mut wrong = |relation: &str| {
             flaws.push(Flaw::WrongInstall {
                 build: build.key(),
                 relation: relation.to_owned(),
             });
         };
-        for target in &self.packages.targets[member] {
+        for target in self.packages.targets(member) {
             let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
-            if skipped || seen.contains(&target.relation) {
+            if skipped || seen.contains(&target.number) {
                 continue;
             }
-            seen.push(target.relation);
-            if texts
-                .next_if(|text| target.relation.is_written(text))
-                .is_none()
+            seen.push(target.number);
+            let relation = target.lead.relation;
+            if texts.next_if(|text| relation.is_written(text)).is_none()
                 && !self.leaves_out(build, target)
             {
-                wrong(&target.relation.to_string());
+                wrong(&relation.to_string());
             }
         }
         texts.for_each(wrong);
     }
 
     /// Whether a build declares that it goes without what a relation asks for.
-    fn leaves_out(&self, build: &PlannedBuild, target: &Target<'_>) -> bool {
-        let chosen = target.next.first();
+    fn leaves_out(&self, build: &PlannedBuild, target: Target<'_, '_>) -> bool {
+        let chosen = target.lead.next.first();
         let chosen = chosen.map(|&node| self.packages.nodes[node as usize].pkg.name());
-        assumes(build, target.relation)
+        assumes(build, target.lead.relation)
             || chosen.is_some_and(|name| assumes_package(build, name.as_str()))
     }
 
@@ -100,19 +99,21 @@ impl Replay<'_, '_> {
                 missing(name.to_string());
             }
         }
-        for target in &self.packages.targets[member] {
-            let Some(&chosen) = target.next.first() else {
+        let Some(given_up) = given_up else {
+            return;
+        };
+        for target in self.packages.targets(member) {
+            let Some(&chosen) = target.lead.next.first() else {
                 continue;
             };
             let node = &self.packages.nodes[chosen as usize];
-            let given_up = given_up
-                .zip(node.member)
-                .is_some_and(|(g, m)| g.has(m as usize));
+            let given_up = node.member.is_some_and(|it| given_up.has(it as usize));
             let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
             if given_up && !skipped && !self.leaves_out(build, target) {
+                let relation = target.lead.relation;
                 let old = self.worlds.released_named(node.pkg.name().as_str());
-                if old.is_some_and(|old| !old.does(target.relation, self.packages.on)) {
-                    missing(target.relation.to_string());
+                if old.is_some_and(|old| !old.does(relation, self.packages.on)) {
+                    missing(relation.to_string());
                 }
             }
         }
@@ -121,9 +122,9 @@ impl Replay<'_, '_> {
     /// Whether a build may go on although nothing satisfies a relation that is
     /// listed: not when it is its own, unless it stands in every root.
     fn may_lack(&self, member: usize, relation: &Relation) -> bool {
-        let mut targets = self.packages.targets[member].iter();
+        let mut targets = self.packages.targets(member);
         match targets
-            .find(|target| target.relation == relation)
+            .find(|target| target.lead.relation == relation)
             .map(|t| t.kind)
         {
             None => true,

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::flaw::Flaw;
 use super::row::Row;
+use crate::index::address;
 use crate::names::PkgBase;
 use crate::plan::{BuildKey, BuildSet, Decision};
 
@@ -19,6 +20,13 @@ pub(super) struct Builds<'p> {
     /// The number of each member's second pass.
     pub second: Vec<Option<u32>>,
     numbers: FxHashMap<(&'p PkgBase, u8), u32>,
+    /// The same by where the names stand in memory: edges mostly share them
+    /// with the builds, and what stands in one place is equal.
+    places: FxHashMap<(usize, u8), u32>,
+}
+
+fn place(pkgbase: &PkgBase, pass: u8) -> (usize, u8) {
+    (address(pkgbase.as_str()), pass)
 }
 
 impl<'p> Builds<'p> {
@@ -32,6 +40,7 @@ impl<'p> Builds<'p> {
             member: Vec::with_capacity(order.len()),
             second: Vec::new(),
             numbers: FxHashMap::default(),
+            places: FxHashMap::default(),
         };
         for at in order {
             let build = &set.builds[at];
@@ -54,12 +63,16 @@ impl<'p> Builds<'p> {
             }
             builds.at.push(at);
             builds.numbers.insert((&build.pkgbase, build.pass), number);
+            let place = place(&build.pkgbase, build.pass);
+            builds.places.insert(place, number);
         }
         builds
     }
 
     pub fn number(&self, key: &BuildKey) -> Option<u32> {
-        self.numbers.get(&(&key.pkgbase, key.pass)).copied()
+        let known = self.places.get(&place(&key.pkgbase, key.pass));
+        let by_name = || self.numbers.get(&(&key.pkgbase, key.pass));
+        known.or_else(by_name).copied()
     }
 
     pub fn key(&self, number: usize) -> BuildKey {

@@ -1,7 +1,6 @@
 //! The packages that the builds of a set install, and what each brings along.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -40,14 +39,22 @@ pub(super) enum Mark<'w> {
     Unreleased(u32),
 }
 
-/// A relation that a build installs.
-pub(super) struct Target<'w> {
-    pub kind: RelationKind,
+/// What a relation leads to.
+pub(super) struct Lead<'w> {
     pub relation: &'w Relation,
     /// All that counts as installed for it; pacman's choice comes first.
-    pub next: Arc<[u32]>,
+    pub next: Vec<u32>,
     /// The mark that stands for it when nothing satisfies it.
     pub mark: Option<u32>,
+}
+
+/// A relation that a build installs.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'p, 'w> {
+    pub kind: RelationKind,
+    /// The same for equal relations.
+    pub number: u32,
+    pub lead: &'p Lead<'w>,
 }
 
 /// All that the builds of a set install.
@@ -56,8 +63,14 @@ pub(super) struct Packages<'w> {
     pub index: &'w SourceIndex,
     pub nodes: Vec<Node<'w>>,
     pub marks: Vec<Mark<'w>>,
-    /// What each member's build installs by name.
-    pub targets: Vec<Vec<Target<'w>>>,
+    leads: Vec<Lead<'w>>,
+    /// By number in the index, the number of each relation's lead.
+    led: Vec<Option<u32>>,
+    /// What the members' builds install by name, one after the other: the
+    /// numbers of leads, which are far fewer.
+    targets: Vec<(RelationKind, u32)>,
+    /// Where the targets of each member end, after a 0.
+    ends: Vec<u32>,
     part: Vec<u32>,
     /// What each part brings along: members and, behind them, marks.
     brings: Vec<Row>,
@@ -78,9 +91,9 @@ struct Gatherer<'g, 'v, 'w> {
     numbering: Numbering<'w>,
     /// By member, the numbers of its source's relations.
     of_members: Vec<Cow<'w, Numbered>>,
-    /// By number, what each relation leads to.
-    led: Vec<Option<Arc<[u32]>>>,
-    unsatisfied: FxHashMap<&'w Relation, u32>,
+    leads: Vec<Lead<'w>>,
+    /// By number in the index, the number of each relation's lead.
+    led: Vec<Option<u32>>,
 }
 
 impl<'w> Gatherer<'_, '_, 'w> {
@@ -90,8 +103,7 @@ impl<'w> Gatherer<'_, '_, 'w> {
         if number == free {
             let member = self.root.maker(pkg);
             let mut marks = Vec::new();
-            let name = pkg.name().as_str();
-            if member.is_some() && !self.worlds.is_released(name) {
+            if member.is_some() && !self.worlds.has_released(pkg) {
                 marks.push(self.marks.len() as u32);
                 self.marks.push(Mark::Unreleased(number));
             }
@@ -106,49 +118,35 @@ impl<'w> Gatherer<'_, '_, 'w> {
         number
     }
 
-    /// The nodes a relation leads to: pacman's choice, and members that would
-    /// do as well.
-    fn lead(&mut self, relation: &'w Relation, number: u32) -> Arc<[u32]> {
+    /// The number of the lead of a relation, given its number in the index:
+    /// pacman's choice, and members that would do as well.
+    fn lead(&mut self, relation: &'w Relation, number: u32) -> u32 {
         let at = number as usize;
         if let Some(Some(known)) = self.led.get(at) {
-            return Arc::clone(known);
+            return *known;
         }
-        let mut led = Vec::new();
+        let mut next = Vec::new();
         for pkg in satisfiers(self.root, relation, self.worlds.on) {
-            if led.is_empty() || self.root.maker(pkg).is_some() {
-                led.push(self.number(pkg));
+            if next.is_empty() || self.root.maker(pkg).is_some() {
+                next.push(self.number(pkg));
             }
         }
-        let led: Arc<[u32]> = led.into();
-        if self.led.len() <= at {
-            self.led.resize(at + 1, None);
-        }
-        self.led[at] = Some(Arc::clone(&led));
-        led
-    }
-
-    fn nothing_for(&mut self, relation: &'w Relation, owner: Option<&'w PkgBase>) -> u32 {
-        let free = self.marks.len() as u32;
-        let number = *self.unsatisfied.entry(relation).or_insert(free);
-        if number == free {
+        let mark = next.is_empty().then(|| {
             let owners = Vec::new();
             self.marks.push(Mark::Unsatisfied { relation, owners });
-        }
-        if let Mark::Unsatisfied { owners, .. } = &mut self.marks[number as usize] {
-            owners.extend(owner);
-        }
-        number
-    }
-
-    fn target(&mut self, kind: RelationKind, relation: &'w Relation, number: u32) -> Target<'w> {
-        let next = self.lead(relation, number);
-        let mark = next.is_empty().then(|| self.nothing_for(relation, None));
-        Target {
-            kind,
+            self.marks.len() as u32 - 1
+        });
+        self.leads.push(Lead {
             relation,
             next,
             mark,
+        });
+        let lead = self.leads.len() as u32 - 1;
+        if self.led.len() <= at {
+            self.led.resize(at + 1, None);
         }
+        self.led[at] = Some(lead);
+        lead
     }
 
     /// What a package needs to run, with the numbers of the relations.
@@ -174,17 +172,23 @@ impl<'w> Gatherer<'_, '_, 'w> {
             let (pkg, member) = (self.nodes[at].pkg, self.nodes[at].member);
             let (mut next, mut chosen) = (Vec::new(), Vec::new());
             for (relation, number) in self.needs(pkg, member) {
+                // Of equal relations one is read, which stays in the cache.
+                let known = self.led.get(number as usize).copied().flatten();
+                let known = known.map(|lead| self.leads[lead as usize].relation);
+                let relation = known.unwrap_or(relation);
                 // What a package provides itself needs nobody else.
                 if pkg.does(relation, self.worlds.on) {
                     continue;
                 }
-                let led = self.lead(relation, number);
-                if led.is_empty() {
-                    let mark = self.nothing_for(relation, Some(pkg.base()));
-                    self.nodes[at].marks.push(mark);
+                let lead = self.lead(relation, number);
+                let lead = &self.leads[lead as usize];
+                chosen.extend(lead.next.first());
+                next.extend(&lead.next);
+                self.nodes[at].marks.extend(lead.mark);
+                let mark = lead.mark.map(|mark| &mut self.marks[mark as usize]);
+                if let Some(Mark::Unsatisfied { owners, .. }) = mark {
+                    owners.push(pkg.base());
                 }
-                chosen.extend(led.first());
-                next.extend(&*led);
             }
             for list in [&mut next, &mut chosen] {
                 list.sort_unstable();
@@ -217,23 +221,23 @@ impl<'w> Packages<'w> {
             numbers: FxHashMap::default(),
             numbering,
             of_members,
+            leads: Vec::new(),
             led: Vec::new(),
-            unsatisfied: FxHashMap::default(),
         };
         let everywhere: Vec<(RelationKind, &Relation, u32)> = implicit
             .iter()
             .map(|it| (RelationKind::Implicit, it, gatherer.numbering.number(it)))
             .collect();
-        let mut targets = Vec::with_capacity(members.len());
+        let mut targets = Vec::new();
+        let mut ends = vec![0];
         for (number, (member, &elsewhere)) in members.iter().zip(elsewhere).enumerate() {
-            let mut own = Vec::new();
             if !elsewhere {
                 let numbered = gatherer.of_members[number].clone();
                 let named = numbered.build_relations(&member.source, worlds.on);
                 let all = named.chain(everywhere.iter().copied());
-                own.extend(all.map(|(kind, it, number)| gatherer.target(kind, it, number)));
+                targets.extend(all.map(|(kind, it, number)| (kind, gatherer.lead(it, number))));
             }
-            targets.push(own);
+            ends.push(targets.len() as u32);
         }
         gatherer.follow_all();
         let mut packages = Packages {
@@ -241,7 +245,10 @@ impl<'w> Packages<'w> {
             index: worlds.sources,
             nodes: gatherer.nodes,
             marks: gatherer.marks,
+            leads: gatherer.leads,
+            led: gatherer.led,
             targets,
+            ends,
             part: Vec::new(),
             brings: Vec::new(),
         };
@@ -251,20 +258,36 @@ impl<'w> Packages<'w> {
 
     /// What pacman would choose for what a build hands to it, in order.
     pub fn chosen_targets(&self, member: usize, build: &PlannedBuild) -> Vec<u32> {
-        let counts = |target: &&Target<'_>| {
+        let counts = |target: &Target<'_, '_>| {
             let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
             !skipped
                 && (build.assumed.is_empty()
-                    || build.install.contains(&target.relation.to_string()))
+                    || build.install.contains(&target.lead.relation.to_string()))
         };
-        let targets = self.targets[member].iter().filter(counts);
-        let chosen = targets.filter_map(|target| target.next.first());
+        let targets = self.targets(member).filter(counts);
+        let chosen = targets.filter_map(|target| target.lead.next.first());
         chosen.copied().collect()
+    }
+
+    /// What a relation leads to, by its number in the index, if anybody needs it.
+    pub fn lead_of(&self, number: u32) -> Option<&Lead<'w>> {
+        let lead = self.led.get(number as usize).copied().flatten()?;
+        self.leads.get(lead as usize)
+    }
+
+    /// What a member's build installs by name.
+    pub fn targets(&self, member: usize) -> impl Iterator<Item = Target<'_, 'w>> {
+        let own = self.ends[member] as usize..self.ends[member + 1] as usize;
+        let own = self.targets[own].iter();
+        own.map(|&(kind, number)| {
+            let lead = &self.leads[number as usize];
+            Target { kind, number, lead }
+        })
     }
 
     /// The number of members; what is above stands for marks.
     pub fn members(&self) -> usize {
-        self.targets.len()
+        self.ends.len() - 1
     }
 
     fn universe(&self) -> usize {
@@ -283,9 +306,7 @@ impl<'w> Packages<'w> {
     /// Which nodes are in anybody's installation.
     pub fn installed(&self) -> Vec<bool> {
         let mut installed = vec![false; self.nodes.len()];
-        let targets = self.targets.iter().flatten();
-        let first = targets.flat_map(|target| &*target.next);
-        for &node in first.chain(self.nodes.iter().flat_map(|node| &node.next)) {
+        for &node in self.leads.iter().flat_map(|lead| &lead.next) {
             installed[node as usize] = true;
         }
         installed
@@ -375,7 +396,7 @@ impl<'p, 'w> Installer<'p, 'w> {
             own: Vec::new(),
         };
         self.install(member, &mut installation, false);
-        let mut targets = self.packages.targets[member].iter();
+        let mut targets = self.packages.targets(member);
         let has_check = targets.any(|target| target.kind == RelationKind::Checkdepends);
         let without = has_check.then(|| installation.clone());
         if has_check {
@@ -389,11 +410,11 @@ impl<'p, 'w> Installer<'p, 'w> {
 
     fn install(&mut self, member: usize, into: &mut Installation, check: bool) {
         let packages = self.packages;
-        for target in &packages.targets[member] {
+        for target in packages.targets(member) {
             if (target.kind == RelationKind::Checkdepends) == check {
-                let marks = target.mark.iter();
+                let marks = target.lead.mark.iter();
                 marks.for_each(|&mark| into.row.add(packages.members() + mark as usize));
-                self.open.extend(&*target.next);
+                self.open.extend(&target.lead.next);
             }
         }
         while let Some(number) = self.open.pop() {

@@ -114,8 +114,10 @@ impl Replay<'_, '_> {
     ) {
         let members = self.builds.members();
         let key = || self.builds.key(number);
-        let mut given_up = Row::new(members);
-        for &dropped in &self.order.dropped[number] {
+        let dropped = &self.order.dropped[number];
+        let gives_up = !dropped.is_empty();
+        let mut given_up = Row::new(if gives_up { members } else { 0 });
+        for &dropped in dropped {
             given_up.add(dropped as usize);
         }
         // Second passes stand behind their first ones, so these are enough.
@@ -136,7 +138,7 @@ impl Replay<'_, '_> {
         }
         let build = self.build(number);
         self.check_install_list(build, member, flaws);
-        let given_up = Some(&given_up).filter(|_| number == member);
+        let given_up = Some(&given_up).filter(|_| number == member && gives_up);
         self.check_missing(build, member, installs, given_up, reported, flaws);
         let conflict = self.conflicts.conflict(member, build);
         match (&build.unbuildable, conflict) {

@@ -310,6 +310,20 @@ impl<'w> Worlds<'w> {
         }
     }
 
+    /// Whether a package of the name of one that is built here is released.
+    pub fn has_released(&self, pkg: Pkg<'_>) -> bool {
+        // An unchanged source is what stands for its own release.
+        let itself = match (self.base, pkg) {
+            (Base::DefaultBranches, Pkg::Made { source, split, .. }) => {
+                self.sources.numbered(source).is_some()
+                    && split.is_made_for(self.on)
+                    && source.builds_on(self.on)
+            }
+            _ => false,
+        };
+        itself || self.is_released(pkg.name().as_str())
+    }
+
     /// The released package of a name.
     pub fn released_named(&self, name: &str) -> Option<Pkg<'w>> {
         let mut found = Vec::new();
