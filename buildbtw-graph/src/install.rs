@@ -5,9 +5,9 @@
 //! very name in repository order, else the first provider; but what is in the
 //! transaction already, or was asked for, is taken before anything new.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::index::ReleasedIndex;
 use crate::names::PkgName;
@@ -82,24 +82,25 @@ pub fn resolve_installation<'a>(
     request: &InstallRequest<'a>,
 ) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Uninstallable>> {
     let targets = request.find_targets()?;
-    let mut transaction = Found::default();
+    let mut transaction = Found::with_room();
     let mut complete = true;
     for &(repository, package) in &targets.packages {
         complete &= resolve_closure(request, &targets, &mut transaction, (repository, package));
     }
     if !complete {
-        request.check_needs(&transaction.packages)?;
+        request.check_needs(&transaction)?;
     }
     let left = transaction.without_stood_in()?;
-    // What stands in may do less than what it takes the place of, and another
-    // package of a target's name may have come before it.
-    request.check_needs(&left)?;
+    // What stands in may do less than what it takes the place of.
+    if left.len() < transaction.packages.len() {
+        request.check_needs(&Found::of(&left))?;
+    }
     Ok(left)
 }
 
-/// Adds a package and, depth first, what it needs; says whether all was found.
-/// A target counts as found even when its name is taken; the needs of all that
-/// was added are looked at in the end.
+/// Adds a package and, depth first, what it needs; says whether all of that is met
+/// for sure. It is not where nothing was found, and perhaps not where a target was found
+/// and another package of its name had come before it.
 fn resolve_closure<'a>(
     request: &InstallRequest<'a>,
     targets: &Found<'a>,
@@ -111,23 +112,22 @@ fn resolve_closure<'a>(
     }
     let mut complete = true;
     // A stack of its own instead of recursion: a chain may be of any length.
-    let mut stack = vec![(start.1, start.1.depends.iter())];
-    while let Some((package, depends)) = stack.last_mut() {
-        let package = *package;
+    let mut stack = vec![start.1.depends.iter()];
+    while let Some(depends) = stack.last_mut() {
         let Some(relation) = depends.next() else {
             stack.pop();
             continue;
         };
-        if request.is_met(package, relation, transaction) {
+        if request.is_met(relation, transaction) {
             continue;
         }
         let wanted = targets.satisfy(relation);
         let found = wanted.or_else(|| request.find(relation, transaction));
-        complete &= found.is_some();
-        if let Some((repository, found)) = found
-            && transaction.add(repository, found)
-        {
-            stack.push((found, found.depends.iter()));
+        match found {
+            Some((repository, found)) if transaction.add(repository, found) => {
+                stack.push(found.depends.iter());
+            }
+            _ => complete = false,
         }
     }
     complete
@@ -177,18 +177,11 @@ impl<'a> InstallRequest<'a> {
     }
 
     /// Whether packages satisfy all their relations themselves.
-    fn check_needs(
-        &self,
-        packages: &[(usize, &ReleasedPackage)],
-    ) -> Result<(), Vec<Uninstallable>> {
-        let mut all = Found::default();
-        for &(repository, package) in packages {
-            all.add(repository, package);
-        }
+    fn check_needs(&self, all: &Found<'a>) -> Result<(), Vec<Uninstallable>> {
         let mut unsatisfied = Vec::new();
-        for (_, package) in packages {
+        for (_, package) in &all.packages {
             for relation in &package.depends {
-                if !self.is_met(package, relation, &all) {
+                if !self.is_met(relation, all) {
                     unsatisfied.push(Uninstallable::Unsatisfied {
                         relation: relation.clone(),
                         wanted_by: Some(package.pkgname.clone()),
@@ -209,16 +202,9 @@ impl<'a> InstallRequest<'a> {
             .any(|provision| relation.satisfied_by_provision(provision))
     }
 
-    /// Whether a package's relation needs nothing more.
-    fn is_met(
-        &self,
-        package: &ReleasedPackage,
-        relation: &Relation,
-        transaction: &Found<'a>,
-    ) -> bool {
-        package.satisfies(relation)
-            || self.is_assumed(relation)
-            || transaction.satisfy(relation).is_some()
+    /// Whether a relation of a package of the transaction needs nothing more. The package itself may satisfy it.
+    fn is_met(&self, relation: &Relation, transaction: &Found<'a>) -> bool {
+        transaction.satisfy(relation).is_some() || self.is_assumed(relation)
     }
 
     /// A package of the very name, else a provider, never one whose name is in
@@ -264,10 +250,35 @@ impl<'a> InstallRequest<'a> {
 struct Found<'a> {
     packages: Vec<(usize, &'a ReleasedPackage)>,
     names: FxHashSet<&'a str>,
-    by_any_name: HashMap<&'a str, Vec<usize>, FxBuildHasher>,
+    /// The first package that goes by a name.
+    first: FxHashMap<&'a str, usize>,
+    /// The others, where there are any.
+    others: FxHashMap<&'a str, Vec<usize>>,
 }
 
+/// How many packages an installation has, mostly, and by how many names they go.
+const USUAL: (usize, usize) = (400, 1200);
+
 impl<'a> Found<'a> {
+    /// None, with room for those of an installation.
+    fn with_room() -> Self {
+        let (packages, names) = USUAL;
+        let mut found = Self::default();
+        found.packages.reserve(packages);
+        found.names.reserve(packages);
+        found.first.reserve(names);
+        found
+    }
+
+    /// Some packages.
+    fn of(packages: &[(usize, &'a ReleasedPackage)]) -> Self {
+        let mut found = Self::with_room();
+        for &(repository, package) in packages {
+            found.add(repository, package);
+        }
+        found
+    }
+
     /// Takes a package, unless one of its name is there already.
     fn add(&mut self, repository: usize, package: &'a ReleasedPackage) -> bool {
         if !self.names.insert(package.pkgname.as_str()) {
@@ -280,17 +291,31 @@ impl<'a> Found<'a> {
             .iter()
             .map(|provision| provision.name.as_str());
         for name in std::iter::once(package.pkgname.as_str()).chain(provided) {
-            self.by_any_name.entry(name).or_default().push(number);
+            match self.first.entry(name) {
+                Entry::Vacant(first) => {
+                    first.insert(number);
+                }
+                Entry::Occupied(_) => self.others.entry(name).or_default().push(number),
+            }
         }
         true
     }
 
+    /// The packages that go by a name, in their order.
+    fn named<'s>(
+        &'s self,
+        name: &'s str,
+    ) -> impl Iterator<Item = (usize, &'a ReleasedPackage)> + 's {
+        let first = self.first.get(name);
+        let others = move || self.others.get(name).into_iter().flatten();
+        let others = std::iter::once_with(others).flatten();
+        let numbers = first.into_iter().chain(others);
+        numbers.map(|&number| self.packages[number])
+    }
+
     /// The first of these packages that satisfies a relation.
     fn satisfy(&self, relation: &Relation) -> Option<(usize, &'a ReleasedPackage)> {
-        self.by_any_name
-            .get(relation.name.as_str())?
-            .iter()
-            .map(|&number| self.packages[number])
+        self.named(&relation.name)
             .find(|(_, package)| package.satisfies(relation))
     }
 
@@ -300,9 +325,7 @@ impl<'a> Found<'a> {
         // pacman goes by the packages, their conflicts, and whom these meet.
         for &(_, one) in &self.packages {
             for relation in &one.conflicts {
-                let met = self.by_any_name.get(relation.name.as_str());
-                for &number in met.into_iter().flatten() {
-                    let (_, other) = self.packages[number];
+                for (_, other) in self.named(&relation.name) {
                     let is_out = |package: &ReleasedPackage| out.contains(package.pkgname.as_str());
                     // Nothing conflicts with itself by what it provides.
                     if other.pkgname == one.pkgname
