@@ -128,7 +128,7 @@ pub async fn try_claim(server: &Server, id: WorkerId) -> DbResult<Claim> {
                 Ok(_) | Err(Idle::NothingFits(_) | Idle::LeftToOthers | Idle::LeftToFaster(_))
             )
         {
-            each = each.saturating_mul(16);
+            each = each.saturating_mul(situation::WIDER);
             continue;
         }
         let mut until = gathered.until;
