@@ -14,7 +14,7 @@ mod receive;
 mod serve;
 mod store;
 
-pub use publish::{PublishError, Published, publish};
+pub use publish::{Entering, PublishError};
 pub use receive::ReceiveError;
 pub use serve::{Repositories, package_of, router};
 pub use store::Artifacts;

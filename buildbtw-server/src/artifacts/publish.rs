@@ -19,9 +19,9 @@ use buildbtw_repo::{
 };
 use sqlx::SqliteConnection;
 
-use crate::db::generations::{self, Candidate, NewFile, NewGeneration};
+use crate::db::generations::{self, Candidate, Changes, Entrance, NewFile, NewGeneration};
 use crate::db::keys::{BuildKey, BuildSetKey, PackageKey};
-use crate::db::{DbError, frames, now};
+use crate::db::{DbError, DbResult, Statements, Tx, frames, now};
 
 /// Why nothing was published. The transaction may hold a part of it and must be dropped.
 #[derive(Debug, thiserror::Error)]
@@ -37,86 +37,96 @@ pub enum PublishError {
     Db(#[from] DbError),
 }
 
-/// What was published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// The newest generation.
-    pub number: u32,
-    /// Its Last-Modified: seconds since 1970.
-    pub published_at: i64,
-    /// Whether it is a new one; if not, it had all these packages before.
-    pub new: bool,
+/// Packages of some builds that are to enter the repository of a build set, in one generation. They must have
+/// been noted ([`crate::db::packages::insert`]).
+#[derive(Debug)]
+pub struct Entering<'a> {
+    set: BuildSetKey,
+    names: Vec<&'a str>,
+    given: Vec<(BuildKey, &'a PackageFile)>,
 }
 
-/// Publishes the packages of some builds in one generation of their build set. A package takes the
-/// place of one of the same name. The packages must have been noted
-/// ([`crate::db::packages::insert`]).
-///
-/// # Errors
-///
-/// When a file name would get other bytes than it has in this iteration, when a package cannot
-/// stand in a repository, or when the database fails. The caller then drops the transaction.
-pub async fn publish(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    additions: &[(BuildKey, Vec<PackageFile>)],
-) -> Result<Published, PublishError> {
-    let names: Vec<&str> = names(additions)?.into_keys().collect();
-    let mut given: Vec<(BuildKey, &PackageFile)> = Vec::new();
-    for (build, made) in additions {
-        for package in made {
-            // Several builds may have taken over the same package.
-            if !given
-                .iter()
-                .any(|(_, other)| other.sha256 == package.sha256)
-            {
-                given.push((*build, package));
+impl<'a> Entering<'a> {
+    /// The packages, each with its build.
+    ///
+    /// # Errors
+    ///
+    /// When two of them have the same name.
+    pub fn of(
+        set: BuildSetKey,
+        additions: &'a [(BuildKey, Vec<PackageFile>)],
+    ) -> Result<Self, PublishError> {
+        let names = names(additions)?.into_keys().collect();
+        let mut given: Vec<(BuildKey, &PackageFile)> = Vec::new();
+        for (build, made) in additions {
+            for package in made {
+                // Several builds may have taken over the same package.
+                if !given
+                    .iter()
+                    .any(|(_, other)| other.sha256 == package.sha256)
+                {
+                    given.push((*build, package));
+                }
             }
         }
+        Ok(Self { set, names, given })
     }
-    let asked: Vec<(&str, &Sha256Digest)> = given
-        .iter()
-        .map(|(_, package)| (package.file_name.as_str(), &package.sha256))
-        .collect();
-    let entrance = generations::entrance(&mut *db, set, &asked, &names).await?;
-    let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
-    for ((build, package), found) in given.into_iter().zip(&entrance.candidates) {
-        if let Some(key) = entry(package, found)? {
-            entering.push((build, key, package.clone()));
+
+    /// Reads what the repository is to them, and what changed in it since a generation. The transaction begins
+    /// with it, if it has not begun.
+    pub async fn look_up(&self, tx: &mut Tx, since: u32) -> DbResult<(Entrance, Changes)> {
+        let asked: Vec<(&str, &Sha256Digest)> = self
+            .given
+            .iter()
+            .map(|(_, package)| (package.file_name.as_str(), &package.sha256))
+            .collect();
+        generations::entrance(tx, self.set, &asked, &self.names, since).await
+    }
+
+    /// Adds to what is to be written that they are published; the number of the newest generation then. Each takes the
+    /// place of one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// When a file name would get other bytes than it has in this iteration, when a package cannot
+    /// stand in a repository, or when the database fails. The caller then drops the transaction.
+    pub async fn enter(
+        self,
+        tx: &mut Tx,
+        writes: &mut Statements,
+        entrance: Entrance,
+    ) -> Result<u32, PublishError> {
+        let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
+        for ((build, package), found) in self.given.into_iter().zip(&entrance.candidates) {
+            if let Some(key) = entry(package, found)? {
+                entering.push((build, key, package.clone()));
+            }
         }
+        if entering.is_empty() {
+            return Ok(entrance.newest);
+        }
+        let known: Vec<PkgName> = entrance.touched.packages.keys().cloned().collect();
+        let packages = entering.iter().map(|(_, _, package)| package.clone());
+        let change = change(tx, entrance.touched, entrance.frames, packages.collect()).await?;
+        let replaced: Vec<&PkgName> = known
+            .iter()
+            .filter(|name| change.packages.contains_key(*name))
+            .collect();
+        let (files, moved) = listed(&entering, &change)?;
+        let number = entrance.newest + 1;
+        let clock = now() / 1_000_000;
+        let new = NewGeneration {
+            set: self.set,
+            number,
+            at: clock.max(entrance.published_at + 1),
+            replaced: &replaced,
+            files: &files,
+            moved: &moved,
+            change: &change,
+        };
+        generations::add(tx, writes, &new).await?;
+        Ok(number)
     }
-    if entering.is_empty() {
-        return Ok(Published {
-            number: entrance.newest,
-            published_at: entrance.published_at,
-            new: false,
-        });
-    }
-    let known: Vec<PkgName> = entrance.touched.packages.keys().cloned().collect();
-    let packages = entering.iter().map(|(_, _, package)| package.clone());
-    let change = change(&mut *db, entrance.touched, packages.collect()).await?;
-    let replaced: Vec<&PkgName> = known
-        .iter()
-        .filter(|name| change.packages.contains_key(*name))
-        .collect();
-    let (files, moved) = listed(&entering, &change)?;
-    let number = entrance.newest + 1;
-    let clock = now() / 1_000_000;
-    let new = NewGeneration {
-        set,
-        number,
-        at: clock.max(entrance.published_at + 1),
-        replaced: &replaced,
-        files: &files,
-        moved: &moved,
-        change: &change,
-    };
-    let published_at = generations::insert(db, &new).await?;
-    Ok(Published {
-        number,
-        published_at,
-        new: true,
-    })
 }
 
 /// The names of all packages that are to enter, each of which only one file may have.
@@ -190,9 +200,9 @@ fn listed<'a>(
 async fn change(
     db: &mut SqliteConnection,
     state: RepositoryState,
+    loaded: HashMap<Sha256Digest, Vec<u8>>,
     entering: Vec<PackageFile>,
 ) -> Result<RepositoryChange, PublishError> {
-    let loaded = frames::load(&mut *db, &likely_frames(&state)).await?;
     // Packing is work for the processor; frames come from the database. So one that turns out to
     // be needed as well is fetched, and the work done again.
     let mut work = (state, entering, loaded);
@@ -229,22 +239,6 @@ async fn change(
             }
         }
     }
-}
-
-/// The frames that adding packages will most likely ask for: the last one, to go on in it, and
-/// those that have packages of the same names.
-fn likely_frames(state: &RepositoryState) -> Vec<Sha256Digest> {
-    let frames = &state.frames.0;
-    let mut digests = Vec::new();
-    for (place, frame) in frames {
-        if state.packages.values().any(|other| other == place) {
-            digests.push(frame.files_digest);
-        }
-    }
-    if let Some(last) = frames.values().last() {
-        digests.extend([last.db_digest, last.files_digest]);
-    }
-    digests
 }
 
 /// Names the bytes of a db by the frames that it consists of: as good as a digest of the bytes, and

@@ -6,7 +6,8 @@ use buildbtw_api::{BuildPlace, BuildStatus, IterationStatus, RunId};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::events::{self, NewEvent};
-use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey, RunKey};
+use super::keys::{BuildKey, BuildSetKey, IterationKey, NamespaceKey};
+use super::publishing::Runs;
 use super::{Answers, DbResult, Statements, now, word};
 
 /// Which side of the needs to read.
@@ -196,17 +197,16 @@ pub(super) fn ask_state_of_run(to: &mut Statements, run: RunId) {
 
 /// Asks for the builds of runs whose packages still wait to be published, and for those that stand for
 /// them on further architectures.
-pub(super) fn ask_to_publish(to: &mut Statements, runs: &[RunKey]) {
-    let keys = super::to_json(&runs.iter().map(|run| run.0).collect::<Vec<_>>());
-    let runs = "SELECT build_id FROM run WHERE id IN (SELECT value FROM json_each(?)) AND status = 'publishing'";
+pub(super) fn ask_to_publish(to: &mut Statements, runs: Runs) {
+    let built = format!("SELECT build_id FROM run WHERE id IN ({})", runs.sql);
     to.add(&format!(
-        "{STATE} WHERE build.id IN ({runs}) AND build.status = 'building'"
+        "{STATE} WHERE build.id IN ({built}) AND build.status = 'building'"
     ))
-    .bind(&keys);
+    .bind(runs.value);
     to.add(&format!(
-        "{STATE} WHERE {WAITING_REFERENCE} AND refers_to IN ({runs}) ORDER BY build.id"
+        "{STATE} WHERE {WAITING_REFERENCE} AND refers_to IN ({built}) ORDER BY build.id"
     ))
-    .bind(&keys);
+    .bind(runs.value);
 }
 
 /// What [`ask_to_publish`] asked for: each build with those that stand for it.

@@ -58,29 +58,20 @@ pub async fn of_generation(
     Ok(Frames(frames?))
 }
 
-/// The part of a repository's newest generation that adding packages of some names touches.
-pub async fn touched(
-    db: &mut SqliteConnection,
-    set: BuildSetKey,
-    pkgnames: &[&str],
-) -> DbResult<RepositoryState> {
-    let mut asked = Statements::default();
-    ask_touched(&mut asked, set, pkgnames);
-    told_touched(&mut asked.fetch(db).await?)
-}
+/// The packages of some names that a repository lists.
+const OF_PACKAGES: &str = "published_package INDEXED BY one_listed_file_a_package WHERE build_set_id = ? AND until IS NULL \
+     AND pkgname IN (SELECT value FROM json_each(?))";
 
 /// Asks for the part of a repository's newest generation that adding packages of some names touches.
 pub(super) fn ask_touched(to: &mut Statements, set: BuildSetKey, pkgnames: &[&str]) {
-    let places = "published_package INDEXED BY one_listed_file_a_package WHERE build_set_id = ? AND until IS NULL \
-         AND pkgname IN (SELECT value FROM json_each(?))";
-    to.add(&format!("SELECT pkgname, place FROM {places}"))
+    to.add(&format!("SELECT pkgname, place FROM {OF_PACKAGES}"))
         .bind(set)
         .bind(to_json(&pkgnames));
     // Those of these packages, and the last two of the others.
     let columns = "SELECT place, db_digest, files_digest, db_len, files_len, unpacked \
          FROM repository_frame INDEXED BY one_frame_a_place WHERE build_set_id = ? AND until IS NULL";
     to.add(&format!(
-        "WITH given (place) AS MATERIALIZED (SELECT place FROM {places}) \
+        "WITH given (place) AS MATERIALIZED (SELECT place FROM {OF_PACKAGES}) \
          {columns} AND place IN (SELECT place FROM given) UNION ALL \
          SELECT * FROM ({columns} AND place NOT IN (SELECT place FROM given) ORDER BY place DESC LIMIT 2)"
     ))
@@ -103,6 +94,30 @@ pub(super) fn told_touched(answers: &mut Answers) -> DbResult<RepositoryState> {
         frames: Frames(frames?),
         packages,
     })
+}
+
+/// Asks for the frames that adding packages of some names will most likely ask for: the last one, to go on in it, and
+/// those that have packages of the same names.
+pub(super) fn ask_likely(to: &mut Statements, set: BuildSetKey, pkgnames: &[&str]) {
+    let current =
+        "repository_frame INDEXED BY one_frame_a_place WHERE build_set_id = ? AND until IS NULL";
+    to.add(&format!(
+        "SELECT digest, content FROM (SELECT db_digest, files_digest FROM {current} AND place IN \
+         (SELECT place FROM {OF_PACKAGES} UNION SELECT (SELECT max(place) FROM {current}))) \
+         CROSS JOIN frame ON digest IN (db_digest, files_digest)"
+    ))
+    .bind(set)
+    .bind(set)
+    .bind(to_json(&pkgnames))
+    .bind(set);
+}
+
+/// What [`ask_likely`] asked for.
+pub(super) fn told_likely(answers: &mut Answers) -> DbResult<HashMap<Sha256Digest, Vec<u8>>> {
+    let rows: Vec<(String, Vec<u8>)> = answers.all()?;
+    rows.into_iter()
+        .map(|(digest, content)| Ok((word("digest", &digest)?, content)))
+        .collect()
 }
 
 /// Another frame stands at a place from a generation on; or none any more.
@@ -176,22 +191,4 @@ fn missing(digest: &Sha256Digest) -> DbError {
         what: "generation",
         reason: format!("its frame {digest} is missing"),
     }
-}
-
-/// The bytes of some frames.
-pub async fn load(
-    db: &mut SqliteConnection,
-    digests: &[Sha256Digest],
-) -> DbResult<HashMap<Sha256Digest, Vec<u8>>> {
-    if digests.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut asked = Statements::default();
-    asked
-        .add("SELECT digest, content FROM frame WHERE digest IN (SELECT value FROM json_each(?))")
-        .bind(to_json(&digests));
-    let rows: Vec<(String, Vec<u8>)> = asked.fetch(db).await?.all()?;
-    rows.into_iter()
-        .map(|(digest, content)| Ok((word("digest", &digest)?, content)))
-        .collect()
 }

@@ -1,5 +1,7 @@
 //! The published states of the repositories of build sets: generations and manifests.
 
+use std::collections::HashMap;
+
 use buildbtw_api::NamespaceName;
 use buildbtw_graph::{Architecture, PkgName};
 use buildbtw_repo::{Frames, PackageFile, RepositoryChange, RepositoryState, Sha256Digest};
@@ -7,7 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{BuildKey, BuildSetKey, PackageKey};
 use super::packages::unpack_without_files;
-use super::{Answers, DbResult, Statements, frames, to_json, word};
+use super::{Answers, DbResult, Statements, Tx, frames, to_json, word};
 
 const MICROSECONDS: i64 = 1_000_000;
 
@@ -144,13 +146,13 @@ const NAMESAKES: &str = "(SELECT other_iteration.id, (SELECT max(published_at) F
      WHERE own_namespace.id = iteration.namespace_id AND other.architecture = build_set.architecture) \
      AS other_iteration WHERE true";
 
-/// Stores the row of the next generation, and says its Last-Modified: a given time, unless anything was
-/// published later under the name of the namespace.
+/// The row of the next generation. Its Last-Modified is a given time, unless anything was published later under the
+/// name of the namespace.
 fn add_row(to: &mut Statements, set: BuildSetKey, number: u32, at: i64) {
     to.add(&format!(
         "INSERT INTO generation (build_set_id, number, published_at) \
          SELECT build_set.id, ?, max(?, coalesce((SELECT max(published_at) + 1 FROM {NAMESAKES}), 0)) \
-         FROM build_set JOIN iteration ON iteration.id = iteration_id WHERE build_set.id = ? RETURNING published_at"
+         FROM build_set JOIN iteration ON iteration.id = iteration_id WHERE build_set.id = ?"
     ))
     .bind(number)
     .bind(at)
@@ -234,16 +236,19 @@ pub struct Entrance {
     pub candidates: Vec<Candidate>,
     /// The part of the newest generation that adding them touches.
     pub touched: RepositoryState,
+    /// The frames of it that are likely to be gone on with or to change.
+    pub frames: HashMap<Sha256Digest, Vec<u8>>,
 }
 
 /// Reads what is to be known before packages enter a repository: each with its file name and digest,
-/// and the names of all of them.
+/// and the names of all of them; and what changed in it since a generation. The transaction begins with it, if it has not begun.
 pub async fn entrance(
-    db: &mut SqliteConnection,
+    tx: &mut Tx,
     set: BuildSetKey,
     entering: &[(&str, &Sha256Digest)],
     pkgnames: &[&str],
-) -> DbResult<Entrance> {
+    since: u32,
+) -> DbResult<(Entrance, Changes)> {
     let mut asked = Statements::default();
     asked
         .add("SELECT number, published_at FROM generation WHERE build_set_id = ? ORDER BY number DESC LIMIT 1")
@@ -257,19 +262,25 @@ pub async fn entrance(
         .bind(to_json(&entering))
         .bind(set);
     frames::ask_touched(&mut asked, set, pkgnames);
-    let mut answers = asked.fetch(&mut *db).await?;
+    frames::ask_likely(&mut asked, set, pkgnames);
+    ask_changes(&mut asked, set, since);
+    let mut answers = tx.begin(asked).await?;
     let newest = answers.optional()?;
     let (candidates, touched) = (answers.all()?, frames::told_touched(&mut answers)?);
+    let frames = frames::told_likely(&mut answers)?;
+    let changes = told_changes(&mut answers)?;
     let (newest, published_at) = match newest {
         Some(newest) => newest,
-        None => (0, opened_at(db, set).await?),
+        None => (0, opened_at(tx, set).await?),
     };
-    Ok(Entrance {
+    let entrance = Entrance {
         newest,
         published_at,
         candidates,
         touched,
-    })
+        frames,
+    };
+    Ok((entrance, changes))
 }
 
 /// A file that is to be listed.
@@ -310,13 +321,15 @@ pub struct NewGeneration<'a> {
 /// keeps each text.
 const FRAMES_AT_ONCE: usize = 2;
 
-/// Stores the next generation, mostly in one go, and hands back its Last-Modified.
-pub async fn insert(db: &mut SqliteConnection, new: &NewGeneration<'_>) -> DbResult<i64> {
-    let mut all = Statements::default();
-    // First, since its answer is wanted.
-    add_row(&mut all, new.set, new.number, new.at);
+/// Adds the next generation to what is to be written. Where many frames change, all but the last of it is written at once.
+pub async fn add(
+    db: &mut SqliteConnection,
+    to: &mut Statements,
+    new: &NewGeneration<'_>,
+) -> DbResult<()> {
+    add_row(to, new.set, new.number, new.at);
     if !new.replaced.is_empty() {
-        all.add(
+        to.add(
             "UPDATE published_package INDEXED BY one_listed_file_a_package SET until = ?, place = NULL \
              WHERE build_set_id = ? AND until IS NULL AND pkgname IN (SELECT value FROM json_each(?))",
         )
@@ -337,7 +350,7 @@ pub async fn insert(db: &mut SqliteConnection, new: &NewGeneration<'_>) -> DbRes
             )
         })
         .collect();
-    all.add(
+    to.add(
         "INSERT INTO published_package (build_set_id, file_name, package_id, build_id, since, pkgname, place) \
          SELECT ?, value ->> 0, value ->> 1, value ->> 2, ?, value ->> 3, value ->> 4 FROM json_each(?) WHERE true \
          ON CONFLICT (build_set_id, file_name) DO UPDATE SET until = NULL, place = excluded.place",
@@ -345,24 +358,14 @@ pub async fn insert(db: &mut SqliteConnection, new: &NewGeneration<'_>) -> DbRes
     .bind(new.set)
     .bind(new.number)
     .bind(to_json(&files));
-    frames::add_moved(&mut all, new.set, new.moved);
-    let mut goes = vec![all];
+    frames::add_moved(to, new.set, new.moved);
     for (count, (place, frame)) in new.change.frames.iter().enumerate() {
         if count > 0 && count % FRAMES_AT_ONCE == 0 {
-            goes.push(Statements::default());
+            std::mem::take(to).carry_out(&mut *db).await?;
         }
-        if let Some(go) = goes.last_mut() {
-            frames::add_frame(go, new, *place, frame.as_ref())?;
-        }
+        frames::add_frame(to, new, *place, frame.as_ref())?;
     }
-    let mut published_at = None;
-    for go in goes {
-        let mut answers = go.fetch(&mut *db).await?;
-        if published_at.is_none() {
-            published_at = Some(answers.one::<(i64,)>()?.0);
-        }
-    }
-    Ok(published_at.ok_or(sqlx::Error::RowNotFound)?)
+    Ok(())
 }
 
 /// The packages of the newest generation, by file name, without their lists of files.

@@ -11,6 +11,7 @@ use sqlx::SqliteConnection;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::keys::{BuildKey, RunKey};
+use super::publishing::Runs;
 use super::{Answers, DbError, DbResult, Statements, now, to_json};
 
 /// Fast: the rows are written while others wait for the database.
@@ -129,20 +130,20 @@ pub fn add_of_run(
 /// The packages that make up a run's result, by file name, under the names they were sent with.
 pub async fn kept_of_run(db: &mut SqliteConnection, run: RunKey) -> DbResult<Vec<PackageFile>> {
     let mut asked = Statements::default();
-    ask_kept(&mut asked, &[run]);
+    ask_kept(&mut asked, Runs::one(run));
     let kept = told_kept(&mut asked.fetch(db).await?)?;
     Ok(kept.into_iter().map(|(_, package)| package).collect())
 }
 
 /// Asks for the packages that make up the results of runs.
-pub(super) fn ask_kept(to: &mut Statements, runs: &[RunKey]) {
-    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    to.add(
-        "SELECT build_id, run_package.file_name, metadata FROM json_each(?) AS given CROSS JOIN run ON run.id = given.value \
-         CROSS JOIN run_package ON run_id = run.id CROSS JOIN package ON package.id = package_id \
-         WHERE kept = 1 ORDER BY run_id, run_package.file_name",
-    )
-    .bind(to_json(&runs));
+pub(super) fn ask_kept(to: &mut Statements, runs: Runs) {
+    to.add(&format!(
+        "SELECT build_id, run_package.file_name, metadata FROM run CROSS JOIN run_package ON run_id = run.id \
+         CROSS JOIN package ON package.id = package_id WHERE run.id IN ({}) AND kept = 1 \
+         ORDER BY run_id, run_package.file_name",
+        runs.sql
+    ))
+    .bind(runs.value);
 }
 
 /// What [`ask_kept`] asked for, each with its build.

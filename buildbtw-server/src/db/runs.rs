@@ -11,6 +11,7 @@ use super::builds::BuildState;
 use super::events::{self, NewEvent};
 use super::keys::{BuildKey, BuildSetKey, RunKey, WorkerKey};
 use super::pipelines::{SHOWN, ShownRow};
+use super::publishing::Runs;
 use super::reported::installation_digest;
 use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
 use crate::scheduler::Expected;
@@ -227,6 +228,15 @@ pub(super) fn ask_state(to: &mut Statements, run: RunId) {
         .bind(run.to_string());
 }
 
+/// Asks for the states of some runs, by build set, oldest first.
+pub(super) fn ask(to: &mut Statements, runs: Runs) {
+    to.add(&format!(
+        "{STATE} WHERE run.id IN ({}) ORDER BY build_set_id, run.id",
+        runs.sql
+    ))
+    .bind(runs.value);
+}
+
 /// All runs that are not over.
 pub async fn open(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
     let sql = format!("{STATE} WHERE run.status <> 'ended' ORDER BY run.id");
@@ -400,14 +410,4 @@ pub async fn mark_canary(db: &mut SqliteConnection, run: RunId) -> DbResult<()> 
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// Runs whose packages wait to be published, oldest first.
-pub async fn publishing(db: &mut SqliteConnection) -> DbResult<Vec<RunState>> {
-    let sql = format!(
-        "{STATE} WHERE run.status <> 'ended' AND run.status = 'publishing' ORDER BY build_set_id, run.id"
-    );
-    let mut asked = Statements::default();
-    asked.add(&sql);
-    asked.fetch(db).await?.all()
 }

@@ -7,6 +7,7 @@ use buildbtw_api::{WorkerId, WorkerMode};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::keys::{RunKey, WorkerKey};
+use super::publishing::Runs;
 use super::{Answers, DbError, DbResult, Statements, json, now, timestamp, to_json, word};
 use crate::scheduler::{Speed, TELLING_MS, Told, median, pace};
 
@@ -175,18 +176,18 @@ impl Paces {
 }
 
 /// Asks for what the paces of some runs are reckoned from: to be done before their times are learned.
-pub(super) fn ask_paces(to: &mut Statements, runs: &[RunKey]) {
+pub(super) fn ask_paces(to: &mut Statements, runs: Runs) {
     let at = now();
-    let runs: Vec<i64> = runs.iter().map(|run| run.0).collect();
-    to.add(
-        "SELECT run.id, worker.id, speed, runs_told, recent, (? - started_at) / 1000 FROM json_each(?) AS given \
-         CROSS JOIN run ON run.id = given.value JOIN worker ON worker.id = worker_id \
-         JOIN build ON build.id = run.build_id JOIN build_set ON build_set.id = build_set_id \
+    to.add(&format!(
+        "SELECT run.id, worker.id, speed, runs_told, recent, (? - started_at) / 1000 FROM run \
+         CROSS JOIN worker ON worker.id = worker_id CROSS JOIN build ON build.id = run.build_id \
+         CROSS JOIN build_set ON build_set.id = build_set_id \
          LEFT JOIN duration ON duration.pkgbase = build.pkgbase AND duration.architecture = build_set.architecture \
-         WHERE (? - started_at) / 1000 >= ?",
-    )
+         WHERE run.id IN ({}) AND (? - started_at) / 1000 >= ?",
+        runs.sql
+    ))
     .bind(at)
-    .bind(to_json(&runs))
+    .bind(runs.value)
     .bind(at)
     .bind(TELLING_MS);
 }

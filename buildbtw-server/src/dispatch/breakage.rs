@@ -4,24 +4,27 @@ use buildbtw_graph::{MadePackages, PkgBase, ReleasedPackage, broken_by_packages}
 use buildbtw_repo::PackageFile;
 use sqlx::SqliteConnection;
 
-use super::stack::{as_released, stack};
+use super::stack::{as_released, brought_up};
 use crate::Server;
 use crate::db::broken::{self, BrokenBy};
 use crate::db::builds::BuildState;
+use crate::db::generations::Changes;
 use crate::db::{DbResult, Statements, members, word};
 
 /// Notes what the packages of some builds break that go into their build set's repository next. It is
-/// found out before they are published, and written with what else follows from that.
+/// found out before they are published, and written with what else follows from that. It goes by what changed in that
+/// repository since a generation ([`brought_up`]).
 pub async fn note(
     server: &Server,
     db: &mut SqliteConnection,
     writes: &mut Statements,
     additions: &[(BuildState, Vec<PackageFile>)],
+    (since, changes): (u32, Changes),
 ) -> DbResult<()> {
     let Some((first, _)) = additions.first() else {
         return Ok(());
     };
-    let stack = match stack(server, &mut *db, first).await? {
+    let stack = match brought_up(server, &mut *db, first, since, changes).await? {
         Ok(stack) => stack,
         // Without the base repositories nothing can be said, and publishing needs none of them.
         Err(reason) => {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass};
 use buildbtw_repo::PackageFile;
-use sqlx::SqliteConnection;
 use tracing::Instrument as _;
 
 use super::{breakage, steps, suspicion};
 use crate::Server;
-use crate::artifacts::{self, PublishError};
+use crate::artifacts::{Entering, PublishError};
 use crate::db::builds::BuildState;
-use crate::db::keys::{BuildKey, BuildSetKey, RunKey};
+use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::publishing::{self, ToPublish, Waiting, Which};
 use crate::db::runs::RunState;
-use crate::db::{DbError, Statements, flaky, publishing, ready, runs, suspicions};
+use crate::db::{DbError, Statements, Tx, flaky, ready, runs, suspicions};
 use crate::scheduler::Speed;
 
 /// How long to wait after a failure of the server's own before the next try.
@@ -57,38 +57,43 @@ pub async fn watch(server: Server) {
     }
 }
 
-/// Publishes all that waits for it; whether there was anything.
+/// Publishes all that waits for it, one build set after the other; whether there was anything.
 ///
 /// # Errors
 ///
 /// When the server itself fails; what waits is then still to be published.
 pub async fn publish_waiting(server: &Server) -> Result<bool, RoundError> {
-    let waiting = {
-        let mut tx = server.db.glance().await?;
-        runs::publishing(&mut tx).await?
-    };
-    let mut by_set: BTreeMap<BuildSetKey, Vec<RunState>> = BTreeMap::new();
-    for run in waiting {
-        by_set.entry(run.set).or_default().push(run);
-    }
-    let found = !by_set.is_empty();
-    for runs_of_set in by_set.into_values() {
-        match publish_together(server, &runs_of_set).await {
+    let mut behind = None;
+    loop {
+        let (tx, waiting) = publishing::look(&server.db, Which::Next(behind)).await?;
+        let Some(waiting) = waiting else {
+            return Ok(behind.is_some());
+        };
+        behind = Some(waiting.set);
+        let more = waiting.more;
+        let runs: Vec<RunState> = waiting.runs.iter().map(|(run, _)| run.clone()).collect();
+        match publish_together(server, tx, waiting).await {
             // One that cannot be published must not keep the others back.
             Err(RoundError::Publish(PublishError::Refused(_))) => {
-                for run in &runs_of_set {
+                for run in &runs {
                     publish_or_fail(server, run).await?;
                 }
             }
             other => other?,
         }
+        if !more {
+            return Ok(true);
+        }
     }
-    Ok(found)
 }
 
 /// Publishes one run's packages; if that is impossible, the run ends as the package's failure.
 async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundError> {
-    let refusal = match publish_together(server, std::slice::from_ref(run)).await {
+    let (tx, waiting) = publishing::look(&server.db, Which::Run(run.key)).await?;
+    let Some(waiting) = waiting else {
+        return Ok(());
+    };
+    let refusal = match publish_together(server, tx, waiting).await {
         Err(RoundError::Publish(PublishError::Refused(reason))) => reason,
         other => return other,
     };
@@ -106,24 +111,18 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
     Ok(())
 }
 
-/// One generation for some runs of one build set, and all that follows from it, in one transaction.
-async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), RoundError> {
-    let keys: Vec<RunKey> = finished.iter().map(|run| run.key).collect();
-    let (mut tx, mut to_publish, mut paces) = publishing::begin(&server.db, &keys).await?;
-    let mut built: Vec<(&RunState, Made)> = Vec::new();
-    for run in finished {
-        // A cancel may have come in between.
-        let Some(found) = to_publish.remove(&run.build) else {
-            continue;
-        };
-        let made = Made {
-            build: found.build,
-            references: found.references,
-            packages: found.packages,
-        };
-        built.push((run, made));
+/// One generation for some runs of one build set, and all that follows from it, in one transaction on the connection
+/// on which they were read.
+async fn publish_together(server: &Server, mut tx: Tx, waiting: Waiting) -> Result<(), RoundError> {
+    let Waiting {
+        runs: built,
+        mut paces,
+        ..
+    } = waiting;
+    if built.is_empty() {
+        return Ok(());
     }
-    let made: Vec<&Made> = built.iter().map(|(_, made)| made).collect();
+    let made: Vec<&ToPublish> = built.iter().map(|(_, made)| made).collect();
     let mut writes = Statements::default();
     publish_packages(server, &mut tx, &mut writes, &made)
         .instrument(tracing::debug_span!("repository"))
@@ -172,24 +171,14 @@ async fn publish_together(server: &Server, finished: &[RunState]) -> Result<(), 
     Ok(())
 }
 
-/// What a build made.
-pub(super) struct Made {
-    /// The build.
-    pub build: BuildState,
-    /// What stands for it on other architectures.
-    pub references: Vec<BuildState>,
-    /// Its packages.
-    pub packages: Vec<PackageFile>,
-}
-
 /// Enters the packages of some builds into the repositories of their build sets: in one generation
-/// of each, also where `any` packages count for other architectures. What else follows from that is added
-/// to what is to be written.
+/// of each, also where `any` packages count for other architectures. What follows from that is added to what is to be
+/// written, the generations with it.
 pub(super) async fn publish_packages(
     server: &Server,
-    db: &mut SqliteConnection,
+    tx: &mut Tx,
     writes: &mut Statements,
-    made: &[&Made],
+    made: &[&ToPublish],
 ) -> Result<(), PublishError> {
     let mut additions: BTreeMap<BuildSetKey, Vec<(BuildState, Vec<PackageFile>)>> = BTreeMap::new();
     for made in made {
@@ -206,12 +195,15 @@ pub(super) async fn publish_packages(
         }
     }
     for (set, packages) in &additions {
-        breakage::note(server, &mut *db, writes, packages).await?;
-        let packages: Vec<_> = packages
+        let by_key: Vec<_> = packages
             .iter()
             .map(|(build, made)| (build.key, made.clone()))
             .collect();
-        artifacts::publish(&mut *db, *set, &packages).await?;
+        let entering = Entering::of(*set, &by_key)?;
+        let since = server.dispatch.stacks.generation(*set);
+        let (entrance, changes) = entering.look_up(tx, since).await?;
+        breakage::note(server, tx, writes, packages, (since, changes)).await?;
+        entering.enter(tx, writes, entrance).await?;
     }
     Ok(())
 }

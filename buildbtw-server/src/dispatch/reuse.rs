@@ -11,14 +11,15 @@ use sqlx::SqliteConnection;
 
 use super::expected::Installation;
 use super::ingredients::Ingredients;
-use super::publisher::{self, Made};
+use super::publisher;
 use super::steps;
 use crate::Server;
 use crate::artifacts::PublishError;
 use crate::db::builds::BuildState;
 use crate::db::inputs::{self, BuildInput, Known, KnownRun};
 use crate::db::keys::{BuildKey, RunKey};
-use crate::db::{DbError, DbResult, Statements, builds, json, packages, suspicions, to_json};
+use crate::db::publishing::ToPublish;
+use crate::db::{DbError, DbResult, Statements, Tx, builds, json, packages, suspicions, to_json};
 
 /// What is to be done for a build that is ready.
 pub enum Reuse {
@@ -125,17 +126,17 @@ pub async fn is_built_by(
 /// its repository.
 pub async fn take_over(
     server: &Server,
-    db: &mut SqliteConnection,
+    tx: &mut Tx,
     build: &BuildState,
     run: &KnownRun,
 ) -> DbResult<bool> {
-    let made = Made {
+    let made = ToPublish {
         build: build.clone(),
-        references: builds::references(&mut *db, build.key).await?,
-        packages: packages::kept_of_run(&mut *db, run.id).await?,
+        references: builds::references(&mut *tx, build.key).await?,
+        packages: packages::kept_of_run(&mut *tx, run.id).await?,
     };
     let mut writes = Statements::default();
-    let published = publisher::publish_packages(server, &mut *db, &mut writes, &[&made]).await;
+    let published = publisher::publish_packages(server, tx, &mut writes, &[&made]).await;
     match published {
         Ok(()) => {}
         Err(PublishError::Db(error)) => return Err(error),
@@ -160,6 +161,6 @@ pub async fn take_over(
     );
     steps::add_published(&mut writes, &made, BuildStatus::Reused, Some(&reason));
     suspicions::add_passed(&mut writes, build.key, run.id);
-    writes.carry_out(db).await?;
+    writes.carry_out(tx).await?;
     Ok(true)
 }

@@ -68,17 +68,6 @@ impl Stacks {
     }
 }
 
-/// The stack of a build set at its newest generation; or why there is none.
-pub async fn stack(
-    server: &Server,
-    db: &mut SqliteConnection,
-    state: &BuildState,
-) -> DbResult<Result<Arc<Stack>, String>> {
-    let since = server.dispatch.stacks.generation(state.set);
-    let changes = generations::changes_since(&mut *db, state.set, since).await?;
-    brought_up(server, db, state, since, changes).await
-}
-
 /// The stack of a build set at its newest generation, from what changed since the generation that it was
 /// looked at last ([`Stacks::generation`]); or why there is none.
 pub(super) async fn brought_up(

@@ -8,9 +8,9 @@ use buildbtw_api::runs::Outcome;
 use buildbtw_api::{BuildStatus, OutcomeClass, RunId};
 use sqlx::SqliteConnection;
 
-use super::publisher::Made;
 use crate::db::builds::{self, BuildState};
 use crate::db::keys::{BuildKey, IterationKey};
+use crate::db::publishing::ToPublish;
 use crate::db::runs::{self, RunState};
 use crate::db::{DbResult, Statements, namespaces, suspicions};
 use crate::scheduler::{Verdict, verdict};
@@ -112,7 +112,7 @@ async fn block_dependents(db: &mut SqliteConnection, build: &BuildState) -> DbRe
 /// architectures is reused, and what waited for nothing else is ready.
 pub(super) fn add_published(
     to: &mut Statements,
-    made: &Made,
+    made: &ToPublish,
     status: BuildStatus,
     reason: Option<&str>,
 ) {

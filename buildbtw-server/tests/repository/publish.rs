@@ -7,7 +7,7 @@ use buildbtw_server::artifacts::{Artifacts, PublishError, published_db};
 use buildbtw_server::db::{Db, frames, generations};
 
 use crate::http::{client, get};
-use crate::world::{Made, Set, World, make};
+use crate::world::{Made, Set, World, make, publish};
 
 /// The packages that a generation's db lists: name and version.
 async fn listed(world: &World, generation: u32) -> Vec<(String, String)> {
@@ -226,9 +226,8 @@ async fn large_repositories_are_kept_in_frames_that_merge() {
     let newest = newest.unwrap().frames.0;
     assert!(newest.len() >= 3);
     // What is needed for one more package is the last two frames, and the one that it leaves.
-    let touched = frames::touched(&mut tx, set.key, &["p0", "new"])
-        .await
-        .unwrap();
+    let entrance = generations::entrance(&mut tx, set.key, &[], &["p0", "new"], 0);
+    let touched = entrance.await.unwrap().0.touched;
     assert!(touched.frames.0.len() <= 3);
     assert!(touched.frames.0.contains_key(newest.keys().last().unwrap()));
     assert!(newest.contains_key(&touched.packages["p0"]));
@@ -307,7 +306,9 @@ async fn newest_whole(folder: &Path, set: Set) -> (u32, usize) {
     // Every package is where it is said to be.
     for package in &packages {
         let name = package.info.pkgname.as_str();
-        let touched = frames::touched(&mut tx, set.key, &[name]).await.unwrap();
+        let names = [name];
+        let entrance = generations::entrance(&mut tx, set.key, &[], &names, 0);
+        let touched = entrance.await.unwrap().0.touched;
         assert!(generation.frames.0.contains_key(&touched.packages[name]));
     }
     drop(tx);
@@ -324,10 +325,7 @@ async fn a_kill_between_any_steps_leaves_nothing_half() {
     let package = world.receive(&make("b", "1-1", "x")).await;
     let received = as_if_killed(world.folder.path());
     let mut tx = world.db.write().await.unwrap();
-    let additions = [(set.build, vec![package])];
-    buildbtw_server::artifacts::publish(&mut tx, set.key, &additions)
-        .await
-        .unwrap();
+    publish(&mut tx, set, &[package]).await.unwrap();
     let not_committed = as_if_killed(world.folder.path());
     tx.commit().await.unwrap();
     let committed = as_if_killed(world.folder.path());

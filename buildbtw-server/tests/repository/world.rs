@@ -12,10 +12,12 @@ use buildbtw_api::namespaces::{IterationReason, NamespaceOptions};
 use buildbtw_api::{BuildStatus, IterationStatus, NamespaceName, NamespaceStatus};
 use buildbtw_repo::write::{package_bytes, package_file_name};
 use buildbtw_repo::{PackageFile, PackageInfo, Sha256Digest};
-use buildbtw_server::artifacts::{self, Artifacts, PublishError, Published, Repositories};
+use buildbtw_server::artifacts::{self, Artifacts, Entering, PublishError, Repositories};
 use buildbtw_server::db::keys::{BuildKey, BuildSetKey};
 use buildbtw_server::db::plans::{self, NewBuild};
-use buildbtw_server::db::{Db, builds, iterations, namespaces, packages};
+use buildbtw_server::db::{
+    Db, Statements, Tx, builds, generations, iterations, namespaces, packages,
+};
 use tempfile::TempDir;
 
 pub const UPLOAD_LIMIT: u64 = 1 << 20;
@@ -27,6 +29,37 @@ pub struct World {
     pub url: String,
     answers: Answers,
     serving: tokio::task::JoinHandle<()>,
+}
+
+/// The newest generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    pub number: u32,
+    /// Its Last-Modified.
+    pub published_at: i64,
+    /// Whether it is a new one.
+    pub new: bool,
+}
+
+/// Publishes packages as those of one build, as the publisher does.
+pub async fn publish(
+    tx: &mut Tx,
+    set: Set,
+    packages: &[PackageFile],
+) -> Result<Published, PublishError> {
+    let additions = [(set.build, packages.to_vec())];
+    let entering = Entering::of(set.key, &additions)?;
+    let (entrance, _) = entering.look_up(tx, 0).await?;
+    let newest = entrance.newest;
+    let mut writes = Statements::default();
+    let number = entering.enter(tx, &mut writes, entrance).await?;
+    writes.carry_out(tx).await?;
+    let published_at = generations::published_at(tx, set.key, number).await?;
+    Ok(Published {
+        number,
+        published_at: published_at.unwrap(),
+        new: number > newest,
+    })
 }
 
 /// Status and path of every answer.
@@ -166,8 +199,7 @@ impl World {
         packages: &[PackageFile],
     ) -> Result<Published, PublishError> {
         let mut tx = self.db.write().await.unwrap();
-        let additions = [(set.build, packages.to_vec())];
-        let published = artifacts::publish(&mut tx, set.key, &additions).await?;
+        let published = publish(&mut tx, set, packages).await?;
         tx.commit().await.unwrap();
         Ok(published)
     }
