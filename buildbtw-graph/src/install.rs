@@ -83,34 +83,42 @@ pub fn resolve_installation<'a>(
 ) -> Result<Vec<(usize, &'a ReleasedPackage)>, Vec<Uninstallable>> {
     let targets = request.find_targets()?;
     let mut transaction = Found::with_room();
-    let mut complete = true;
-    for &(repository, package) in &targets.packages {
-        complete &= resolve_closure(request, &targets, &mut transaction, (repository, package));
+    let mut doubts = Doubts::default();
+    for &start in &targets.packages {
+        resolve_closure(request, &targets, &mut transaction, start, &mut doubts);
     }
-    if !complete {
+    if doubts.missing {
         request.check_needs(&transaction)?;
     }
+    // Conflicts come before the needs that they leave unmet, as for pacman.
     let left = transaction.without_stood_in()?;
     // What stands in may do less than what it takes the place of.
-    if left.len() < transaction.packages.len() {
+    if doubts.passed_over || left.len() < transaction.packages.len() {
         request.check_needs(&Found::of(&left))?;
     }
     Ok(left)
 }
 
-/// Adds a package and, depth first, what it needs; says whether all of that is met
-/// for sure. It is not where nothing was found, and perhaps not where a target was found
-/// and another package of its name had come before it.
+/// What may be unmet in a transaction.
+#[derive(Default)]
+struct Doubts {
+    /// Nothing was found for a relation.
+    missing: bool,
+    /// A target was found for one, but another package of its name had come before it.
+    passed_over: bool,
+}
+
+/// Adds a package and, depth first, what it needs.
 fn resolve_closure<'a>(
     request: &InstallRequest<'a>,
     targets: &Found<'a>,
     transaction: &mut Found<'a>,
     start: (usize, &'a ReleasedPackage),
-) -> bool {
+    doubts: &mut Doubts,
+) {
     if !transaction.add(start.0, start.1) {
-        return true;
+        return;
     }
-    let mut complete = true;
     // A stack of its own instead of recursion: a chain may be of any length.
     let mut stack = vec![start.1.depends.iter()];
     while let Some(depends) = stack.last_mut() {
@@ -127,10 +135,10 @@ fn resolve_closure<'a>(
             Some((repository, found)) if transaction.add(repository, found) => {
                 stack.push(found.depends.iter());
             }
-            _ => complete = false,
+            Some(_) => doubts.passed_over = true,
+            None => doubts.missing = true,
         }
     }
-    complete
 }
 
 impl<'a> InstallRequest<'a> {
