@@ -264,13 +264,13 @@ struct Found<'a> {
     others: FxHashMap<&'a str, Vec<usize>>,
 }
 
-/// How many packages an installation has, mostly, and by how many names they go.
-const USUAL: (usize, usize) = (400, 1200);
+/// For how many packages, and names that they go by, there is room at first.
+const ROOM: (usize, usize) = (400, 1200);
 
 impl<'a> Found<'a> {
     /// None, with room for those of an installation.
     fn with_room() -> Self {
-        let (packages, names) = USUAL;
+        let (packages, names) = ROOM;
         let mut found = Self::default();
         found.packages.reserve(packages);
         found.names.reserve(packages);

@@ -82,6 +82,9 @@ impl Version {
     }
 }
 
+/// What no version may have, beside blanks and control characters.
+const REFUSED: &str = "/<>=";
+
 impl FromStr for Version {
     type Err = VersionError;
 
@@ -93,11 +96,11 @@ impl FromStr for Version {
             return Err(VersionError::TooLong { length: text.len() });
         }
         // Nearly all are plain, and thousands are read for a plan.
-        let plain = |byte: u8| byte.is_ascii_graphic() && !b"/<>=".contains(&byte);
+        let plain = |byte: u8| byte.is_ascii_graphic() && !REFUSED.as_bytes().contains(&byte);
         if text.bytes().all(plain) {
             return Ok(Self(text.into()));
         }
-        let refused = |c: char| c.is_whitespace() || c.is_control() || "/<>=".contains(c);
+        let refused = |c: char| c.is_whitespace() || c.is_control() || REFUSED.contains(c);
         match text.chars().find(|&c| refused(c)) {
             None => Ok(Self(text.into())),
             Some(character) => Err(VersionError::BadCharacter {

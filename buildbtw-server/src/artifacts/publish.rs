@@ -54,21 +54,19 @@ impl<'a> Entering<'a> {
     /// When two of them have the same name.
     pub fn of(
         set: BuildSetKey,
-        additions: &'a [(BuildKey, Vec<PackageFile>)],
+        made: impl Iterator<Item = (BuildKey, &'a PackageFile)>,
     ) -> Result<Self, PublishError> {
-        let names = names(additions)?.into_keys().collect();
         let mut given: Vec<(BuildKey, &PackageFile)> = Vec::new();
-        for (build, made) in additions {
-            for package in made {
-                // Several builds may have taken over the same package.
-                if !given
-                    .iter()
-                    .any(|(_, other)| other.sha256 == package.sha256)
-                {
-                    given.push((*build, package));
-                }
+        for (build, package) in made {
+            // Several builds may have taken over the same package.
+            if !given
+                .iter()
+                .any(|(_, other)| other.sha256 == package.sha256)
+            {
+                given.push((build, package));
             }
         }
+        let names = names(&given)?.into_keys().collect();
         Ok(Self { set, names, given })
     }
 
@@ -96,17 +94,17 @@ impl<'a> Entering<'a> {
         writes: &mut Statements,
         entrance: Entrance,
     ) -> Result<u32, PublishError> {
-        let mut entering: Vec<(BuildKey, PackageKey, PackageFile)> = Vec::new();
+        let mut entering: Vec<(BuildKey, PackageKey, &PackageFile)> = Vec::new();
         for ((build, package), found) in self.given.into_iter().zip(&entrance.candidates) {
             if let Some(key) = entry(package, found)? {
-                entering.push((build, key, package.clone()));
+                entering.push((build, key, package));
             }
         }
         if entering.is_empty() {
             return Ok(entrance.newest);
         }
         let known: Vec<PkgName> = entrance.touched.packages.keys().cloned().collect();
-        let packages = entering.iter().map(|(_, _, package)| package.clone());
+        let packages = entering.iter().map(|&(_, _, package)| package.clone());
         let change = change(tx, entrance.touched, entrance.frames, packages.collect()).await?;
         let replaced: Vec<&PkgName> = known
             .iter()
@@ -130,11 +128,11 @@ impl<'a> Entering<'a> {
 }
 
 /// The names of all packages that are to enter, each of which only one file may have.
-fn names(
-    additions: &[(BuildKey, Vec<PackageFile>)],
-) -> Result<HashMap<&str, &PackageFile>, PublishError> {
+fn names<'a>(
+    given: &[(BuildKey, &'a PackageFile)],
+) -> Result<HashMap<&'a str, &'a PackageFile>, PublishError> {
     let mut names: HashMap<&str, &PackageFile> = HashMap::new();
-    for package in additions.iter().flat_map(|(_, packages)| packages) {
+    for &(_, package) in given {
         let other = names.insert(&package.info.pkgname, package);
         if let Some(other) = other.filter(|other| other.sha256 != package.sha256) {
             return Err(PublishError::Refused(format!(
@@ -166,7 +164,7 @@ fn entry(package: &PackageFile, found: &Candidate) -> Result<Option<PackageKey>,
 /// The files that the manifest gets, and where packages lie that made room for others.
 #[expect(clippy::type_complexity, reason = "two lists, each used once")]
 fn listed<'a>(
-    entering: &'a [(BuildKey, PackageKey, PackageFile)],
+    entering: &'a [(BuildKey, PackageKey, &PackageFile)],
     change: &'a RepositoryChange,
 ) -> Result<(Vec<NewFile<'a>>, Vec<(&'a str, u32)>), PublishError> {
     let mut places: BTreeMap<&str, (&PkgName, u32)> = BTreeMap::new();

@@ -268,7 +268,7 @@ pub async fn entrance(
     let newest = answers.optional()?;
     let (candidates, touched) = (answers.all()?, frames::told_touched(&mut answers)?);
     let frames = frames::told_likely(&mut answers)?;
-    let changes = told_changes(&mut answers)?;
+    let changes = told_changes(&mut answers, since)?;
     let (newest, published_at) = match newest {
         Some(newest) => newest,
         None => (0, opened_at(tx, set).await?),
@@ -376,6 +376,8 @@ pub async fn packages(db: &mut SqliteConnection, set: BuildSetKey) -> DbResult<V
 /// What changed in a repository since a generation.
 #[derive(Debug, Clone)]
 pub struct Changes {
+    /// The number of that generation.
+    pub since: u32,
     /// The number of the newest generation.
     pub newest: u32,
     /// The names of the packages that are not in it any more.
@@ -392,7 +394,7 @@ pub async fn changes_since(
 ) -> DbResult<Changes> {
     let mut asked = Statements::default();
     ask_changes(&mut asked, set, generation);
-    told_changes(&mut asked.fetch(db).await?)
+    told_changes(&mut asked.fetch(db).await?, generation)
 }
 
 /// Asks for what changed in a repository since a generation.
@@ -415,7 +417,7 @@ pub(super) fn ask_changes(to: &mut Statements, set: BuildSetKey, generation: u32
 }
 
 /// What [`ask_changes`] asked for.
-pub(super) fn told_changes(answers: &mut Answers) -> DbResult<Changes> {
+pub(super) fn told_changes(answers: &mut Answers, since: u32) -> DbResult<Changes> {
     let (newest,) = answers.one()?;
     let gone: Vec<(String,)> = answers.all()?;
     let new: Vec<(String, Vec<u8>)> = answers.all()?;
@@ -427,6 +429,7 @@ pub(super) fn told_changes(answers: &mut Answers) -> DbResult<Changes> {
         })
     });
     Ok(Changes {
+        since,
         newest,
         gone: gone.collect::<DbResult<_>>()?,
         new: new.collect::<DbResult<_>>()?,

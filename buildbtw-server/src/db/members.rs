@@ -59,7 +59,7 @@ pub async fn to_install(
         .bind(set);
     let mut answers = tx.begin(asked).await?;
     let (state, input) = (answers.one()?, answers.one()?);
-    let changes = generations::told_changes(&mut answers)?;
+    let changes = generations::told_changes(&mut answers, since)?;
     let kept: Vec<(String,)> = answers.all()?;
     Ok(Asked {
         state,

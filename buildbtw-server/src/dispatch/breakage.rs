@@ -19,12 +19,12 @@ pub async fn note(
     db: &mut SqliteConnection,
     writes: &mut Statements,
     additions: &[(BuildState, Vec<PackageFile>)],
-    (since, changes): (u32, Changes),
+    changes: Changes,
 ) -> DbResult<()> {
     let Some((first, _)) = additions.first() else {
         return Ok(());
     };
-    let stack = match brought_up(server, &mut *db, first, since, changes).await? {
+    let stack = match brought_up(server, &mut *db, first, changes).await? {
         Ok(stack) => stack,
         // Without the base repositories nothing can be said, and publishing needs none of them.
         Err(reason) => {

@@ -194,7 +194,7 @@ pub(super) async fn hand_out(
     };
     let found = expected::look_up(server, &mut tx, key, *set).await?;
     // One that was handed out before may have ended this one.
-    if found.asked.state.status()? != BuildStatus::Pending {
+    if found.state.status()? != BuildStatus::Pending {
         return Ok(Handed::Nothing(Some(tx)));
     }
     let (state, input, installation) = expected::installation(server, &mut tx, found).await?;

@@ -39,33 +39,20 @@ pub struct Installation {
 pub async fn installation(
     server: &Server,
     db: &mut SqliteConnection,
-    found: Found,
+    asked: Asked,
 ) -> DbResult<(BuildState, BuildInput, Result<Installation, String>)> {
-    let Found {
-        since,
-        asked:
-            Asked {
-                state,
-                input,
-                changes,
-                kept,
-            },
-    } = found;
-    let stack = brought_up(server, &mut *db, &state, since, changes).await?;
+    let Asked {
+        state,
+        input,
+        changes,
+        kept,
+    } = asked;
+    let stack = brought_up(server, &mut *db, &state, changes).await?;
     let installation = match stack {
         Ok(stack) => resolve(&stack, &input, &kept)?,
         Err(reason) => Err(reason),
     };
     Ok((state, input, installation))
-}
-
-/// A build with what its installation depends on.
-#[derive(Debug)]
-pub struct Found {
-    /// The generation that its repositories are known of.
-    since: u32,
-    /// The build.
-    pub asked: Asked,
 }
 
 /// Reads what the installation of a build of a build set depends on, in one go.
@@ -74,12 +61,9 @@ pub async fn look_up(
     tx: &mut Tx,
     build: BuildKey,
     set: BuildSetKey,
-) -> DbResult<Found> {
+) -> DbResult<Asked> {
     let since = server.dispatch.stacks.generation(set);
-    Ok(Found {
-        since,
-        asked: members::to_install(tx, build, set, since).await?,
-    })
+    members::to_install(tx, build, set, since).await
 }
 
 fn resolve(

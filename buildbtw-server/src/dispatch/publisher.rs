@@ -13,9 +13,8 @@ use super::{breakage, steps, suspicion};
 use crate::Server;
 use crate::artifacts::{Entering, PublishError};
 use crate::db::builds::BuildState;
-use crate::db::keys::{BuildKey, BuildSetKey};
+use crate::db::keys::{BuildKey, BuildSetKey, RunKey};
 use crate::db::publishing::{self, ToPublish, Waiting, Which};
-use crate::db::runs::RunState;
 use crate::db::{DbError, Statements, Tx, flaky, ready, runs, suspicions};
 use crate::scheduler::Speed;
 
@@ -71,11 +70,11 @@ pub async fn publish_waiting(server: &Server) -> Result<bool, RoundError> {
         };
         behind = Some(waiting.set);
         let more = waiting.more;
-        let runs: Vec<RunState> = waiting.runs.iter().map(|(run, _)| run.clone()).collect();
+        let runs: Vec<RunKey> = waiting.runs.iter().map(|(run, _)| run.key).collect();
         match publish_together(server, tx, waiting).await {
             // One that cannot be published must not keep the others back.
             Err(RoundError::Publish(PublishError::Refused(_))) => {
-                for run in &runs {
+                for run in runs {
                     publish_or_fail(server, run).await?;
                 }
             }
@@ -88,9 +87,12 @@ pub async fn publish_waiting(server: &Server) -> Result<bool, RoundError> {
 }
 
 /// Publishes one run's packages; if that is impossible, the run ends as the package's failure.
-async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundError> {
-    let (tx, waiting) = publishing::look(&server.db, Which::Run(run.key)).await?;
+async fn publish_or_fail(server: &Server, run: RunKey) -> Result<(), RoundError> {
+    let (tx, waiting) = publishing::look(&server.db, Which::Run(run)).await?;
     let Some(waiting) = waiting else {
+        return Ok(());
+    };
+    let Some(run) = waiting.runs.first().map(|(run, _)| run.clone()) else {
         return Ok(());
     };
     let refusal = match publish_together(server, tx, waiting).await {
@@ -104,7 +106,7 @@ async fn publish_or_fail(server: &Server, run: &RunState) -> Result<(), RoundErr
         exit_code: None,
         failed_step: None,
     };
-    steps::end_run(&mut tx, run, &outcome, server.config.infrastructure_tries).await?;
+    steps::end_run(&mut tx, &run, &outcome, server.config.infrastructure_tries).await?;
     tx.commit().await?;
     server.feed.wake();
     server.dispatch.wake();
@@ -195,14 +197,13 @@ pub(super) async fn publish_packages(
         }
     }
     for (set, packages) in &additions {
-        let by_key: Vec<_> = packages
+        let made = packages
             .iter()
-            .map(|(build, made)| (build.key, made.clone()))
-            .collect();
-        let entering = Entering::of(*set, &by_key)?;
+            .flat_map(|(build, made)| made.iter().map(|package| (build.key, package)));
+        let entering = Entering::of(*set, made)?;
         let since = server.dispatch.stacks.generation(*set);
         let (entrance, changes) = entering.look_up(tx, since).await?;
-        breakage::note(server, tx, writes, packages, (since, changes)).await?;
+        breakage::note(server, tx, writes, packages, changes).await?;
         entering.enter(tx, writes, entrance).await?;
     }
     Ok(())

@@ -19,9 +19,8 @@ pub const FIRST: u32 = 64;
 /// How many are looked at first for a worker that asks. It mostly gets the very first.
 pub const NEXT: u32 = 8;
 
-/// How many times as many are looked at when nothing of what was looked at is for a worker: then as many as are weighed at
-/// most.
-pub const WIDER: u32 = 8;
+/// How many times as many are looked at when nothing of what was looked at is for a worker.
+pub const WIDER: u32 = FIRST / NEXT;
 
 /// Which workers are gathered.
 #[derive(Debug, Clone, Copy)]

@@ -74,14 +74,15 @@ pub(super) async fn brought_up(
     server: &Server,
     db: &mut SqliteConnection,
     state: &BuildState,
-    since: u32,
     mut changes: Changes,
 ) -> DbResult<Result<Arc<Stack>, String>> {
     let stacks = &server.dispatch.stacks;
     let mut stack = match stacks.take(state.set) {
-        Some(stack) if stack.generation == since && since <= changes.newest => stack,
+        Some(stack) if stack.generation == changes.since && changes.since <= changes.newest => {
+            stack
+        }
         _ => {
-            if since > 0 {
+            if changes.since > 0 {
                 changes = generations::changes_since(&mut *db, state.set, 0).await?;
             }
             match empty(server, &mut *db, state).await? {

@@ -47,8 +47,8 @@ pub async fn publish(
     set: Set,
     packages: &[PackageFile],
 ) -> Result<Published, PublishError> {
-    let additions = [(set.build, packages.to_vec())];
-    let entering = Entering::of(set.key, &additions)?;
+    let made = packages.iter().map(|package| (set.build, package));
+    let entering = Entering::of(set.key, made)?;
     let (entrance, _) = entering.look_up(tx, 0).await?;
     let newest = entrance.newest;
     let mut writes = Statements::default();
