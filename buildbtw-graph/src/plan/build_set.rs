@@ -138,7 +138,12 @@ pub(super) fn make_build_set(
         .into_iter()
         .map(|task| names.key(task))
         .collect();
-    set.builds = builds(&graph, chosen, drafts, tasks, &order, &acyclic, &obstacles);
+    // Rows are millions of bits, and giving them back takes its time too.
+    let (builds, ()) = rayon::join(
+        || builds(&graph, chosen, drafts, tasks, &order, &acyclic, &obstacles),
+        || drop((needs, reach)),
+    );
+    set.builds = builds;
     set.risks.sort();
     set.risks.dedup();
     set

@@ -138,10 +138,11 @@ impl Conflicts {
             targets: Vec::new(),
             target_names: FxHashSet::default(),
             assumed,
-            taken: Vec::new(),
-            names: FxHashSet::default(),
-            by_name: HashMap::default(),
+            taken: Vec::with_capacity(ROOM),
+            names: FxHashSet::with_capacity_and_hasher(ROOM, FxBuildHasher),
+            by_name: HashMap::with_capacity_and_hasher(4 * ROOM, FxBuildHasher),
             met: Bits::new(mixed.index().relations()),
+            open: Vec::new(),
             detour: None,
         };
         for root in roots {
@@ -204,6 +205,10 @@ fn conflicting_pairs(graph: &Graph<'_>, mixed: &Mixed<'_>) -> Vec<(u32, u32)> {
     pairs
 }
 
+/// How many packages an installation has room for at first: where two quarrel it is mostly a large one. Each
+/// goes by a few names.
+const ROOM: usize = 512;
+
 /// What a package needs to run, with its number if the index has one for it.
 type Need<'a> = (&'a Relation, Option<u32>);
 
@@ -224,21 +229,20 @@ struct Transaction<'t, 'a> {
     /// The relations of the index, by number, that something taken satisfies. Hundreds of packages
     /// have the same few.
     met: Bits,
+    /// Needs that nothing was taken for when their turn came, each with the place of who has it among
+    /// what is taken.
+    open: Vec<(usize, Need<'a>)>,
     /// Where it first could not take what it would have taken by itself.
     detour: Option<Conflict<'a>>,
 }
 
 impl<'a> Transaction<'_, 'a> {
     fn fill(&mut self) {
+        // Depth first: needs with the place of who has them, the next one last.
+        let mut stack: Vec<(usize, Need<'a>)> = Vec::new();
         for (target, root) in self.targets.clone() {
-            // Depth first: packages with the relations that are left of them.
-            let mut stack: Vec<Vec<Need<'a>>> = Vec::new();
-            stack.extend(self.take(target, root));
-            while let Some(left) = stack.last_mut() {
-                let Some(need) = left.pop() else {
-                    stack.pop();
-                    continue;
-                };
+            self.take(target, root, &mut stack);
+            while let Some((by, need)) = stack.pop() {
                 if self.is_need_met(need) {
                     continue;
                 }
@@ -248,45 +252,50 @@ impl<'a> Transaction<'_, 'a> {
                 let targets = self.targets.iter().filter(|_| may_be_wanted);
                 let wanted = targets.map(|&(target, _)| target).find(|&it| does(it));
                 let found = wanted.or_else(|| self.find(need, root));
-                let Some(found) = found else { continue };
-                let taken = self.take(found, root);
+                if found.is_some_and(|found| self.take(found, root, &mut stack)) {
+                    continue;
+                }
+                self.open.push((by, need));
                 // pacman thinks no further where a target is not the package
                 // of its name that came first.
-                if taken.is_none() && self.detour.is_none() {
+                if let Some(found) = found
+                    && self.detour.is_none()
+                {
                     self.detour = self.instead_of(found, root);
                 }
-                stack.extend(taken);
             }
         }
     }
 
-    /// Installs a package, unless one of its name is there already; answers
-    /// with what it needs, the first one last.
-    fn take(&mut self, package: Package<'a>, root: &'a Relation) -> Option<Vec<Need<'a>>> {
+    /// Installs a package, unless one of its name is there already, and puts what it needs on the
+    /// stack, the first one last.
+    fn take(
+        &mut self,
+        package: Package<'a>,
+        root: &'a Relation,
+        stack: &mut Vec<(usize, Need<'a>)>,
+    ) -> bool {
         if !self.names.insert(package.pkgname().as_str()) {
-            return None;
+            return false;
         }
         let on = self.mixed.on();
+        let (place, start) = (self.taken.len(), stack.len());
         self.taken.push((package, root));
         for name in package.names(on) {
             self.by_name.entry(name).or_default().push(package);
         }
-        let mut needs = self.needs(package);
-        needs.reverse();
-        Some(needs)
-    }
-
-    /// What a package needs to run. The closure stops at the build's own packages.
-    fn needs(&self, package: Package<'a>) -> Vec<Need<'a>> {
-        let on = self.mixed.on();
+        // The closure stops at the build's own packages.
         if self.mixed.member_of(package) == Some(self.member) {
-            return Vec::new();
+            return true;
         }
         if let Some((numbered, source, item)) = self.mixed.numbered(package) {
             let depends = numbered.depends(source, item, on);
-            return depends.map(|(it, number)| (it, Some(number))).collect();
+            stack.extend(depends.map(|(it, number)| (place, (it, Some(number)))));
+        } else {
+            stack.extend(package.depends(on).map(|it| (place, (it, None))));
         }
-        package.depends(on).map(|it| (it, None)).collect()
+        stack[start..].reverse();
+        true
     }
 
     /// What pacman takes: never a second package of a name.
@@ -347,21 +356,16 @@ impl<'a> Transaction<'_, 'a> {
     /// A need that is not met because of two packages of one name: one of them
     /// would meet it, or something else was taken in its place.
     fn unmet(&mut self) -> Option<Conflict<'a>> {
-        for (package, root) in self.taken.clone() {
-            for need in self.needs(package) {
-                if self.is_need_met(need) {
-                    continue;
-                }
-                let (relation, _) = need;
-                let wanted = resolve(self.mixed, relation).chosen;
-                let instead = wanted.and_then(|wanted| self.instead_of(wanted, root));
-                // Without a detour, what nothing satisfies is said elsewhere.
-                if let Some(conflict) = instead.or(self.detour) {
-                    return Some(conflict);
-                }
-            }
-        }
-        None
+        let mut open = std::mem::take(&mut self.open);
+        open.sort_by_key(|&(by, _)| by);
+        // Something may have been taken since then that does.
+        open.retain(|&(_, need)| !self.is_need_met(need));
+        open.into_iter().find_map(|(by, (relation, _))| {
+            let wanted = resolve(self.mixed, relation).chosen;
+            let instead = wanted.and_then(|wanted| self.instead_of(wanted, self.taken[by].1));
+            // Without a detour, what nothing satisfies is said elsewhere.
+            instead.or(self.detour)
+        })
     }
 
     /// Whether something that is taken satisfies a need. Once it is so, it stays so.

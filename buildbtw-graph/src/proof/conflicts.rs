@@ -1,10 +1,11 @@
 //! Packages that pacman does not install together: those that conflict, and
 //! those of one name.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rayon::prelude::*;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::lacks::assumed;
-use super::packages::{Packages, place_of};
+use super::packages::{Packages, Target, place_of};
 use super::parts::parts;
 use super::root::Root;
 use super::row::Row;
@@ -12,6 +13,7 @@ use super::worlds::{By, Lookup, Pkg, satisfiers};
 use crate::names::{Architecture, PkgName};
 use crate::plan::PlannedBuild;
 use crate::relation::{Provision, Relation};
+use crate::source::RelationKind;
 
 /// Which packages of a graph do not stand beside each other.
 pub(super) struct Quarrels {
@@ -76,11 +78,45 @@ pub(super) struct Conflicts<'p, 'w> {
     pub quarrels: &'p Quarrels,
 }
 
+/// Two packages that pacman refuses to install together.
+pub(super) type Refused<'w> = [&'w PkgName; 2];
+
 impl<'w> Conflicts<'_, 'w> {
-    /// Two packages of a build's installation that pacman refuses to install
-    /// together, if there are any.
-    pub fn conflict(&self, member: usize, build: &PlannedBuild) -> Option<[&'w PkgName; 2]> {
-        let chosen = self.packages.chosen_targets(member, build);
+    /// By member, what pacman refuses of its installation when the build gives nothing up.
+    pub fn of_whole_builds(&self) -> Vec<Option<Refused<'w>>> {
+        let members = (0..self.packages.members()).into_par_iter();
+        let find = |member| self.among(member, |_| true, Vec::new());
+        members.map(find).collect()
+    }
+
+    /// What pacman refuses of a build's installation, which was found already
+    /// for one that gives nothing up.
+    pub fn conflict(
+        &self,
+        member: usize,
+        build: &PlannedBuild,
+        whole: &[Option<Refused<'w>>],
+    ) -> Option<Refused<'w>> {
+        if !build.nocheck && build.assumed.is_empty() {
+            return whole[member];
+        }
+        let is_handed = |target: &Target<'_, '_>| {
+            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
+            !skipped
+                && (build.assumed.is_empty()
+                    || build.install.contains(&target.lead.relation.to_string()))
+        };
+        self.among(member, is_handed, assumed(build).collect())
+    }
+
+    /// What pacman refuses when it is handed these targets of a build, and told to take something as installed.
+    fn among(
+        &self,
+        member: usize,
+        is_handed: impl Fn(&Target<'_, '_>) -> bool,
+        assumed: Vec<Provision>,
+    ) -> Option<Refused<'w>> {
+        let chosen = self.packages.chosen_targets(member, is_handed);
         let Quarrels {
             count,
             part,
@@ -97,7 +133,7 @@ impl<'w> Conflicts<'_, 'w> {
         here.meets(&refused).then(|| {
             let targets = chosen.iter();
             let targets = targets.map(|&node| self.packages.nodes[node as usize].pkg);
-            Transaction::refused(self, member as u32, targets.collect(), build)
+            Transaction::refused(self, member as u32, targets.collect(), assumed)
         })?
     }
 }
@@ -144,6 +180,10 @@ fn pairs(packages: &Packages<'_>) -> Vec<(u32, u32)> {
 /// A relation of a package, with its number if the index has one for it.
 type Need<'w> = (&'w Relation, Option<u32>);
 
+/// Room for so many packages from the start, of four names each: mostly it is large installations
+/// in which two packages meet that quarrel.
+const MANY: usize = 512;
+
 /// What pacman does with a build's targets.
 struct Transaction<'c, 'p, 'w> {
     conflicts: &'c Conflicts<'p, 'w>,
@@ -160,8 +200,10 @@ struct Transaction<'c, 'p, 'w> {
     names: FxHashSet<&'w str>,
     /// By number, the relations that something taken does.
     done: Row,
+    /// What nothing was found for in its turn, by the place of who needs it in `taken`.
+    left: Vec<(usize, Need<'w>)>,
     /// The first package that was not found because of its name.
-    passed_over: Option<[&'w PkgName; 2]>,
+    passed_over: Option<Refused<'w>>,
 }
 
 impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
@@ -170,8 +212,8 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         conflicts: &'c Conflicts<'p, 'w>,
         member: u32,
         targets: Vec<Pkg<'w>>,
-        build: &PlannedBuild,
-    ) -> Option<[&'w PkgName; 2]> {
+        assumed: Vec<Provision>,
+    ) -> Option<Refused<'w>> {
         // pacman does not even begin with two targets of one name.
         for (at, one) in targets.iter().enumerate() {
             let mut others = targets[at + 1..].iter();
@@ -183,16 +225,17 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         let mut transaction = Transaction {
             conflicts,
             member,
-            assumed: assumed(build).collect(),
+            assumed,
             asked_for: targets
                 .iter()
                 .flat_map(|target| target.names(conflicts.packages.on))
                 .collect(),
             targets,
-            taken: Vec::new(),
-            named: FxHashMap::default(),
-            names: FxHashSet::default(),
+            taken: Vec::with_capacity(MANY),
+            named: FxHashMap::with_capacity_and_hasher(4 * MANY, FxBuildHasher),
+            names: FxHashSet::with_capacity_and_hasher(MANY, FxBuildHasher),
             done: Row::new(conflicts.packages.index.relations()),
+            left: Vec::new(),
             passed_over: None,
         };
         for target in transaction.targets.clone() {
@@ -300,12 +343,14 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
         if !self.take(target) {
             return;
         }
-        let mut open = vec![self.needs(target).into_iter()];
-        while let Some(left) = open.last_mut() {
+        let newest = |taken: &[Pkg<'w>]| taken.len() - 1;
+        let mut open = vec![(newest(&self.taken), self.needs(target).into_iter())];
+        while let Some((who, left)) = open.last_mut() {
             let Some(need) = left.next() else {
                 open.pop();
                 continue;
             };
+            let who = *who;
             if self.is_done(need) {
                 continue;
             }
@@ -314,11 +359,13 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
             let mut targets = self.targets.iter().copied().filter(|_| known);
             let wanted = targets.find(|other| other.does(relation, on));
             let Some(next) = wanted.or_else(|| self.find(need)) else {
+                self.left.push((who, need));
                 continue;
             };
             if self.take(next) {
-                open.push(self.needs(next).into_iter());
+                open.push((newest(&self.taken), self.needs(next).into_iter()));
             } else {
+                self.left.push((who, need));
                 // A target whose name was taken before its turn.
                 self.passed_over.get_or_insert([next.name(); 2]);
             }
@@ -326,12 +373,13 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
     }
 
     /// A package that is needed, but whose name another one has taken.
-    fn missed(&mut self) -> Option<[&'w PkgName; 2]> {
+    fn missed(&mut self) -> Option<Refused<'w>> {
         let on = self.on();
-        let needs = self.taken.iter().flat_map(|&pkg| self.needs(pkg));
-        let mut needs: Vec<Need<'w>> = needs.collect();
-        needs.retain(|&need| !self.is_done(need));
-        needs.into_iter().find_map(|(relation, _)| {
+        // Whatever was met or found in its turn is so still.
+        let mut left = std::mem::take(&mut self.left);
+        left.sort_by_key(|&(who, _)| who);
+        left.retain(|&(_, need)| !self.is_done(need));
+        left.into_iter().find_map(|(_, (relation, _))| {
             let wanted = satisfiers(self.conflicts.root, relation, on);
             let wanted = wanted.first().map(|wanted| wanted.name());
             let mut taken = self.taken.iter().map(|pkg| pkg.name());
@@ -344,7 +392,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
 
     /// Leaves out what another package stands in for, as pacman does, and says
     /// which two remain that cannot be installed together.
-    fn conflict(&self) -> Option<[&'w PkgName; 2]> {
+    fn conflict(&self) -> Option<Refused<'w>> {
         let on = self.on();
         let refusals = self.taken.iter().flat_map(|&one| {
             let relations = one.conflicts(on);
@@ -355,7 +403,7 @@ impl<'c, 'p, 'w> Transaction<'c, 'p, 'w> {
                 met.map(move |&other| (one, other))
             })
         });
-        let mut left_out: Vec<(Pkg<'w>, [&'w PkgName; 2])> = Vec::new();
+        let mut left_out: Vec<(Pkg<'w>, Refused<'w>)> = Vec::new();
         for (one, other) in refusals {
             let is_here = |pkg: Pkg<'w>| left_out.iter().all(|(out, _)| out.key() != pkg.key());
             // What is left out before conflicts no more.

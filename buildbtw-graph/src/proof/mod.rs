@@ -29,10 +29,10 @@ pub use flaw::Flaw;
 use rayon::prelude::*;
 
 use self::build::{Place, as_built, check_build};
-use self::conflicts::{Conflicts, Quarrels};
+use self::conflicts::{Conflicts, Quarrels, Refused};
 use self::members::{Members, rebuild_sets};
 use self::order::{Builds, Order, order};
-use self::packages::Packages;
+use self::packages::{Both, Packages};
 use self::replay::Replay;
 use self::root::{Member, Root};
 use self::worlds::Worlds;
@@ -88,13 +88,7 @@ fn plan_and_prove(
                 let members: &Vec<Member<'_>> =
                     members.get_or_init(|| as_built(case.worlds, decisions).unwrap_or_default());
                 let root = root.get_or_init(|| Root::new(case.worlds, members));
-                let (packages, quarrels) = case.gather(root, members, decisions);
-                Known {
-                    decisions,
-                    root,
-                    packages,
-                    quarrels,
-                }
+                case.gather(root, members, decisions)
             });
             alter(&mut set);
             found.push(case.prove(&set, &warnings, Some(&known)));
@@ -175,11 +169,14 @@ impl Found {
         let mut flaws = self.in_builds;
         let first = set.builds.iter().filter(|build| build.pass == 1);
         let planned: Members<'_> = first.map(|build| &build.pkgbase).collect();
-        let missing: BTreeSet<&PkgBase> = members.difference(&planned).copied().collect();
-        flaws.extend(missing.into_iter().map(|pkgbase| Flaw::MissingBuild {
-            pkgbase: pkgbase.clone(),
-        }));
         let extra: BTreeSet<&PkgBase> = planned.difference(members).copied().collect();
+        // As many, and none too many: none is missing.
+        if planned.len() != members.len() || !extra.is_empty() {
+            let missing: BTreeSet<&PkgBase> = members.difference(&planned).copied().collect();
+            flaws.extend(missing.into_iter().map(|pkgbase| Flaw::MissingBuild {
+                pkgbase: pkgbase.clone(),
+            }));
+        }
         flaws.extend(extra.into_iter().map(|pkgbase| Flaw::ExtraBuild {
             pkgbase: pkgbase.clone(),
         }));
@@ -198,6 +195,10 @@ struct Known<'k, 'w> {
     root: &'k Root<'k, 'w>,
     packages: Packages<'w>,
     quarrels: Quarrels,
+    /// By member, what its build installs.
+    installs: Vec<Both>,
+    /// By member, what pacman refuses when the build gives nothing up.
+    refused: Vec<Option<Refused<'w>>>,
 }
 
 /// The build set of one architecture, to be proved.
@@ -223,19 +224,32 @@ impl<'c, 'w> Case<'c, 'w> {
     }
 
     /// What the members' builds install, as these decisions make them.
-    fn gather<'p>(
+    fn gather<'k, 'p>(
         &self,
-        root: &Root<'_, 'p>,
+        root: &'k Root<'k, 'p>,
         members: &'p [Member<'p>],
-        decisions: &[Decision<'_>],
-    ) -> (Packages<'p>, Quarrels)
+        decisions: &'k [Decision<'k>],
+    ) -> Known<'k, 'p>
     where
         'w: 'p,
     {
         let elsewhere: Vec<bool> = decisions.iter().map(|it| it.elsewhere).collect();
         let packages = Packages::gather(self.worlds, root, members, self.implicit, &elsewhere);
         let quarrels = Quarrels::new(&packages);
-        (packages, quarrels)
+        let conflicts = Conflicts {
+            packages: &packages,
+            root,
+            quarrels: &quarrels,
+        };
+        let refused = conflicts.of_whole_builds();
+        Known {
+            decisions,
+            root,
+            installs: packages.installations(),
+            packages,
+            quarrels,
+            refused,
+        }
     }
 
     fn prove(
@@ -266,16 +280,10 @@ impl<'c, 'w> Case<'c, 'w> {
         };
         found.in_replay = self.check_builds(&builds);
         let root = Root::new(self.worlds, &members);
-        let ((packages, quarrels), order) = rayon::join(
+        let (known, order) = rayon::join(
             || self.gather(&root, &members, &decisions),
             || order(&builds, &mut found.in_order),
         );
-        let known = Known {
-            decisions: &decisions,
-            root: &root,
-            packages,
-            quarrels,
-        };
         if let Some(order) = order {
             self.replay(&builds, warnings, &known, &order, &mut found);
         }
@@ -319,6 +327,8 @@ impl<'c, 'w> Case<'c, 'w> {
             order,
             twice: builds.twice(),
             packages: &known.packages,
+            installs: &known.installs,
+            refused: &known.refused,
             conflicts: &Conflicts {
                 packages: &known.packages,
                 root: known.root,

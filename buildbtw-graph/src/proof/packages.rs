@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::parts::parts;
@@ -10,7 +11,6 @@ use super::row::Row;
 use super::worlds::{Pkg, Worlds, satisfiers};
 use crate::index::{Numbered, Numbering, SourceIndex};
 use crate::names::{Architecture, PkgBase};
-use crate::plan::PlannedBuild;
 use crate::relation::Relation;
 use crate::source::{RelationKind, SourcePackage, SplitPackage};
 
@@ -256,15 +256,13 @@ impl<'w> Packages<'w> {
         packages
     }
 
-    /// What pacman would choose for what a build hands to it, in order.
-    pub fn chosen_targets(&self, member: usize, build: &PlannedBuild) -> Vec<u32> {
-        let counts = |target: &Target<'_, '_>| {
-            let skipped = build.nocheck && target.kind == RelationKind::Checkdepends;
-            !skipped
-                && (build.assumed.is_empty()
-                    || build.install.contains(&target.lead.relation.to_string()))
-        };
-        let targets = self.targets(member).filter(counts);
+    /// What pacman would choose for those of a build's targets that are handed to it, in order.
+    pub fn chosen_targets(
+        &self,
+        member: usize,
+        is_handed: impl Fn(&Target<'_, '_>) -> bool,
+    ) -> Vec<u32> {
+        let targets = self.targets(member).filter(is_handed);
         let chosen = targets.filter_map(|target| target.lead.next.first());
         chosen.copied().collect()
     }
@@ -283,6 +281,16 @@ impl<'w> Packages<'w> {
             let lead = &self.leads[number as usize];
             Target { kind, number, lead }
         })
+    }
+
+    /// What the members' builds install.
+    pub fn installations(&self) -> Vec<Both> {
+        let members = (0..self.members()).into_par_iter();
+        let installations = members.map_init(
+            || Installer::new(self),
+            |installer, member| installer.installations(member),
+        );
+        installations.collect()
     }
 
     /// The number of members; what is above stands for marks.
@@ -371,7 +379,7 @@ impl Both {
 }
 
 /// Works out installations, one after the other.
-pub(super) struct Installer<'p, 'w> {
+struct Installer<'p, 'w> {
     packages: &'p Packages<'w>,
     seen: Vec<u32>,
     now: u32,
@@ -379,7 +387,7 @@ pub(super) struct Installer<'p, 'w> {
 }
 
 impl<'p, 'w> Installer<'p, 'w> {
-    pub fn new(packages: &'p Packages<'w>) -> Self {
+    fn new(packages: &'p Packages<'w>) -> Self {
         Installer {
             packages,
             seen: vec![0; packages.nodes.len()],
@@ -389,7 +397,7 @@ impl<'p, 'w> Installer<'p, 'w> {
     }
 
     /// What a member's build installs, without its check, and with it.
-    pub fn installations(&mut self, member: usize) -> Both {
+    fn installations(&mut self, member: usize) -> Both {
         self.now += 1;
         let mut installation = Installation {
             row: Row::new(self.packages.universe()),

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
-use super::conflicts::Conflicts;
+use super::conflicts::{Conflicts, Refused};
 use super::flaw::Flaw;
 use super::order::{Builds, Order};
-use super::packages::{Installation, Installer, Mark, Packages};
+use super::packages::{Both, Installation, Mark, Packages};
 use super::parts::parts;
 use super::row::Row;
 use super::worlds::Worlds;
@@ -23,6 +23,10 @@ pub(super) struct Replay<'r, 'w> {
     /// The members that are built twice, with the number of their second pass.
     pub twice: Vec<(usize, usize)>,
     pub packages: &'r Packages<'w>,
+    /// By member.
+    pub installs: &'r [Both],
+    /// By member, what pacman refuses when nothing is given up.
+    pub refused: &'r [Option<Refused<'w>>],
     pub conflicts: &'r Conflicts<'r, 'w>,
 }
 
@@ -31,32 +35,26 @@ impl Replay<'_, '_> {
     pub fn run(&self, flaws: &mut Vec<Flaw>) {
         let reported = self.reported();
         let cycles = self.cycles();
-        let members = 0..self.builds.members();
-        let found: Vec<Flaw> = members
-            .into_par_iter()
-            .map_init(
-                || Installer::new(self.packages),
-                |installer, member| {
-                    let mut flaws = Vec::new();
-                    let both = installer.installations(member);
-                    let (without, with) = (both.without(), both.with());
-                    self.check_passes(member, &mut flaws);
-                    let first = &self.builds.set.builds[self.builds.at[member]];
-                    let installs = if first.nocheck { without } else { with };
-                    self.check_pass(member, member, installs, &reported, &mut flaws);
-                    self.check_edges(member, member, installs, installer, &mut flaws);
-                    self.check_dropped(member, without, with, &mut flaws);
-                    self.check_which_pass(member, installs, with, &cycles, &mut flaws);
-                    if let Some(second) = self.builds.second[member] {
-                        let second = second as usize;
-                        self.check_pass(second, member, with, &reported, &mut flaws);
-                        self.check_edges(second, member, with, installer, &mut flaws);
-                    }
-                    flaws
-                },
-            )
-            .flatten_iter()
-            .collect();
+        let check = |member: usize| {
+            let mut flaws = Vec::new();
+            let both = &self.installs[member];
+            let (without, with) = (both.without(), both.with());
+            self.check_passes(member, &mut flaws);
+            let first = &self.builds.set.builds[self.builds.at[member]];
+            let installs = if first.nocheck { without } else { with };
+            self.check_pass(member, member, installs, &reported, &mut flaws);
+            self.check_edges(member, member, installs, &mut flaws);
+            self.check_dropped(member, without, with, &mut flaws);
+            self.check_which_pass(member, installs, with, &cycles, &mut flaws);
+            if let Some(second) = self.builds.second[member] {
+                let second = second as usize;
+                self.check_pass(second, member, with, &reported, &mut flaws);
+                self.check_edges(second, member, with, &mut flaws);
+            }
+            flaws
+        };
+        let members = (0..self.builds.members()).into_par_iter();
+        let found: Vec<Flaw> = members.flat_map_iter(check).collect();
         flaws.extend(found);
     }
 
@@ -140,7 +138,7 @@ impl Replay<'_, '_> {
         self.check_install_list(build, member, flaws);
         let given_up = Some(&given_up).filter(|_| number == member && gives_up);
         self.check_missing(build, member, installs, given_up, reported, flaws);
-        let conflict = self.conflicts.conflict(member, build);
+        let conflict = self.conflicts.conflict(member, build, self.refused);
         match (&build.unbuildable, conflict) {
             (None, Some([one, other])) => flaws.push(Flaw::Conflict {
                 build: key(),
@@ -161,14 +159,13 @@ impl Replay<'_, '_> {
         number: usize,
         member: usize,
         installs: &Installation,
-        installer: &mut Installer<'_, '_>,
         flaws: &mut Vec<Flaw>,
     ) {
         for &before in &self.order.direct[number] {
             let before = before as usize;
             let other = self.builds.member[before] as usize;
-            let mut must_find_the_first = || {
-                let both = installer.installations(other);
+            let must_find_the_first = || {
+                let both = &self.installs[other];
                 let checks = !self.build(before).nocheck;
                 both.without().row.has(member) || (checks && both.with().row.has(member))
             };
@@ -189,16 +186,11 @@ impl Replay<'_, '_> {
         if self.twice.is_empty() {
             return vec![0; members];
         }
-        let all = (0..members).into_par_iter().map_init(
-            || Installer::new(self.packages),
-            |installer, member| {
-                let both = installer.installations(member);
-                let with = both.with();
-                let empty = Row::default();
-                let needs = with.row.beyond(members, [&empty, &empty]);
-                needs.map(|need| need as u32).collect()
-            },
-        );
+        let all = self.installs.par_iter().map(|both| {
+            let empty = Row::default();
+            let needs = both.with().row.beyond(members, [&empty, &empty]);
+            needs.map(|need| need as u32).collect()
+        });
         let needs: Vec<Vec<u32>> = all.collect();
         parts(members, |member| &needs[member]).of
     }

@@ -21,6 +21,9 @@ use world::World;
 /// How often it is said how far a long run is.
 const SAID_EVERY: Duration = Duration::from_secs(5);
 
+/// A world mostly waits for its database's thread, and that for the world.
+const THREADS_A_CORE: usize = 4;
+
 /// The seeds of `just test`; `just simulate` plays many more.
 const SEEDS: std::ops::Range<u64> = 0..200;
 
@@ -109,7 +112,8 @@ fn nothing_is_lost_doubled_or_stuck() {
     let progress = asked.is_some().then(|| Progress::new(&seeds));
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let wrong = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = THREADS_A_CORE * cores;
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
