@@ -26,6 +26,11 @@ use crate::cli::{Cli, Color, Command, DEFAULT_SERVER};
 use crate::failure::{Failure, Outcome};
 use crate::output::Session;
 
+/// Thousands of sources are read, and planned with, on all cores at once: the C library's allocator has them wait
+/// for each other.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The exit codes of a program that a signal ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
