@@ -90,6 +90,7 @@ pub enum Command {
     /// List the build namespaces, newest first
     List(List),
     /// Show a namespace with its builds, or one of its builds
+    #[command(alias = "status")]
     Show(Show),
     /// Say why a build is not running now, what would start it, and why it was built once more
     Explain(Explain),

@@ -53,8 +53,11 @@ impl Tree {
             left_out: Vec::new(),
             passed_over: BTreeMap::new(),
         };
-        let files = read_folder(folder)?;
-        if files.is_empty() {
+        let mut files = read_folder(folder)?;
+        // The changes may lie among the sources.
+        let changed = arguments.changed_dir.as_deref();
+        files.retain(|file| !(file.reading.is_err() && changed.is_some_and(|it| file.is_of(it))));
+        if files.iter().all(|file| !file.path.exists()) {
             let message = format!("there is no <pkgbase>/.SRCINFO in {}", folder.display());
             return Err(Failure::new(message)
                 .hint("name the folder that has a folder for each package base")
@@ -66,7 +69,7 @@ impl Tree {
             }
         }
         tree.sources.set_repositories(repositories(folder)?);
-        tree.read_changes(arguments.changed_dir.as_deref(), &request.changesets)?;
+        tree.read_changes(changed, &request.changesets)?;
         Ok(Some(tree))
     }
 
@@ -117,7 +120,7 @@ impl Tree {
 
     fn input(&self) -> PlanInput<'_> {
         // Without base repositories the tree itself, without the changes, stands for what is
-        // released.
+        // released, unless it is to be bootstrapped.
         static NONE: BTreeMap<Architecture, std::sync::Arc<buildbtw_graph::ReleasedIndex>> =
             BTreeMap::new();
         PlanInput {
@@ -143,7 +146,7 @@ impl Tree {
             self.left_out.push(PlanWarning {
                 pkgbase: Some(pkgbase),
                 message: format!(
-                    "{}: another file has this pkgbase already; it is left out",
+                    "{}: the file of another folder has this pkgbase already; it is left out",
                     path.display()
                 ),
             });
@@ -215,7 +218,8 @@ impl Tree {
         Ok(())
     }
 
-    fn unknown(&self, pkgbase: &PkgBase) -> Failure {
+    /// That nothing is known of a package base, and what is.
+    pub fn unknown(&self, pkgbase: &PkgBase) -> Failure {
         let is_its_own =
             |path: &&PathBuf| path.ends_with(Path::new(pkgbase.as_str()).join(".SRCINFO"));
         if let Some(path) = self.unread.keys().find(is_its_own) {
@@ -259,6 +263,22 @@ struct File {
     reading: Result<buildbtw_graph::SrcinfoReading, String>,
 }
 
+impl File {
+    /// Whether it would be the file of this folder, however that is written.
+    fn is_of(&self, folder: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        let own = self.path.parent().and_then(real);
+        own.is_some() && own == real(folder)
+    }
+
+    /// Whether its folder is called as its pkgbase.
+    fn is_in_its_own_folder(&self) -> bool {
+        let folder = self.path.parent().and_then(Path::file_name);
+        let pkgbase = self.reading.as_ref().map(|it| it.package.pkgbase.as_str());
+        pkgbase.is_ok_and(|pkgbase| folder.is_some_and(|folder| folder == pkgbase))
+    }
+}
+
 /// The files `<pkgbase>/.SRCINFO` of a folder, in the order of their names.
 fn read_folder(folder: &Path) -> Result<Vec<File>, Failure> {
     let failed = |error: io::Error| {
@@ -266,7 +286,9 @@ fn read_folder(folder: &Path) -> Result<Vec<File>, Failure> {
     };
     let mut paths = std::fs::read_dir(folder)
         .map_err(failed)?
-        .map(|entry| Ok(entry?.path().join(".SRCINFO")))
+        .map(|entry| Ok(entry?.path()))
+        .filter(|path: &io::Result<PathBuf>| !path.as_deref().is_ok_and(is_hidden))
+        .map(|path| Ok(path?.join(".SRCINFO")))
         .collect::<io::Result<Vec<PathBuf>>>()
         .map_err(failed)?;
     paths.sort();
@@ -283,26 +305,30 @@ fn read_folder(folder: &Path) -> Result<Vec<File>, Failure> {
     };
     let read_all = || paths.into_par_iter().filter_map(read).collect();
     let readers = rayon::ThreadPoolBuilder::new().num_threads(READERS).build();
-    Ok(match readers {
+    let mut files: Vec<File> = match readers {
         Ok(readers) => readers.install(read_all),
         Err(_) => read_all(),
-    })
+    };
+    // Of several files of one pkgbase the one counts that stands in the folder of that name.
+    files.sort_by_key(|file| !file.is_in_its_own_folder());
+    Ok(files)
 }
 
-/// The text of a file, `None` where there is none. What is not UTF-8 in it stands in texts for
+/// Whether a folder is none of packages: `.git`, for one.
+fn is_hidden(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The text of a file, `None` where none belongs: beside the folders. What is not UTF-8 in it stands in texts for
 /// people, and is replaced.
 fn read_text(path: &Path) -> io::Result<Option<String>> {
     let length = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => return Ok(None),
-        // Also a file beside the folders.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
+        Ok(_) => return Err(io::Error::other("it is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(io::Error::other("there is no such file"));
         }
         Err(error) => return Err(error),
     };

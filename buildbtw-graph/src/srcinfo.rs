@@ -8,6 +8,8 @@
 
 mod convert;
 
+use std::fmt::Display;
+
 use alpm_srcinfo::SourceInfoV1;
 
 use crate::names::NameError;
@@ -102,6 +104,9 @@ pub fn read_srcinfo(text: &str) -> Result<SrcinfoReading, SrcinfoError> {
     if text.len() > MAX_SRCINFO_LENGTH {
         return Err(SrcinfoError::TooLong { length: text.len() });
     }
+    if text.trim().is_empty() {
+        return Err(SrcinfoError::Syntax("it is empty".to_owned()));
+    }
     let (info, warnings) = match SourceInfoV1::from_string(text) {
         Ok(info) => (info, Vec::new()),
         Err(_) => read_without_bad_lines(text)?,
@@ -128,7 +133,7 @@ fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarnin
                 message: format!(
                     "left out, planning does not need it: {:?} ({})",
                     shortened(line.trim()),
-                    last_line(&error.to_string())
+                    last_line(&said(&error))
                 ),
             });
             continue;
@@ -144,11 +149,13 @@ fn read_without_bad_lines(text: &str) -> Result<(SourceInfoV1, Vec<SrcinfoWarnin
     }
     match SourceInfoV1::from_string(&kept) {
         Ok(info) => Ok((info, warnings)),
-        Err(error) => Err(SrcinfoError::Syntax(in_a_line(
-            &error.to_string(),
-            &numbers,
-        ))),
+        Err(error) => Err(SrcinfoError::Syntax(in_a_line(&said(&error), &numbers))),
     }
+}
+
+/// What alpm-srcinfo says of a text, which is in colour where the program writes to a terminal.
+fn said(error: &impl Display) -> String {
+    anstream::adapter::strip_str(&error.to_string()).to_string()
 }
 
 /// alpm-srcinfo draws the place over several lines, with an arrow below the one that it means, and
@@ -176,6 +183,17 @@ fn in_a_line(message: &str, numbers: &[usize]) -> String {
                 "{what} in line {number}, `{}`: {}",
                 shortened(text),
                 shortened(expected)
+            )
+        }
+        // Of a single line no number is drawn.
+        (Some(what), None) => {
+            let drawn = lines
+                .iter()
+                .map(|line| line.trim_start_matches(['|', '^', ' ']));
+            let expected = drawn.into_iter().find(|line| line.starts_with("expected "));
+            expected.map_or_else(
+                || what.to_owned(),
+                |expected| format!("{what}: {}", shortened(expected)),
             )
         }
         // Another version of it may draw otherwise.
@@ -213,7 +231,7 @@ fn shortened(line: &str) -> String {
 fn last_line(message: &str) -> &str {
     message
         .lines()
-        .map(str::trim)
+        .map(|line| line.trim().trim_start_matches("= "))
         .rfind(|line| !line.is_empty())
         .unwrap_or("")
 }
@@ -347,7 +365,15 @@ pkgname = greet-extra
             "the .SRCINFO is not valid: invalid pkgbase section header in line 1, `garbage = = =`: expected \
              'pkgbase'; write it anew with 'makepkg --printsrcinfo'"
         );
-        assert!(!said("").contains('\n'));
+        assert_eq!(
+            said("\n"),
+            "the .SRCINFO is not valid: it is empty; write it anew with 'makepkg --printsrcinfo'"
+        );
+        assert_eq!(
+            said("garbage\n"),
+            "the .SRCINFO is not valid: invalid pkgbase section header: expected 'pkgbase'; write it anew \
+             with 'makepkg --printsrcinfo'"
+        );
         assert!(
             !said("pkgbase = a\n").contains('\n'),
             "{}",

@@ -85,6 +85,11 @@ pub enum StartError {
     /// No architecture is given.
     #[error("ARCHITECTURES is empty; name at least one, such as x86_64")]
     NoArchitecture,
+    /// One of them is `any`, which no build root is.
+    #[error(
+        "ARCHITECTURES names `any`; name real ones, such as x86_64: the first also builds packages for any"
+    )]
+    AnyArchitecture,
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::DbError),
@@ -253,6 +258,13 @@ async fn start_with(
 ) -> Result<Running, StartError> {
     if config.architectures.is_empty() {
         return Err(StartError::NoArchitecture);
+    }
+    if config
+        .architectures
+        .iter()
+        .any(buildbtw_graph::Architecture::is_any)
+    {
+        return Err(StartError::AnyArchitecture);
     }
     let data_dir = &config.data_dir;
     match &config.base_url {

@@ -155,8 +155,8 @@ pub struct Plan {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Without a server")]
 pub struct Tree {
-    /// Plan with the folders <pkgbase>/.SRCINFO in this one, which also stand for what is released;
-    /// a file repos.tsv beside them (pkgbase, repository) gives the order of repositories
+    /// Plan with the folders <pkgbase>/.SRCINFO in this one, which also stand for what is released
+    /// (with --bootstrap nothing does); a file repos.tsv beside them (pkgbase, repository) gives the order of repositories
     #[arg(long, value_name = "DIR", conflicts_with = "base")]
     pub srcinfo_dir: Option<PathBuf>,
     /// The changed .SRCINFO files, in folders of the same shape; what is not there counts as it is

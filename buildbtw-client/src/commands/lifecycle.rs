@@ -122,6 +122,7 @@ pub async fn retry(session: &Session, arguments: &cli::Retry) -> Outcome {
         (builds, dependents) => {
             let waiting = match dependents {
                 0 => String::new(),
+                1 => ", and 1 that waits for others".to_owned(),
                 _ => format!(", and {dependents} that wait for others"),
             };
             writeln!(

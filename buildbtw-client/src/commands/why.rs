@@ -17,7 +17,8 @@ use crate::words::{harmless, wrap};
 pub async fn run(session: &Session, arguments: &cli::Why) -> Outcome {
     let plan = planning::request(&arguments.planning)?;
     let pkgbase = &arguments.pkgbase;
-    let answers = match Tree::read(&arguments.tree, &plan)? {
+    let tree = Tree::read(&arguments.tree, &plan)?;
+    let answers = match &tree {
         Some(tree) => tree.why(pkgbase)?,
         None => {
             let request = WhyRequest {
@@ -32,7 +33,7 @@ pub async fn run(session: &Session, arguments: &cli::Why) -> Outcome {
         return session.print_json(&answers);
     }
     if let Some(failure) = unknown(pkgbase, answers.values()) {
-        return Err(failure);
+        return Err(tree.map_or(failure, |tree| tree.unknown(pkgbase)));
     }
     session.print(|out| {
         for (architecture, why) in &answers {

@@ -123,6 +123,37 @@ async fn a_changed_package_breaks_its_dependents() {
 }
 
 #[tokio::test]
+async fn of_two_files_of_a_pkgbase_that_in_its_own_folder_counts() {
+    let folder = tree();
+    // It comes first by name.
+    let alias = folder.path().join("alias");
+    std::fs::create_dir(&alias).unwrap();
+    std::fs::copy(
+        folder.path().join("libtone/.SRCINFO"),
+        alias.join(".SRCINFO"),
+    )
+    .unwrap();
+    let arguments = ["plan", "--srcinfo-dir", ".", "libtone/main"];
+    let told = shown(&folder, &arguments).await;
+    assert!(
+        told.contains("./alias/.SRCINFO: the file of another folder has this pkgbase already"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_without_a_file_is_no_unknown_package() {
+    let folder = tree();
+    std::fs::remove_file(folder.path().join("libtone/.SRCINFO")).unwrap();
+    let arguments = ["plan", "--srcinfo-dir", ".", "libtone/main"];
+    let told = shown(&folder, &arguments).await;
+    assert!(
+        told.contains("./libtone/.SRCINFO: there is no such file"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
 async fn why_a_package_is_rebuilt() {
     let folder = tree();
     let mut told = String::new();

@@ -255,11 +255,12 @@ impl<'a> Look<'_, 'a> {
         self.stop(
             UnbuildableReason::Cycle,
             format!(
-                "it needs {}, which {} for it and not released in a form that would do; \
+                "it needs {}, which {} for it and {} not released in a form that would do; \
                  plan with --bootstrap to leave the need out, or break the cycle in the \
                  package",
                 names.join(", "),
-                if names.len() == 1 { "waits" } else { "wait" }
+                if names.len() == 1 { "waits" } else { "wait" },
+                if names.len() == 1 { "is" } else { "are" }
             ),
         );
     }

@@ -65,7 +65,7 @@ pub async fn waive(
     if builds == 0 {
         return Err(HttpProblem::new(
             ProblemType::Conflict,
-            "none of these builds can be left out: they are built already, or being built",
+            "none of these builds can be left out: they are built, being built, or left out already",
         )
         .hint(Hint::from(format!("`bbtw show {name}` says where each stands")).not_on_page()));
     }
