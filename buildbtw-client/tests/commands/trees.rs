@@ -80,6 +80,10 @@ async fn shown(folder: &TempDir, arguments: &[&str]) -> String {
     without_server(folder, arguments).await.shown()
 }
 
+async fn plan_of_libtone(folder: &TempDir) -> String {
+    shown(folder, &["plan", "--srcinfo-dir", ".", "libtone/main"]).await
+}
+
 async fn why(folder: &TempDir, changes: &[&str], pkgbase: &str) -> String {
     let mut arguments = vec!["why", "--srcinfo-dir", "."];
     arguments.extend(changes);
@@ -133,8 +137,7 @@ async fn of_two_files_of_a_pkgbase_that_in_its_own_folder_counts() {
         alias.join(".SRCINFO"),
     )
     .unwrap();
-    let arguments = ["plan", "--srcinfo-dir", ".", "libtone/main"];
-    let told = shown(&folder, &arguments).await;
+    let told = plan_of_libtone(&folder).await;
     assert!(
         told.contains("./alias/.SRCINFO: the file of another folder has this pkgbase already"),
         "{told}"
@@ -145,8 +148,7 @@ async fn of_two_files_of_a_pkgbase_that_in_its_own_folder_counts() {
 async fn a_folder_without_a_file_is_no_unknown_package() {
     let folder = tree();
     std::fs::remove_file(folder.path().join("libtone/.SRCINFO")).unwrap();
-    let arguments = ["plan", "--srcinfo-dir", ".", "libtone/main"];
-    let told = shown(&folder, &arguments).await;
+    let told = plan_of_libtone(&folder).await;
     assert!(
         told.contains("./libtone/.SRCINFO: there is no such file"),
         "{told}"
@@ -272,7 +274,7 @@ async fn what_cannot_be_read_is_named_and_harms_nothing_else() {
     );
     std::fs::write(at.join("README"), "beside the folders").unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
-    let plan = shown(&folder, &["plan", "--srcinfo-dir", ".", "libtone/main"]).await;
+    let plan = plan_of_libtone(&folder).await;
     insta::assert_snapshot!(plan);
 }
 
